@@ -1,0 +1,40 @@
+"""Backpropagation on explicit graphs: every node, every weight, every derivative."""
+
+from graphprop import recursion
+from graphprop.activations import ACTIVATIONS, activation
+from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.differentiable import Activation
+from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.losses import LOSSES, Loss, loss
+from graphprop.network import Network
+from graphprop.parameters import Parameter
+from graphprop.results import Difference, Gradients, Trace
+from graphprop.rewriting import union, unroll
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "Activation",
+    "CycleError",
+    "Difference",
+    "Gradients",
+    "GraphpropError",
+    "LimitError",
+    "Loss",
+    "Network",
+    "NumberError",
+    "Parameter",
+    "Trace",
+    "UnknownNameError",
+    "activation",
+    "conv2d",
+    "dense",
+    "loss",
+    "mlp",
+    "recursion",
+    "softmax_regression",
+    "union",
+    "unroll",
+]

@@ -1,0 +1,5 @@
+"""`python -m graphprop`."""
+
+from graphprop.cli import main
+
+raise SystemExit(main())

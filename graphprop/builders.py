@@ -1,0 +1,281 @@
+"""Networks that people name: layered ones, convolutions with tied weights, the log-linear model.
+
+They use the public calls of `Network` and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from graphprop.activations import resolve
+from graphprop.differentiable import Activation
+from graphprop.errors import GraphpropError
+from graphprop.layout import Array, Name
+from graphprop.network import Network
+from graphprop.parameters import Parameter, real_array
+
+
+def mlp(
+    sizes: list[int] | tuple[int, ...],
+    activation: str | Activation = "tanh",
+    output: str | Activation = "identity",
+    seed: int = 0,
+    by: Literal["neuron", "layer"] = "neuron",
+) -> Network:
+    """A layered network with biases; weights are drawn with variance 1 / fan-in, biases are 0.
+
+    Declared by layer, the nodes are the vectors "x", "h1", "h2", ..., "y". By neuron, each component is a scalar
+    node: ("x", 0), ("h1", 2), ...; softmax, log_softmax and reducing outputs stay one node "y", of `sizes[-1]`
+    components. Both have the same weights for the same seed.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> gp.mlp([2, 3, 4], "sigmoid", "softmax_dot", seed=1)
+    <Network: 2 inputs, 4 nodes, 9 edges, 25 parameters>
+    >>> gp.mlp([2, 3, 4], "sigmoid", "softmax_dot", seed=1, by="layer")
+    <Network: 1 input, 2 nodes, 2 edges, 25 parameters>
+    """
+    if by not in ("neuron", "layer"):
+        raise GraphpropError(f"by is 'neuron' or 'layer', not {by!r}")
+    if len(sizes) < 2 or any(not isinstance(n, int | np.integer) or n < 1 for n in sizes):
+        raise GraphpropError(f"sizes are at least two whole numbers of at least 1, not {sizes!r}")
+    random = np.random.default_rng(seed)
+    names = ["x", *(f"h{i}" for i in range(1, len(sizes) - 1)), "y"]
+    net = Network()
+    if by == "layer":
+        net.add_input("x", size=sizes[0])
+        before = np.array(["x"], dtype=object)
+    else:
+        before = name_array([("x", i) for i in range(sizes[0])])
+        for name in before:
+            net.add_input(name)
+    for name, m, n in zip(names[1:], sizes, sizes[1:], strict=False):
+        f = output if name == "y" else activation
+        weights = random.standard_normal((n, m)) / np.sqrt(m)
+        if by == "layer":
+            net.add_node(name, f, {before[0]: weights}, np.zeros(n), size=n)
+            before = np.array([name], dtype=object)
+        else:
+            before = dense(net, before, n, f, weights=weights, name=name)
+    return net
+
+
+def dense(
+    net: Network,
+    nodes: Any,
+    n: int,
+    activation: str | Activation = "identity",
+    *,
+    weights: Any = None,
+    bias: Any = 0.0,
+    name: str = "h",
+    seed: int = 0,
+) -> Array:
+    """Add a fully connected layer of n components that reads scalar `nodes`; the names made, as an array.
+
+    The nodes are (name, 0), (name, 1), ... for an elementwise activation, and the one node `name` else.
+    `weights` is an array of numbers or Parameters, (n, number of nodes); if it is not given they are drawn with
+    variance 1 / fan-in. `bias` is a number for all, an array of n, or None.
+
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> net.add_input("x1")
+    >>> net.add_input("x2")
+    >>> gp.dense(net, ["x1", "x2"], 2, "tanh", name="h")
+    array([('h', 0), ('h', 1)], dtype=object)
+    """
+    before, f = name_array(nodes).ravel(), resolve(activation)
+    if not len(before):
+        raise GraphpropError("dense: there is no node to read")
+    if weights is None:
+        weights = np.random.default_rng(seed).standard_normal((n, len(before))) / np.sqrt(len(before))
+    weights = _entries(weights, "the weights of dense")
+    if weights.shape != (n, len(before)):
+        raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, len(before))}")
+    biases = _channels(bias, n, "the bias of dense")
+    if f.kind != "elementwise":
+        columns = {u: list(column) for u, column in zip(before, weights.T, strict=True)}
+        net.add_node(name, f, columns, None if biases is None else list(biases), size=n)
+        return np.array([name], dtype=object)
+    with _all_or_nothing(net) as made:
+        for i, row in enumerate(weights):
+            made.append((name, i))
+            net.add_node((name, i), f, dict(zip(before, row, strict=True)), None if biases is None else biases[i])
+    return name_array(made)
+
+
+def conv2d(
+    net: Network,
+    nodes: Any,
+    kernel: Any,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    activation: str | Activation = "identity",
+    bias: Any = None,
+    name: str = "s",
+) -> Array:
+    """Add a convolution over explicit scalar nodes, with tied weights; the names made, as an array.
+
+    As everywhere in this field it is a cross-correlation: the kernel is not reversed,
+    ``s[r, c] = sum_ij kernel[i, j] * x[r * stride + i - padding, c * stride + j - padding]``.
+
+    Parameters
+    ----------
+    nodes : array of node names
+        rows x columns, or channels x rows x columns.
+    kernel : array of numbers or Parameters
+        rows x columns; channels x rows x columns; or outputs x channels x rows x columns. Plain numbers become the
+        tied parameter "<name>.kernel".
+    stride, padding : pairs of whole numbers
+        For rows and columns. Padding is with zeros, which need no nodes.
+    bias : number, Parameter, or one per output channel, optional
+        Plain numbers become the tied parameter "<name>.bias".
+    name : str
+        The nodes are (name, row, column), or (name, channel, row, column) if the kernel has outputs.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> x = [["x1", "x2", "x3"], ["x4", "x5", "x6"]]
+    >>> for row in x:
+    ...     for u in row:
+    ...         net.add_input(u)
+    >>> s = gp.conv2d(net, x, [[2.0], [4.0], [-1.0]], padding=(1, 0))
+    >>> s.shape, net.weight("x1", ("s", 0, 0)), net.parameters
+    ((2, 3), 4.0, {'s.kernel': <parameter 's.kernel' of shape (3, 1)>})
+    """
+    x, taps = name_array(nodes), _entries(kernel, "the kernel")
+    if x.ndim not in (2, 3):
+        raise GraphpropError(f"conv2d: nodes are rows x columns or channels x rows x columns, not of shape {x.shape}")
+    if taps.ndim not in (2, 3, 4) or not taps.size:
+        raise GraphpropError(f"conv2d: the kernel has two to four axes, not the shape {taps.shape}")
+    images = x if x.ndim == 3 else x[None]
+    filters = taps.reshape((1,) * (4 - taps.ndim) + taps.shape)
+    if filters.shape[1] != len(images):
+        raise GraphpropError(f"conv2d: the kernel is for {filters.shape[1]} channels, the nodes have {len(images)}")
+    (step_r, step_c), (pad_r, pad_c) = _pair(stride, 1, "stride"), _pair(padding, 0, "padding")
+    (rows, columns), (high, wide) = images.shape[1:], filters.shape[2:]
+    out_r, out_c = (rows + 2 * pad_r - high) // step_r + 1, (columns + 2 * pad_c - wide) // step_c + 1
+    if out_r < 1 or out_c < 1:
+        raise GraphpropError(f"conv2d: a kernel of {high} x {wide} does not fit into {rows} x {columns} nodes, padded")
+    if pad_r >= high or pad_c >= wide:
+        raise GraphpropError(
+            f"conv2d: padding {padding} leaves outputs that read no node; less than the kernel is needed"
+        )
+    resolve(activation)
+    biases = _channels(bias, len(filters), "the bias of conv2d")
+    with _all_or_nothing(net) as made:
+        filters = _tied(net, f"{name}.kernel", filters, taps.shape)
+        biases = None if biases is None else _tied(net, f"{name}.bias", biases, np.shape(bias))
+        for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
+            parents = {
+                images[k, r * step_r + i - pad_r, c * step_c + j - pad_c]: filters[block, k, i, j]
+                for k, i, j in np.ndindex(len(images), high, wide)
+                if 0 <= r * step_r + i - pad_r < rows and 0 <= c * step_c + j - pad_c < columns
+            }
+            made.append((name, block, r, c) if taps.ndim == 4 else (name, r, c))
+            net.add_node(made[channel], activation, parents, None if biases is None else biases[block])
+    shape = (len(filters), out_r, out_c) if taps.ndim == 4 else (out_r, out_c)
+    return name_array(made).reshape(shape)
+
+
+def softmax_regression(features: int, classes: int) -> Network:
+    """The log-linear model: p = softmax(W x + b), with a vector input "x" and the node "y"; all weights are 0.
+
+    >>> import graphprop as gp
+    >>> gp.softmax_regression(4, 3).forward([1.0, 2.0, 3.0, 4.0]).o["y"]
+    array([0.33333333, 0.33333333, 0.33333333])
+    """
+    net = Network("softmax regression")
+    net.add_input("x", size=features)
+    net.add_node("y", "softmax", {"x": np.zeros((classes, features))}, np.zeros(classes), size=classes)
+    return net
+
+
+def name_array(names: Any) -> Array:
+    """Node names as an array of objects; lists nest, tuples are names."""
+    if isinstance(names, np.ndarray):
+        return names if names.dtype == object else _filled(names.tolist(), names.shape)
+    shape: tuple[int, ...] = ()
+    level = names
+    while isinstance(level, list) and len(shape) < 4:
+        shape += (len(level),)
+        level = level[0] if level else None
+    if not shape:
+        raise GraphpropError(f"an array or list of node names is needed, not {names!r}")
+    return _filled(names, shape)
+
+
+def _filled(nested: Any, shape: tuple[int, ...]) -> Array:
+    flat = nested
+    for length in shape[1:]:
+        if any(not isinstance(row, list) or len(row) != length for row in flat):
+            raise GraphpropError("the rows of an array of node names have different lengths")
+        flat = [name for row in flat for name in row]
+    result = np.empty(len(flat), dtype=object)
+    result[:] = flat
+    return result.reshape(shape)
+
+
+def _entries(given: Any, where: str) -> Array:
+    """Numbers or Parameters, as an array of objects."""
+    if isinstance(given, Parameter):
+        entries = [given[index] for index in np.ndindex(given.shape)]
+        result = np.empty(len(entries), dtype=object)
+        result[:] = entries
+        return result.reshape(given.shape)
+    array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+    if array.dtype == object:
+        for entry in array.ravel():
+            if not isinstance(entry, Parameter):
+                real_array(entry, where)
+        return array
+    return real_array(array, where).astype(object)
+
+
+def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Array:
+    """Entries that are all plain numbers become one parameter, so that every use shares it."""
+    if any(isinstance(entry, Parameter) for entry in entries.ravel()):
+        return entries
+    parameter = net.parameter(name, entries.astype(float).reshape(shape))
+    return _entries(parameter, name).reshape(entries.shape)
+
+
+def _channels(bias: Any, n: int, where: str) -> Array | None:
+    """A bias for each of n, from one for all of them, or one each."""
+    if bias is None:
+        return None
+    entries = _entries(bias, where)
+    if entries.ndim == 0:
+        return np.full(n, entries[()], dtype=object)
+    if entries.shape != (n,):
+        raise GraphpropError(f"{where} has shape {entries.shape}; it should be one number, or have ({n},)")
+    return entries
+
+
+def _pair(given: Any, least: int, what: str) -> tuple[int, int]:
+    pair = tuple(given) if isinstance(given, tuple | list) else ()
+    if len(pair) != 2 or any(not isinstance(x, int | np.integer) or x < least for x in pair):
+        raise GraphpropError(f"conv2d: {what} is a pair of whole numbers of at least {least}, not {given!r}")
+    return int(pair[0]), int(pair[1])
+
+
+class _all_or_nothing:
+    """Takes the nodes listed in it out of the network again if adding one of them fails."""
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+
+    def __enter__(self) -> list[Name]:
+        self.made: list[Name] = []
+        return self.made
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            for name in self.made[:-1]:
+                self.net.remove_node(name)

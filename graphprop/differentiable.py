@@ -1,0 +1,344 @@
+"""What an activation is: a function with its derivative, checked when it is made.
+
+The functions themselves stand in the table of `activations.py`; networks, and how they run, are unknown here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graphprop.errors import GraphpropError, NumberError
+
+Kind = Literal["elementwise", "reducing", "vector"]
+Array = NDArray[Any]
+FINITE = (-np.finfo(float).max, np.finfo(float).max)
+
+
+class Activation:
+    """The function f of o[v] = f(a[v]), with its derivative.
+
+    Parameters
+    ----------
+    name : str
+        Shown in tables, pictures and errors.
+    value, derivative : callable
+        For an elementwise activation two scalar functions, ``value(a)`` and ``derivative(a, o)`` with
+        ``o = value(a)``. For the other kinds ``a`` is an array: ``value(a)`` gives a number (reducing) or an
+        array of the same length (vector), and ``derivative(a, o, g)`` the vector-Jacobian product, the
+        gradient with respect to ``a`` where ``g`` is the one with respect to ``o``.
+    kind : "elementwise", "reducing" or "vector"
+        One number to one number, n numbers to one, or n to n.
+    formula : callable, optional
+        ``formula(m, a)``: the textbook form over a namespace ``m`` with exp, log, sqrt, sin, tanh, erf, pi,
+        max, min and where; needed for other numbers than floats (mpmath, sympy).
+    text, latex : str, optional
+        The formula in words and in LaTeX.
+    parameters : dict, optional
+        Fixed numbers, handed to all three functions after their other arguments, in this order.
+    domain : (low, high), optional
+        The closed interval of pre-activations that are allowed; all finite numbers if not given.
+    kinks : sequence of float
+        Points where the derivative jumps. The derivative is not checked there.
+    masks : bool
+        Whether a component may be -inf, and then is absent.
+    check : bool
+        Compare the derivative with differences of the value now, and refuse it where they disagree.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> cube = gp.Activation("cube", lambda a: a**3, lambda a, o: 3 * a**2)
+    >>> cube.value([1.0, 2.0]), cube.vjp(2.0, 1.0)
+    (array([1., 8.]), 12.0)
+    >>> gp.Activation("cube", lambda a: a**3, lambda a, o: 2 * a**2)
+    Traceback (most recent call last):
+    graphprop.errors.GraphpropError: activation 'cube': the derivative does not match the value: at a = -2.2 \
+it gives 9.68, differences of the value give 14.52
+    """
+
+    __slots__ = (
+        "derivative_function",
+        "domain",
+        "formula",
+        "kind",
+        "kinks",
+        "latex",
+        "masks",
+        "name",
+        "parameters",
+        "text",
+        "value_function",
+    )
+
+    name: str
+    kind: Kind
+    value_function: Callable[..., Any]
+    derivative_function: Callable[..., Any]
+    formula: Callable[..., Any] | None
+    text: str
+    latex: str
+    parameters: Mapping[str, float]
+    domain: tuple[float, float]
+    kinks: tuple[float, ...]
+    masks: bool
+
+    def __init__(
+        self,
+        name: str,
+        value: Callable[..., Any],
+        derivative: Callable[..., Any],
+        *,
+        kind: Kind = "elementwise",
+        formula: Callable[..., Any] | None = None,
+        text: str | None = None,
+        latex: str | None = None,
+        parameters: Mapping[str, float] = MappingProxyType({}),
+        domain: tuple[float, float] | None = None,
+        kinks: tuple[float, ...] = (),
+        masks: bool = False,
+        check: bool = True,
+    ) -> None:
+        where = f"activation {name!r}"
+        if not isinstance(name, str) or not name:
+            raise GraphpropError(f"the name of an activation is a text that is not empty, not {name!r}")
+        if kind not in ("elementwise", "reducing", "vector"):
+            raise GraphpropError(f"{where}: kind is 'elementwise', 'reducing' or 'vector', not {kind!r}")
+        if not callable(value) or not callable(derivative):
+            raise GraphpropError(f"{where}: value and derivative are functions")
+        for key, number in parameters.items():
+            if not math.isfinite(number):
+                raise NumberError(f"{where}: parameter {key} is {number}; a finite number is needed")
+        low, high = FINITE if domain is None else domain
+        if not low < high:
+            raise GraphpropError(f"{where}: the domain is (low, high) with low < high, not {domain}")
+        fields = {
+            "name": name,
+            "kind": kind,
+            "value_function": value,
+            "derivative_function": derivative,
+            "formula": formula,
+            "text": text or f"{name}(a)",
+            "latex": latex or rf"\mathrm{{{name}}}(a)".replace("_", r"\_"),
+            "parameters": MappingProxyType(dict(parameters)),
+            "domain": (float(low), float(high)),
+            "kinks": tuple(kinks),
+            "masks": masks,
+        }
+        for field, entry in fields.items():
+            object.__setattr__(self, field, entry)
+        if check:
+            check_derivative(self)
+
+    def __setattr__(self, field: str, entry: object) -> None:
+        raise AttributeError(f"activation {self.name!r} is frozen; make another one")
+
+    def _identity(self) -> tuple[Any, ...]:
+        functions = (self.value_function, self.derivative_function)
+        return (self.name, self.kind, *functions, *self.parameters.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        numbers = "".join(f", {key}={number:g}" for key, number in self.parameters.items())
+        return f"<activation {self.name}{numbers}: {self.text}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from graphprop.activations import ACTIVATIONS, activation
+
+        if self.name in ACTIVATIONS and ACTIVATIONS[self.name].value_function is self.value_function:
+            return activation, (self.name, dict(self.parameters))
+        fields = {field: getattr(self, field) for field in self.__slots__}
+        return _unpickle, (fields | {"parameters": dict(self.parameters)},)
+
+    # One node's components, without checks: what the recursion runs.
+
+    def outputs(self, a: list[float]) -> list[float]:
+        """The outputs o of one node, from its pre-activations a."""
+        f, fixed = self.value_function, self.parameters.values()
+        if self.kind == "elementwise":
+            return [float(f(x, *fixed)) for x in a]
+        with np.errstate(all="ignore"):
+            o = f(np.array(a), *fixed)
+        result: list[float] = [float(o)] if self.kind == "reducing" else np.asarray(o, dtype=float).tolist()
+        return result
+
+    def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
+        """g L: the gradient with respect to a, from the one with respect to o."""
+        f, fixed = self.derivative_function, self.parameters.values()
+        if self.kind == "elementwise":
+            return [gi * float(f(x, y, *fixed)) for x, y, gi in zip(a, o, g, strict=True)]
+        reducing = self.kind == "reducing"
+        with np.errstate(all="ignore"):
+            result = f(np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), *fixed)
+        delta: list[float] = np.asarray(result, dtype=float).tolist()
+        return delta
+
+    def refusal(self, a: list[float]) -> str:
+        """Why these pre-activations cannot be computed with, naming the component; empty if they can."""
+        if not a:
+            return "there is no component"
+        low, high = self.domain
+        for i, x in enumerate(a):
+            if x != x or (not low <= x <= high and not (self.masks and x == -math.inf)):
+                allowed = "a finite number" if self.domain == FINITE else f"a number in [{low:g}, {high:g}]"
+                at = f"component {i} is {x}" if len(a) > 1 else f"a is {x}"
+                return f"{at}; {self.name} needs {allowed}{' (or -inf, a mask)' if self.masks else ''}"
+        if self.masks and all(x == -math.inf for x in a):
+            return "every component is -inf (masked); at least one has to be finite"
+        return ""
+
+    # The public forms, on arrays.
+
+    def value(self, a: ArrayLike) -> Any:
+        """f(a): elementwise on any array; the other kinds work along the last axis.
+
+        >>> import graphprop as gp
+        >>> gp.activation("softmax_dot").value([1.0, 1.0])
+        1.0
+        """
+        rows = self._rows(a)
+        out = np.array([self._guarded(row)[1] for row in rows])
+        return self._shaped(out, a)
+
+    def vjp(self, a: ArrayLike, v: ArrayLike) -> Any:
+        """The row vector v times the Jacobian at a: the gradient with respect to a; shaped like a.
+
+        >>> import graphprop as gp
+        >>> gp.activation("softmax").vjp([0.0, 0.0], [1.0, 0.0])
+        array([ 0.25, -0.25])
+        """
+        rows = self._rows(a)
+        shape = np.shape(a)[:-1] if self.kind == "reducing" else np.shape(a)
+        g = np.asarray(v, dtype=float)
+        if g.shape != shape:
+            raise GraphpropError(f"{self.name}: v has shape {g.shape}; the output has shape {shape}")
+        if not np.isfinite(g).all():
+            raise NumberError(f"{self.name}: v has a component that is not finite")
+        pairs = zip(rows, g.reshape(len(rows), -1).tolist(), strict=True)
+        out = np.array([self.pull(*self._guarded(row), gi) for row, gi in pairs]).reshape(np.shape(a))
+        return float(out) if out.ndim == 0 else out
+
+    def jacobian(self, a: ArrayLike) -> Any:
+        """The Jacobian of one node, entry [k, i] = d o[k] / d a[i]; a number for a number, a row if reducing.
+
+        >>> import graphprop as gp
+        >>> gp.activation("softmax").jacobian([0.0, 0.0])
+        array([[ 0.25, -0.25],
+               [-0.25,  0.25]])
+        """
+        if np.ndim(a) > 1:
+            raise GraphpropError(f"{self.name}: the Jacobian is of one vector, not of an array {np.shape(a)}")
+        x = np.asarray(a, dtype=float)
+        if x.ndim == 0 and self.kind == "elementwise":
+            return self.vjp(x, 1.0)
+        units = [1.0] if self.kind == "reducing" else list(np.eye(x.size))
+        rows = np.array([self.vjp(x, unit) for unit in units])
+        return rows[0] if self.kind == "reducing" else rows
+
+    def _rows(self, a: ArrayLike) -> list[list[float]]:
+        x = np.asarray(a, dtype=float)
+        if self.kind == "elementwise":
+            return [[entry] for entry in x.ravel().tolist()]
+        if x.ndim == 0 or x.shape[-1] == 0:
+            raise GraphpropError(f"{self.name}: needs a vector of at least one component, not shape {x.shape}")
+        rows: list[list[float]] = x.reshape(-1, x.shape[-1]).tolist()
+        return rows
+
+    def _guarded(self, row: list[float]) -> tuple[list[float], list[float]]:
+        """(a, o) of one vector, or an error that says which component is wrong."""
+        if reason := self.refusal(row):
+            raise NumberError(f"{self.name}: {reason}")
+        try:
+            return row, self.outputs(row)
+        except (ArithmeticError, ValueError) as error:
+            raise NumberError(f"{self.name}({', '.join(map(str, row))}): {error}") from None
+
+    def _shaped(self, out: Array, a: ArrayLike) -> Any:
+        shape = np.shape(a)[:-1] if self.kind == "reducing" else np.shape(a)
+        out = out.reshape(shape)
+        return float(out) if out.ndim == 0 else out
+
+
+def _unpickle(fields: dict[str, Any]) -> Activation:
+    value, derivative = fields.pop("value_function"), fields.pop("derivative_function")
+    return Activation(value=value, derivative=derivative, check=False, **fields)
+
+
+# ------------------------------------------------------------------ the check of a derivative
+
+_POINTS = (-2.2, -1.3, -0.7, -0.2, 0.15, 0.6, 1.1, 1.9)
+
+
+def check_derivative(f: Activation) -> None:
+    """Compare the derivative with differences of the value at some points off the kinks; refuse a mismatch."""
+    for a, g in _trials(f):
+        try:
+            o = f.outputs(a)
+            _check_outputs(f, a, o)
+            stated = f.pull(a, o, g)
+            if len(stated) != len(a):
+                raise GraphpropError(f"the derivative has {len(stated)} components, a has {len(a)}")
+            for i, number in enumerate(stated):
+                measured, error = _difference(f, a, g, i)
+                if not abs(number - measured) <= 1e-6 * max(1.0, abs(number), abs(measured)) + 10 * error:
+                    point = f"a = {a[0]:.6g}" if len(a) == 1 else f"a = {[round(x, 6) for x in a]}, component {i}"
+                    raise GraphpropError(
+                        f"the derivative does not match the value: at {point} it gives {number:.6g}, "
+                        f"differences of the value give {measured:.6g}"
+                    )
+        except GraphpropError as error_found:
+            raise GraphpropError(f"activation {f.name!r}: {error_found}") from None
+        except Exception as error_raised:
+            kind = type(error_raised).__name__
+            raise GraphpropError(f"activation {f.name!r}: at a = {a} it raised {kind}: {error_raised}") from None
+
+
+def _check_outputs(f: Activation, a: list[float], o: list[float]) -> None:
+    expected = 1 if f.kind == "reducing" else len(a)
+    if len(o) != expected:
+        raise GraphpropError(f"the value of {len(a)} components has {len(o)}, a {f.kind} one has {expected}")
+    if not all(map(math.isfinite, o)):
+        raise GraphpropError(f"the value at a = {a} is {o}, which is not finite")
+
+
+def _trials(f: Activation) -> Iterator[tuple[list[float], list[float]]]:
+    """Pre-activations inside the domain and off the kinks, with a cotangent for each."""
+    low, high = max(f.domain[0], -1e300), min(f.domain[1], 1e300)
+    if low > -1e3 and high < 1e3:  # a bounded domain: spread the points over it
+        points = [low + (high - low) * (x + 2.5) / 5 for x in _POINTS]
+    elif low > -2.5:
+        points = [low + x + 2.5 for x in _POINTS]
+    elif high < 2.5:
+        points = [high + x - 2.5 for x in _POINTS]
+    else:
+        points = list(_POINTS)
+    points = [x for x in points if all(abs(x - kink) > 0.01 for kink in f.kinks)]
+    if f.kind == "elementwise":
+        yield from (([x], [1.0]) for x in points)
+    else:
+        for n in (1, 2, 3, 4):
+            a = (points[1:] + points[:1])[::2][:n]
+            yield a, [0.7] if f.kind == "reducing" else [0.7, -0.4, 1.1, 0.2][: len(a)]
+
+
+def _difference(f: Activation, a: list[float], g: list[float], i: int) -> tuple[float, float]:
+    """Central differences of g . f(a) in a[i], extrapolated to step 0, and an estimate of the error."""
+
+    def along(h: float) -> float:
+        moved = [*a[:i], a[i] + h, *a[i + 1 :]]
+        return math.fsum(gk * ok for gk, ok in zip(g, f.outputs(moved), strict=True))
+
+    step = 1e-3 * min(1.0, *(abs(a[i] - edge) for edge in f.domain))
+    coarse, fine = ((along(h) - along(-h)) / (2 * h) for h in (step, step / 2))
+    best = fine + (fine - coarse) / 3
+    return best, abs(best - fine) + 1e-14 * abs(along(0.0)) / step

@@ -1,0 +1,50 @@
+"""The exceptions of the library: one family, and how an unknown name is reported."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class GraphpropError(ValueError):
+    """Everything the library refuses is one of these; the message says what, where and what is allowed."""
+
+
+class UnknownNameError(GraphpropError, KeyError):
+    """A node, edge, parameter, activation or loss that does not exist."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0])
+
+
+class CycleError(GraphpropError):
+    """An edge that would close a cycle; `cycle` lists the nodes, the first one again at the end."""
+
+    def __init__(self, message: str, cycle: tuple[Any, ...]) -> None:
+        super().__init__(message, cycle)
+        self.cycle = cycle
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NumberError(GraphpropError):
+    """A number that cannot be computed with: nan, an infinity, or outside of a function's domain."""
+
+
+class LimitError(GraphpropError):
+    """A computation that was counted first and found to exceed its limit, which can be raised."""
+
+
+def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UnknownNameError:
+    """The error for a name that is not among `known`, with the nearest one suggested."""
+    by_text = {str(option): option for option in known}
+    near = difflib.get_close_matches(str(name), by_text, n=1) if len(by_text) <= 10_000 else []
+    if near:
+        hint = f"did you mean {by_text[near[0]]!r}?"
+    elif by_text and len(by_text) <= 40:
+        hint = f"known: {', '.join(by_text)}"
+    else:
+        hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none yet"
+    return UnknownNameError(f"{where}unknown {what} {name!r}; {hint}")

@@ -1,0 +1,310 @@
+"""The frozen structure of a network: which number stands where.
+
+All pre-activations of a network form one flat vector `a`, all outputs one flat vector `o`, all parameters
+`theta`; a layout says which slice belongs to which node. In these terms the forward rule of the whole network is
+
+    a[row] = sum over bias uses of theta[position] + sum over weight uses of theta[position] * o[column]
+
+What runs a network, and every result, stands on a layout and never on the network itself. No parameter's value is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphprop.differentiable import Activation
+from graphprop.errors import GraphpropError, unknown
+
+Name: TypeAlias = Any  # a text, an integer, or a tuple of names
+Array = NDArray[Any]
+Heads = tuple[tuple[Name, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One node: its activation (None for an input), the lengths n of a and m of o, the positions of its biases.
+
+    `vector` says whether it is a vector node: its sensitivity is then called delta, else gamma.
+    `bias` has one position per component, -1 where there is none; it is None if there is none at all.
+    """
+
+    activation: Activation | None
+    n: int
+    m: int
+    vector: bool
+    bias: Array | None = None
+
+    @property
+    def is_input(self) -> bool:
+        return self.activation is None
+
+    @property
+    def kind_of_function(self) -> str:
+        """Elementwise, reducing or vector; empty for an input."""
+        return "" if self.activation is None else self.activation.kind
+
+    @property
+    def listed(self) -> bool:
+        """Whether the output is an array rather than a number, and a head of its own."""
+        return self.vector and self.kind_of_function != "reducing"
+
+    @property
+    def kind(self) -> str:
+        return "input" if self.activation is None else self.activation.name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layout:
+    """Names to slices; see the module. Nodes are numbered in the order in which they were created."""
+
+    names: Sequence[Name]
+    nodes: Sequence[Node]
+    order: Array  # node numbers, parents before children
+    a_start: Array  # node number v has the pre-activations a[a_start[v] : a_start[v + 1]]; an input has none
+    o_start: Array
+    edge_source: Array  # node numbers; edges into one node stand together, in the order they were made
+    edge_target: Array
+    edge_start: Array  # edge e has the weight uses edge_start[e] : edge_start[e + 1]
+    row: Array  # of each weight use, see the module
+    column: Array
+    position: Array
+    bias_row: Array
+    bias_position: Array
+    size: int  # of theta
+    parameters: Mapping[Name, Array]  # the positions of the named ones
+    heads: Heads
+    outputs_declared: bool
+
+    def __repr__(self) -> str:
+        return f"<layout of {len(self.names)} nodes, {len(self.edge_source)} edges, {self.size} parameters>"
+
+    @cached_property
+    def number(self) -> dict[Name, int]:
+        """Node name -> node number."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def edge_number(self) -> dict[tuple[Name, Name], int]:
+        names = self.names
+        pairs = zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True)
+        return {(names[u], names[v]): e for e, (u, v) in enumerate(pairs)}
+
+    @cached_property
+    def inputs(self) -> tuple[Name, ...]:
+        return tuple(name for name, node in zip(self.names, self.nodes, strict=True) if node.is_input)
+
+    @cached_property
+    def maskable(self) -> Array:
+        """Where in theta -inf may stand: in biases of the softmax family, and nowhere else at the same time."""
+        masks = np.repeat([n.activation is not None and n.activation.masks for n in self.nodes], np.diff(self.a_start))
+        result = np.zeros(self.size, dtype=bool)
+        result[self.bias_position] = True
+        result[self.bias_position[~masks[self.bias_row]]] = False
+        result[self.position] = False
+        return result
+
+    def improper(self, theta: Array) -> int | None:
+        """The first position of theta that holds nan, or an infinity that is no mask; None if there is none."""
+        good = np.isfinite(theta) | (self.maskable & (theta == -np.inf))
+        return None if good.all() else int(np.argmin(good))
+
+    def find(self, name: Name) -> int:
+        """The number of a node; an error for a name that is none."""
+        try:
+            return self.number[name]
+        except (KeyError, TypeError):
+            raise unknown("node", name, self.names) from None
+
+    def find_edge(self, u: Name, v: Name) -> int:
+        try:
+            return self.edge_number[u, v]
+        except (KeyError, TypeError):
+            self.find(u), self.find(v)
+            raise unknown("edge", (u, v), [f"{p!r} -> {q!r}" for p, q in self.edge_number if q == v]) from None
+
+    def a_slice(self, v: int) -> slice:
+        return slice(int(self.a_start[v]), int(self.a_start[v + 1]))
+
+    def o_slice(self, v: int) -> slice:
+        return slice(int(self.o_start[v]), int(self.o_start[v + 1]))
+
+    def edge_slice(self, e: int) -> slice:
+        return slice(int(self.edge_start[e]), int(self.edge_start[e + 1]))
+
+    def edge_shape(self, e: int) -> tuple[int, int]:
+        return self.nodes[int(self.edge_target[e])].n, self.nodes[int(self.edge_source[e])].m
+
+    def scatter_edge(self, e: int, entries: Array) -> Array:
+        """Numbers of the weight uses of one edge, as a matrix with nan where there is no entry."""
+        uses = self.edge_slice(e)
+        matrix = np.full(self.edge_shape(e), np.nan, dtype=entries.dtype)
+        rows = self.row[uses] - self.a_start[self.edge_target[e]]
+        matrix[rows, self.column[uses] - self.o_start[self.edge_source[e]]] = entries[uses]
+        return matrix
+
+    def scatter_bias(self, v: int, entries: Array) -> Array:
+        """Numbers of the bias uses of one node, with nan where there is no bias."""
+        first, last = np.searchsorted(self.bias_row, self.a_start[v : v + 2])
+        result = np.full(self.nodes[v].n, np.nan, dtype=entries.dtype)
+        result[self.bias_row[first:last] - self.a_start[v]] = entries[first:last]
+        return result
+
+    @cached_property
+    def parents(self) -> list[list[int]]:
+        """Of each node number, the numbers of its parents."""
+        result: list[list[int]] = [[] for _ in self.names]
+        for u, v in zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True):
+            result[v].append(u)
+        return result
+
+    def label_use(self, use: int) -> str:
+        """The name of a weight use as the textbook writes it: w(i, u, v), or w(u, v) between scalars."""
+        e = int(np.searchsorted(self.edge_start, use, side="right")) - 1
+        u, v = int(self.edge_source[e]), int(self.edge_target[e])
+        i, k = int(self.row[use] - self.a_start[v]), int(self.column[use] - self.o_start[u])
+        source = f"{self.names[u]}[{k}]" if self.nodes[u].m > 1 else f"{self.names[u]}"
+        component = f"{i}, " if self.nodes[v].n > 1 else ""
+        return f"w({component}{source}, {self.names[v]})"
+
+    def label_row(self, row: int, symbol: str = "a") -> str:
+        """The name of a pre-activation, or with another symbol of what belongs to it."""
+        return self._label(row, self.a_start, "n", symbol)
+
+    def label_column(self, column: int, symbol: str = "o") -> str:
+        """The name of an output component."""
+        return self._label(column, self.o_start, "m", symbol)
+
+    def _label(self, place: int, start: Array, length: str, symbol: str) -> str:
+        v = int(np.searchsorted(start, place, side="right")) - 1
+        component = f"[{place - int(start[v])}]" if getattr(self.nodes[v], length) > 1 else ""
+        return f"{symbol}[{self.names[v]}]{component}"
+
+    def label_position(self, position: int) -> str:
+        """What theta[position] is: a parameter's name, else its use."""
+        for name, positions in self.parameters.items():
+            for place in np.argwhere(positions == position):
+                return f"{name}{''.join(f'[{i}]' for i in place)}"
+        for use in np.flatnonzero(self.position == position):
+            return self.label_use(int(use))
+        for bias in np.flatnonzero(self.bias_position == position):
+            return self.label_row(int(self.bias_row[bias]), "b")
+        return f"theta[{position}]"
+
+    def check_runnable(self) -> None:
+        """Refuse a network that has nodes nothing flows into, or no node at all."""
+        if not self.names:
+            raise GraphpropError("the network has no nodes; add_input and add_node make some")
+        fed = np.zeros(len(self.names), dtype=bool)
+        fed[self.edge_target] = True
+        for v in np.flatnonzero(~fed).tolist():
+            if not self.nodes[v].is_input:
+                raise GraphpropError(
+                    f"node {self.names[v]!r} has no parents and is no input; "
+                    "give it an edge with add_edge, or remove it with remove_node"
+                )
+
+    def same_structure(self, other: Layout) -> bool:
+        """Whether theta, inputs and results of one fit the other. The values of parameters do not matter."""
+        if self is other:
+            return True
+        arrays = ("a_start", "o_start", "edge_source", "edge_target", "edge_start", "row", "column", "position")
+        return (
+            self.size == other.size
+            and list(self.names) == list(other.names)
+            and self.heads == other.heads
+            and all(map(_same_node, self.nodes, other.nodes))
+            and all(np.array_equal(getattr(self, x), getattr(other, x)) for x in (*arrays, "bias_row", "bias_position"))
+            and list(self.parameters) == list(other.parameters)
+            and all(np.array_equal(p, other.parameters[name]) for name, p in self.parameters.items())
+        )
+
+
+def _same_node(one: Node, other: Node) -> bool:
+    return (one.activation, one.n, one.m, one.vector) == (other.activation, other.n, other.m, other.vector)
+
+
+def lay_out(
+    nodes: Mapping[Name, Node],
+    edges_into: Mapping[Name, Mapping[Name, Array]],
+    order: Iterable[Name],
+    size: int,
+    parameters: Mapping[Name, Array],
+    declared: Heads | None,
+) -> Layout:
+    """The layout of a graph: `edges_into[v][u]` are the positions of the weights of u -> v, shaped (n, m)."""
+    names = tuple(nodes)
+    number = {name: i for i, name in enumerate(names)}
+    a_start = np.concatenate(([0], np.cumsum([node.n for node in nodes.values()], dtype=np.intp)))
+    o_start = np.concatenate(([0], np.cumsum([node.m for node in nodes.values()], dtype=np.intp)))
+    sources: list[int] = []
+    targets: list[int] = []
+    blocks: list[Array] = []
+    bias_rows: list[Array] = []
+    biases: list[Array] = []
+    childless = set(names)
+    for v, (name, node) in enumerate(nodes.items()):
+        for u, positions in edges_into[name].items():
+            sources.append(number[u])
+            targets.append(v)
+            blocks.append(positions)
+            childless.discard(u)
+        if node.bias is not None:
+            present = np.flatnonzero(node.bias >= 0)
+            bias_rows.append(present + a_start[v])
+            biases.append(node.bias[present])
+    if declared is None:
+        sinks = [name for name in names if name in childless and not nodes[name].is_input]
+        heads = default_heads(sinks, nodes)
+    else:
+        heads = declared
+    source, target = np.array(sources, dtype=np.intp), np.array(targets, dtype=np.intp)
+    # every block, flattened in C order, behind the other; then the absent entries are dropped
+    sizes = np.array([block.size for block in blocks], dtype=np.intp)
+    widths = np.array([block.shape[1] for block in blocks], dtype=np.intp)
+    position = np.concatenate([block.reshape(-1) for block in blocks]) if blocks else np.empty(0, dtype=np.intp)
+    edge = np.repeat(np.arange(len(blocks)), sizes)
+    within = np.arange(len(position)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    entries = np.flatnonzero(position >= 0)
+    edge, within, position = edge[entries], within[entries], position[entries]
+    return Layout(
+        names=names,
+        nodes=tuple(nodes.values()),
+        order=np.array([number[name] for name in order], dtype=np.intp),
+        a_start=a_start,
+        o_start=o_start,
+        edge_source=source,
+        edge_target=target,
+        edge_start=np.concatenate(([0], np.cumsum(np.bincount(edge, minlength=len(blocks))))),
+        row=a_start[target[edge]] + within // widths[edge],
+        column=o_start[source[edge]] + within % widths[edge],
+        position=position,
+        bias_row=np.concatenate(bias_rows) if biases else np.empty(0, dtype=np.intp),
+        bias_position=np.concatenate(biases) if biases else np.empty(0, dtype=np.intp),
+        size=size,
+        parameters=dict(parameters),
+        heads=heads,
+        outputs_declared=declared is not None,
+    )
+
+
+def default_heads(names: Iterable[Name], nodes: Mapping[Name, Node]) -> Heads:
+    """What a loss reads of these nodes: each vector node is a head, all scalar ones together are one.
+
+    A reducing node gives one number, so it counts as a scalar here although its sensitivity is a vector.
+    """
+    heads: list[list[Name]] = []
+    scalars: list[Name] = []
+    for name in names:
+        if nodes[name].listed:
+            heads.append([name])
+            continue
+        if not scalars:
+            heads.append(scalars)
+        scalars.append(name)
+    return tuple(tuple(head) for head in heads)

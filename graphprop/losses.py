@@ -1,0 +1,242 @@
+"""The table of losses: value and gradient per sample, right to the last digit, and the textbook formula.
+
+A loss compares `z`, what the network gives, with the target `t`; both are arrays whose last axis holds the
+components of one head. Nothing is clamped: where the value is infinite it says so, and the gradient
+always belongs to the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graphprop.errors import GraphpropError, NumberError, unknown
+
+Array = NDArray[Any]
+Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss: ``value(z, t)`` per sample and ``gradient(z, t)``, its derivative with respect to z.
+
+    Both functions take arrays with any number of leading axes (samples) and the components last;
+    ``value`` sums over the last axis and keeps the others.
+
+    Parameters
+    ----------
+    name : str
+    value, gradient : callable
+    reads : "values", "probabilities", "log-probabilities" or "logits"
+        What z has to be.
+    targets : "any", "distribution" or "unit"
+        What t may be: any finite numbers; numbers >= 0, or a class label in their place; numbers in [0, 1].
+    formula : callable, optional
+        ``formula(m, z, t)`` for one sample over a namespace m, for other numbers than floats.
+    text, latex : str, optional
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> absolute = gp.Loss("absolute", lambda z, t: abs(z - t).sum(-1), lambda z, t: np.sign(z - t))
+    >>> net = gp.Network()
+    >>> net.add_input("x")
+    >>> net.add_node("y", "identity", {"x": 2.0})
+    >>> g = net.backward(net.forward([3.0]), loss=absolute, target=[5.0])
+    >>> g.value, g.weight["x", "y"]
+    (1.0, 3.0)
+    """
+
+    name: str
+    value: Callable[[Array, Array], Any]
+    gradient: Callable[[Array, Array], Any]
+    reads: Reads = "values"
+    targets: Literal["any", "distribution", "unit"] = "any"
+    formula: Callable[..., Any] | None = None
+    text: str = ""
+    latex: str = ""
+
+    def __repr__(self) -> str:
+        return f"<loss {self.name}: {self.text or 'of z and t'}>"
+
+    def __reduce__(self) -> Any:
+        if LOSSES.get(self.name) is self:
+            return loss, (self.name,)
+        return super().__reduce__()
+
+    def evaluate(self, z: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
+        """(value, gradient) with z and t checked: the lengths, and what each may be.
+
+        >>> import graphprop as gp
+        >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], [1.0, 0.0])
+        (0.6931471805599453, array([-2.,  0.]))
+        """
+        z, t = np.asarray(z, dtype=float), np.asarray(t, dtype=float)
+        if z.shape != t.shape or z.ndim == 0:
+            raise GraphpropError(f"loss {self.name}: z has shape {z.shape}, the target {t.shape}; they must agree")
+        if np.isnan(z).any():
+            raise NumberError(f"loss {self.name}: component {_where(np.isnan(z))} of z is nan")
+        if self.reads == "probabilities" and (z < 0).any():
+            raise NumberError(f"loss {self.name}: component {_where(z < 0)} of z is negative; z are probabilities")
+        check_targets(self, t)
+        with np.errstate(all="ignore"):
+            value, gradient = np.asarray(self.value(z, t), dtype=float), np.asarray(self.gradient(z, t), dtype=float)
+        if value.shape != z.shape[:-1]:
+            raise GraphpropError(
+                f"loss {self.name}: for z of shape {z.shape} the value has shape {value.shape}; it has to sum over "
+                f"the last axis and keep the others: {z.shape[:-1]}"
+            )
+        if gradient.shape != z.shape:
+            raise GraphpropError(f"loss {self.name}: the gradient has shape {gradient.shape}, z has {z.shape}")
+        return (float(value) if value.ndim == 0 else value), gradient
+
+
+def check_targets(entry: Loss, t: Array) -> None:
+    """Refuse targets that the loss cannot read, naming the component."""
+    if not np.isfinite(t).all():
+        bad = ~np.isfinite(t)
+        raise NumberError(f"loss {entry.name}: component {_where(bad)} of the target is {t[bad][0]}")
+    if entry.targets == "distribution" and (t < 0).any():
+        raise NumberError(f"loss {entry.name}: component {_where(t < 0)} of the target is negative")
+    if entry.targets == "unit" and ((t < 0) | (t > 1)).any():
+        raise NumberError(f"loss {entry.name}: component {_where((t < 0) | (t > 1))} of the target is not in [0, 1]")
+
+
+def _where(bad: Array) -> Any:
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    return place[0] if len(place) == 1 else place
+
+
+def _half_squared(z: Array, t: Array) -> Any:
+    return (0.5 * (z - t) * (z - t)).sum(-1)
+
+
+def _cross_entropy(z: Array, t: Array) -> Any:
+    return np.where(t > 0, -t * np.log(z), 0.0).sum(-1)
+
+
+def _cross_entropy_gradient(z: Array, t: Array) -> Array:
+    return np.where(t > 0, -t / z, 0.0)
+
+
+def _nll(z: Array, t: Array) -> Any:
+    return np.where(t > 0, -t * z, 0.0).sum(-1)
+
+
+def _log_normaliser(z: Array) -> tuple[Array, Array]:
+    """d, log S: the distances from the largest entry, and the log of the sum of exp(-d), along the last axis."""
+    k = np.argmax(z, axis=-1)[..., None]
+    d = np.take_along_axis(z, k, -1) - z
+    e = np.exp(-d)
+    np.put_along_axis(e, k, 0.0, -1)
+    return d, np.log1p(e.sum(-1, keepdims=True))
+
+
+def _softmax_cross_entropy(z: Array, t: Array) -> Any:
+    d, log_s = _log_normaliser(z)
+    return np.where(t > 0, t * (d + log_s), 0.0).sum(-1)
+
+
+def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
+    # p T - t; for p > 1/2 as T (p - 1) + (T - t), both without cancellation
+    d, log_s = _log_normaliser(z)
+    total = t.sum(-1, keepdims=True)
+    others = np.stack([np.delete(t, i, -1).sum(-1) for i in range(t.shape[-1])], -1)
+    log_p = -d - log_s
+    p = np.exp(log_p)
+    gradient: Array = np.where(p > 0.5, total * np.expm1(log_p) + others, p * total - t)
+    return gradient
+
+
+def _softplus(z: Array) -> Array:
+    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def _sigmoid(z: Array) -> Array:
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+def _binary_cross_entropy(z: Array, t: Array) -> Any:
+    return ((1.0 - t) * _softplus(z) + t * _softplus(-z)).sum(-1)
+
+
+def _binary_cross_entropy_gradient(z: Array, t: Array) -> Array:
+    gradient: Array = (1.0 - t) * _sigmoid(z) - t * _sigmoid(-z)
+    return gradient
+
+
+def _dot(x: Any, y: Any) -> Any:
+    return sum(p * q for p, q in zip(x, y, strict=True))
+
+
+_TABLE = (
+    Loss(
+        "half_squared",
+        _half_squared,
+        lambda z, t: z - t,
+        formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
+        text="1/2 sum_k (z[k] - t[k])^2",
+        latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
+    ),
+    Loss(
+        "cross_entropy",
+        _cross_entropy,
+        _cross_entropy_gradient,
+        reads="probabilities",
+        targets="distribution",
+        formula=lambda m, z, t: -_dot(t, [m.log(x) for x in z]),
+        text="-sum_k t[k] log(z[k])",
+        latex=r"-\sum_k t_k \log z_k",
+    ),
+    Loss(
+        "nll",
+        _nll,
+        lambda z, t: np.where(t > 0, -t, 0.0),
+        reads="log-probabilities",
+        targets="distribution",
+        formula=lambda m, z, t: -_dot(t, z),
+        text="-sum_k t[k] z[k]",
+        latex=r"-\sum_k t_k z_k",
+    ),
+    Loss(
+        "softmax_cross_entropy",
+        _softmax_cross_entropy,
+        _softmax_cross_entropy_gradient,
+        reads="logits",
+        targets="distribution",
+        formula=lambda m, z, t: sum(t) * m.log(sum(m.exp(x) for x in z)) - _dot(t, z),
+        text="-sum_k t[k] log(softmax(z)[k])",
+        latex=r"-\sum_k t_k \log \frac{e^{z_k}}{\sum_j e^{z_j}}",
+    ),
+    Loss(
+        "binary_cross_entropy",
+        _binary_cross_entropy,
+        _binary_cross_entropy_gradient,
+        reads="logits",
+        targets="unit",
+        formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
+        text="-sum_k t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k]))",
+        latex=r"-\sum_k t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)",
+    ),
+)
+
+LOSSES: Mapping[str, Loss] = MappingProxyType({entry.name: entry for entry in _TABLE})
+
+
+def loss(given: str | Loss) -> Loss:
+    """The loss of that name; a Loss is returned as it is.
+
+    >>> loss("nll")
+    <loss nll: -sum_k t[k] z[k]>
+    """
+    if isinstance(given, Loss):
+        return given
+    if not isinstance(given, str) or given not in LOSSES:
+        raise unknown("loss", given, LOSSES)
+    return LOSSES[given]

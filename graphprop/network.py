@@ -1,0 +1,574 @@
+"""The network that a user builds: a graph of named nodes over one flat vector theta, with every check at the door.
+
+How a network is run is not known here; results and engines read its frozen `layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from graphprop.activations import resolve
+from graphprop.differentiable import Activation
+from graphprop.errors import CycleError, GraphpropError, NumberError, unknown
+from graphprop.layout import Array, Heads, Layout, Name, Node, lay_out
+from graphprop.order import TopologicalOrder
+from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan, real_array
+
+if TYPE_CHECKING:
+    from graphprop.results import Gradients, Trace
+
+
+class Network:
+    """A directed acyclic graph of nodes with ``a[v] = b[v] + sum of w o[u]`` and ``o[v] = f(a[v])``.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> net = gp.Network("two hidden nodes")
+    >>> net.add_input("x")
+    >>> net.add_node("h1", "sigmoid", {"x": 0.5}, bias=0.1)
+    >>> net.add_node("h2", "tanh", {"x": 0.8})
+    >>> net.add_node("y", "softmax_dot", {"h1": [0.2, -0.7], "h2": [1.1, 0.4]})
+    >>> net
+    <Network 'two hidden nodes': 1 input, 3 nodes, 4 edges, 7 parameters>
+    >>> g = net.backward(net.forward({"x": 1.0}), "y")
+    >>> g.weight["h1", "y"].shape
+    (2,)
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self._graph: nx.DiGraph[Name] = nx.DiGraph()
+        self._nodes: dict[Name, Node] = {}
+        self._order = TopologicalOrder()
+        self._vector = ParameterVector()
+        self._heads: Heads | None = None
+        self._layout: Layout | None = None
+
+    # ------------------------------------------------------------------ building
+
+    def add_input(self, name: Name, size: int | None = None) -> None:
+        """Add an input; with `size` a vector of that many numbers."""
+        self._check_new(name)
+        m = 1 if size is None else _checked_size(size, f"input {name!r}")
+        self._insert(name, Node(None, 0, m, size is not None), {})
+
+    def add_node(
+        self,
+        name: Name,
+        activation: str | Activation,
+        parents: Mapping[Any, Any] | None = None,
+        bias: Any = None,
+        *,
+        size: int | None = None,
+        trainable: bool = True,
+    ) -> None:
+        """Add a node that reads existing ones.
+
+        Parameters
+        ----------
+        name : str, int or tuple of these
+        activation : str or Activation
+        parents : mapping from node names to weights
+            A weight has the shape (components of this node, components of the parent's output), axes of
+            length one dropped: a number between scalars. A Parameter may stand for any number, and None for
+            an absent entry.
+        bias : number or one per component, optional
+            No bias is created if none is given.
+        size : int, optional
+            Makes a vector node of that many components. A reducing or vector activation takes it
+            from the weights, or has one component per parent where they are single numbers.
+        trainable : bool
+            False marks the new numbers as frozen in `net.trainable`; their gradients are still reported.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x", size=2)
+        >>> net.add_node("h", "tanh", {"x": [[1.0, 2.0], [3.0, None], [5.0, 6.0]]}, size=3)
+        >>> net.add_node("m", "max", {"h": [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]})
+        >>> net.weight("x", "h")
+        array([[ 1.,  2.],
+               [ 3., nan],
+               [ 5.,  6.]])
+        """
+        self._check_new(name)
+        where = f"node {name!r}"
+        try:
+            f = resolve(activation)
+        except GraphpropError as error:
+            raise type(error)(f"{where}: {error}") from None
+        if parents is not None and not isinstance(parents, Mapping):
+            raise GraphpropError(f"{where}: parents are a mapping from node names to weights, not {parents!r}")
+        parents = {} if parents is None else parents
+        sources = {u: self._node(u, f"{where}, parent: ") for u in parents}
+        if size is not None:
+            n = _checked_size(size, where)
+        elif f.kind == "elementwise":
+            n = 1
+        else:
+            n, parents = self._inferred(where, parents, bias)
+        plans = {
+            u: self._vector.plan(w, (n, sources[u].m), f"the weight of edge {u!r} -> {name!r}")
+            for u, w in parents.items()
+        }
+        for u, plan in plans.items():
+            if plan.is_empty:
+                raise GraphpropError(f"edge {u!r} -> {name!r} has no entry; leave the parent out")
+        bias_plan = None if bias is None else self._plan_bias(name, bias, n, f)
+        positions = {u: self._vector.commit(plan, trainable) for u, plan in plans.items()}
+        b = None if bias_plan is None else self._vector.commit(bias_plan, trainable)
+        m = 1 if f.kind == "reducing" else n
+        self._insert(name, Node(f, n, m, f.kind != "elementwise" or size is not None, b), positions)
+
+    def add_edge(
+        self, u: Name, v: Name, weight: Any, *, to: int | None = None, of: int | None = None, trainable: bool = True
+    ) -> None:
+        """Add an edge between existing nodes, or with `to` and `of` one entry of it.
+
+        `to` is a component of v, `of` one of the output of u. Where only one of them is given the other one runs
+        over all. Entries that an edge lacks can be added later; the same entry twice is refused.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("p", "softmax", {"x": [1.0, 2.0, 3.0]})
+        >>> net.add_node("y", "identity")
+        >>> net.add_edge("p", "y", 0.5, of=2)
+        >>> net.weight("p", "y")
+        array([nan, nan, 0.5])
+        """
+        source, target = self._node(u, "edge: "), self._node(v, "edge: ")
+        where = f"edge {u!r} -> {v!r}"
+        if u == v:
+            raise CycleError(f"{where} is a self-loop; the graph has to be acyclic", (u, v))
+        if target.is_input:
+            raise GraphpropError(f"{where}: {v!r} is an input; nothing flows into an input")
+        rows = _chosen(to, target.n, f"{where}: to={to!r}", f"components of {v!r}")
+        columns = _chosen(of, source.m, f"{where}: of={of!r}", f"components of the output of {u!r}")
+        plan = self._vector.plan(weight, (len(rows), len(columns)), f"the weight of {where}")
+        if plan.is_empty:
+            raise GraphpropError(f"{where} has no entry; leave it out")
+        children, parents = self._graph.succ, self._graph.pred
+        whole = len(rows) == target.n and len(columns) == source.m
+        known = parents[v][u]["positions"] if u in parents[v] else None
+        before = np.full((target.n, source.m), ABSENT) if known is None and not whole else known
+        block = np.ix_(rows, columns) if before is not None else ()
+        if known is not None and (twice := np.argwhere((known[block] != ABSENT) & plan.present)).size:
+            if to is None and of is None:
+                raise GraphpropError(f"{where} exists already; set_weight changes it, remove_edge takes it away")
+            i, k = rows[twice[0][0]], columns[twice[0][1]]
+            raise GraphpropError(f"{where}: the entry to={i}, of={k} exists already; set_weight changes it")
+        path = self._order.admit(u, v, children.__getitem__, parents.__getitem__)
+        if path is not None:
+            trail = " -> ".join(str(x) for x in [*path, v])
+            raise CycleError(f"{where} closes the cycle {trail}", (*path, v))
+        positions = self._vector.commit(plan, trainable)
+        if before is not None:
+            entries, positions = positions, before.copy()
+            positions[block] = np.where(entries == ABSENT, before[block], entries)
+        positions.flags.writeable = False
+        self._graph.add_edge(u, v, positions=positions)
+        self._layout = None
+
+    def parameter(self, name: Name, value: Any, trainable: bool = True) -> Parameter:
+        """Make a named parameter, a number or an array, to be used as weight or bias, as often as wanted.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("p")
+        >>> net.add_input("q")
+        >>> f = net.parameter("f", 2.0)
+        >>> net.add_node("s", "identity", {"p": f, "q": f})
+        >>> net.backward(net.forward([3.0, 4.0]), "s").parameter["f"]
+        7.0
+        """
+        _check_name(name)
+        if name in self._vector.names:
+            raise GraphpropError(f"parameter {name!r} exists already; net.parameters has it")
+        values = real_array(value, f"parameter {name!r}")
+        if not values.size:
+            raise GraphpropError(f"parameter {name!r} is empty")
+        if not np.isfinite(values).all():
+            raise NumberError(f"parameter {name!r} is not finite: {value}")
+        positions = self._vector.extend(values, trainable)
+        self._vector.names[name] = positions
+        self._layout = None
+        return Parameter(self._vector, name, positions)
+
+    def set_outputs(self, *heads: Any) -> None:
+        """Declare the outputs, in the order of a target's columns; one argument is what one loss term reads.
+
+        A node's name is a head of its own, a list of scalar nodes is one head together. With no argument
+        the sinks are the outputs again: each vector node a head, all scalar sinks together one.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("z", "softmax", {"x": [1.0, 2.0]})
+        >>> net.add_node("b", "tanh", {"x": 1.0})
+        >>> net.add_node("c", "tanh", {"x": 2.0})
+        >>> net.set_outputs("z", ["b", "c"])
+        >>> net.outputs
+        ('z', 'b', 'c')
+        """
+        groups = tuple(tuple(head) if isinstance(head, list) else (head,) for head in heads)
+        seen: set[Name] = set()
+        for group in groups:
+            if not group:
+                raise GraphpropError("outputs: an empty list is no head")
+            for name in group:
+                node = self._node(name, "outputs: ")
+                if name in seen:
+                    raise GraphpropError(f"outputs: {name!r} is named twice")
+                seen.add(name)
+                if len(group) > 1 and node.listed:
+                    raise GraphpropError(f"outputs: {name!r} is a vector node, which is a head of its own")
+        self._heads = groups or None
+        self._layout = None
+
+    # ------------------------------------------------------------------ change
+
+    def remove_edge(self, u: Name, v: Name) -> None:
+        """Take an edge away. Its numbers stay in theta, unused, so that no position moves."""
+        self._positions(u, v)
+        self._graph.remove_edge(u, v)
+        self._layout = None
+
+    def remove_node(self, name: Name) -> None:
+        """Take a node away, with its edges. Its numbers stay in theta, unused."""
+        self._node(name)
+        if self._heads is not None and any(name in head for head in self._heads):
+            raise GraphpropError(f"node {name!r} is a declared output; declare others with set_outputs first")
+        self._graph.remove_node(name)
+        self._order.remove(name)
+        del self._nodes[name]
+        self._layout = None
+
+    def set_weight(self, u: Name, v: Name, weight: Any) -> None:
+        """Give the weight of an edge new numbers, in the shape of `weight(u, v)`; nan or None where it has no entry."""
+        self._overwrite(self._positions(u, v), weight, f"the weight of edge {u!r} -> {v!r}")
+
+    def set_bias(self, v: Name, bias: Any) -> None:
+        """Give the bias of a node new numbers; a node that has none gets one, at the end of theta."""
+        node = self._node(v)
+        if node.activation is None:
+            raise GraphpropError(f"node {v!r} is an input, which has no bias")
+        if node.bias is not None:
+            self._overwrite(node.bias, bias, f"the bias of node {v!r}")
+            return
+        f = node.activation
+        positions = self._vector.commit(self._plan_bias(v, bias, node.n, f))
+        self._nodes[v] = Node(f, node.n, node.m, node.vector, positions)
+        self._layout = None
+
+    def randomize(self, seed: int) -> None:
+        """Draw every trainable weight from a normal distribution of variance 1 / fan-in, and set biases to 0.
+
+        Fan-in is the number of weights that flow into the same component; of a tied weight, its first use counts.
+        """
+        layout, theta = self.layout, self._vector.values
+        _, trainable = self._vector.views()
+        fan_in = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
+        positions, first = np.unique(layout.position, return_index=True)
+        drawn = np.random.default_rng(seed).standard_normal(len(positions)) / np.sqrt(fan_in[layout.row[first]])
+        only_bias = np.setdiff1d(layout.bias_position, positions)
+        free = trainable[positions]
+        theta[positions[free]] = drawn[free]
+        theta[only_bias[trainable[only_bias] & np.isfinite(theta[only_bias])]] = 0.0
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def theta(self) -> Array:
+        """All trainable numbers, as a writable view: ``net.theta -= 0.1 * g.theta`` trains.
+
+        Positions are in order of creation and never move. When the network grows, older views are detached.
+        """
+        return self._vector.views()[0]
+
+    @theta.setter
+    def theta(self, values: ArrayLike) -> None:
+        new = real_array(values, "theta")
+        if new.shape != (len(self._vector),):
+            raise GraphpropError(f"theta has shape ({len(self._vector)},), not {new.shape}")
+        bad = self.layout.improper(new)
+        if bad is not None:
+            raise NumberError(
+                f"theta[{bad}], {self.layout.label_position(bad)}, would be {new[bad]}; it must be finite"
+            )
+        self._vector.values[:] = new
+
+    @property
+    def trainable(self) -> Array:
+        """Which numbers of theta are trainable, as a writable view; gradients are reported for all."""
+        return self._vector.views()[1]
+
+    @property
+    def parameters(self) -> dict[Name, Parameter]:
+        """The named parameters."""
+        return {name: Parameter(self._vector, name, p) for name, p in self._vector.names.items()}
+
+    @property
+    def nodes(self) -> tuple[Name, ...]:
+        """The names of all nodes, the inputs too, in order of creation."""
+        return tuple(self._nodes)
+
+    @property
+    def inputs(self) -> tuple[Name, ...]:
+        return tuple(name for name, node in self._nodes.items() if node.is_input)
+
+    @property
+    def outputs(self) -> tuple[Name, ...]:
+        """The nodes that a loss reads, in the order of a target's columns: those declared, else the sinks."""
+        return tuple(name for head in self.layout.heads for name in head)
+
+    @property
+    def edges(self) -> tuple[tuple[Name, Name], ...]:
+        """(parent, child) of every edge."""
+        return tuple((u, v) for v in self._nodes for u in self._graph.pred[v])
+
+    @property
+    def graph(self) -> nx.DiGraph[Name]:
+        """The graph as a frozen view, for every algorithm of networkx; it follows later changes."""
+        view: nx.DiGraph[Name] = nx.freeze(nx.graphviews.generic_graph_view(self._graph))  # type: ignore[type-var]
+        return view
+
+    @property
+    def layout(self) -> Layout:
+        """The frozen structure: which number stands where."""
+        if self._layout is None:
+            into = {v: self._positions_into(v) for v in self._nodes}
+            vector = self._vector
+            self._layout = lay_out(self._nodes, into, self._order, len(vector), vector.names, self._heads)
+        return self._layout
+
+    def parents(self, v: Name) -> tuple[Name, ...]:
+        self._node(v)
+        return tuple(self._graph.pred[v])
+
+    def children(self, v: Name) -> tuple[Name, ...]:
+        self._node(v)
+        return tuple(self._graph.succ[v])
+
+    def weight(self, u: Name, v: Name) -> Any:
+        """The weight of an edge: a number, or an array without axes of length one; nan where an entry is absent."""
+        return self._read(self._positions(u, v))
+
+    def bias(self, v: Name) -> Any:
+        """The bias of a node, a number or one per component; nan where there is none."""
+        node = self._node(v)
+        return self._read(np.full(node.n, ABSENT) if node.bias is None else node.bias)
+
+    def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
+        """The weights from some nodes to others as one dense matrix, 0 where there is no edge.
+
+        `rows` and `columns` are arrays of node names of any shape, vectorised row by row (``order="C"``) or
+        column by column (``"F"``): the unrolled matrix of a convolution, for example.
+        """
+        from graphprop.builders import name_array
+
+        if order not in ("C", "F"):
+            raise GraphpropError(f"order is 'C' (row by row) or 'F' (column by column), not {order!r}")
+        blocks = []
+        columns_flat = name_array(columns).ravel(order)
+        for v in name_array(rows).ravel(order):
+            n, pred = self._node(v).n, self._graph.pred[v]
+            if not n:
+                raise GraphpropError(f"row {v!r} is an input; nothing flows into an input")
+            row = []
+            for u in columns_flat:
+                m = self._node(u).m
+                row.append(np.nan_to_num(self._values(pred[u]["positions"])) if u in pred else np.zeros((n, m)))
+            blocks.append(np.hstack(row))
+        return np.vstack(blocks)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return name in self._nodes
+        except TypeError:
+            return False
+
+    def __repr__(self) -> str:
+        inputs, edges = len(self.inputs), self._graph.number_of_edges()
+        counts = (inputs, "input"), (len(self) - inputs, "node"), (edges, "edge"), (len(self._vector), "parameter")
+        title = f" {self.name!r}" if self.name else ""
+        parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
+        return f"<Network{title}: {', '.join(parts)}>"
+
+    # ------------------------------------------------------------------ whole networks
+
+    def same_structure(self, other: Network) -> bool:
+        """Whether theta and results of one network fit the other: same nodes, edges, ties and outputs."""
+        return isinstance(other, Network) and self.layout.same_structure(other.layout)
+
+    def copy(self) -> Network:
+        """An independent network with the same structure and numbers."""
+        other = Network.__new__(type(self))
+        other.__setstate__(self.__getstate__())
+        other._graph = self._graph.copy()
+        other._nodes = dict(self._nodes)
+        other._order = TopologicalOrder(self._order)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_vector": self._vector.copy(), "_layout": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def expand(self) -> Network:
+        """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
+        from graphprop.rewriting import expand
+
+        return expand(self)
+
+    def forward(self, inputs: Any) -> Trace:
+        """Run the network on one sample, or on a batch.
+
+        `inputs` is a mapping from input names to numbers (with a batch: arrays whose first axis is the sample),
+        or an array with the columns of all inputs in order, of one row per sample if it has two axes.
+        """
+        from graphprop.recursion import forward
+
+        return forward(self, inputs)
+
+    def backward(self, trace: Trace, node: Name = None, **objective: Any) -> Gradients:
+        """The derivatives of an objective: of a node's output, or of a loss, with respect to everything.
+
+        ``backward(trace, "y")``, of a vector node with ``component=1``; ``backward(trace, loss="half_squared",
+        target=...)``, with ``sample_weight=`` if wanted; or ``backward(trace, seed={"y": ...})``, the
+        sum of seed times output. A loss is the mean over the batch, everything else the sum.
+        """
+        from graphprop.recursion import backpropagate
+
+        return backpropagate(self, trace, node, **objective)
+
+    # ------------------------------------------------------------------ inside
+
+    def _insert(self, name: Name, node: Node, parents: Mapping[Name, Array]) -> None:
+        """Put in a node whose parents exist, by the positions of its weights; everything has been checked."""
+        self._graph.add_node(name, kind=node.kind)
+        for u, positions in parents.items():
+            positions.flags.writeable = False
+            self._graph.add_edge(u, name, positions=positions)
+        self._nodes[name] = node
+        self._order.append(name)
+        self._layout = None
+
+    def _empty_copy(self) -> Network:
+        """A network without nodes, with a copy of theta and of the named parameters."""
+        other = Network(self.name)
+        other._vector = self._vector.copy()
+        return other
+
+    def _positions_into(self, v: Name) -> dict[Name, Array]:
+        """Of each parent, the positions of the weights of its edge, shaped (n, m); -1 where an entry is absent."""
+        return {u: edge["positions"] for u, edge in self._graph.pred[v].items()}
+
+    def _node(self, name: Name, where: str = "") -> Node:
+        try:
+            return self._nodes[name]
+        except (KeyError, TypeError):
+            raise unknown("node", name, self._nodes, where) from None
+
+    def _check_new(self, name: Name) -> None:
+        _check_name(name)
+        if name in self._nodes:
+            raise GraphpropError(f"node {name!r} exists already")
+
+    def _inferred(self, where: str, parents: Mapping[Any, Any], bias: Any) -> tuple[int, Mapping[Any, Any]]:
+        """The components of a reducing or vector node made without size, and its weights shaped accordingly."""
+        shapes = {u: _shape(w) for u, w in parents.items()}
+        if shapes and all(shape == () for shape in shapes.values()):
+            n = len(parents)
+            return n, {u: [*[None] * i, w, *[None] * (n - 1 - i)] for i, (u, w) in enumerate(parents.items())}
+        # a one-axis weight of a parent with several outputs is a single row
+        lengths = {
+            u: shape[0] if len(shape) == 2 or (len(shape) == 1 and self._nodes[u].m == 1) else 1
+            for u, shape in shapes.items()
+        }
+        if not lengths:
+            if _shape(bias):
+                return _shape(bias)[0], parents
+            raise GraphpropError(f"{where}: without parents its number of components is unknown; give size=")
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{u!r} {length}" for u, length in lengths.items())
+            raise GraphpropError(f"{where}: the weights disagree on its number of components: {told}; or give size=")
+        return _checked_size(next(iter(lengths.values())), where), parents
+
+    def _plan_bias(self, name: Name, bias: Any, n: int, f: Activation) -> Plan:
+        return self._vector.plan(bias, (n,), f"the bias of node {name!r}", masks=f.masks)
+
+    def _positions(self, u: Name, v: Name) -> Array:
+        self._node(u), self._node(v)
+        if not self._graph.has_edge(u, v):
+            raise unknown("edge", f"{u} -> {v}", [f"{p} -> {v}" for p in self._graph.pred[v]])
+        positions: Array = self._graph.edges[u, v]["positions"]
+        return positions
+
+    def _values(self, positions: Array) -> Array:
+        return np.where(positions == ABSENT, np.nan, self._vector.values[positions])
+
+    def _read(self, positions: Array) -> Any:
+        values = np.squeeze(self._values(positions))
+        return float(values) if values.ndim == 0 else values
+
+    def _overwrite(self, positions: Array, given: Any, where: str) -> None:
+        """Give entries that exist new numbers; nan or None stands for the absent ones."""
+        present = positions != ABSENT
+        if isinstance(given, np.ndarray) and given.dtype.kind == "f" and np.isnan(given).any():
+            given = np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
+        masks = bool(self.layout.maskable[positions[present]].all())
+        plan = self._vector.plan(given, positions.shape, where, masks)
+        if plan.positions is not None and (plan.positions >= 0).any():
+            raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
+        if (plan.present != present).any():
+            raise GraphpropError(f"{where}: every entry that exists needs a number, and the others nan or None")
+        places, numbers, values = positions[present], plan.values[present], self._vector.values
+        former = values[places]
+        values[places] = numbers
+        if (values[places] != numbers).any():
+            values[places] = former
+            raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+
+
+def _check_name(name: Name) -> None:
+    parts = [name]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, tuple) and part:
+            parts.extend(part)
+        elif not isinstance(part, str | int) or isinstance(part, bool):
+            raise GraphpropError(f"a name is a text, an integer or a tuple of these, not {name!r}")
+
+
+def _checked_size(size: Any, where: str) -> int:
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise GraphpropError(f"{where}: size is a whole number of at least 1, not {size!r}")
+    return int(size)
+
+
+def _chosen(index: int | None, length: int, where: str, what: str) -> list[int]:
+    if index is None:
+        return list(range(length))
+    if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < length:
+        raise GraphpropError(f"{where} is out of range; {what} are 0 to {length - 1}")
+    return [int(index)]
+
+
+def _shape(weight: Any) -> tuple[int, ...]:
+    if isinstance(weight, Parameter | np.ndarray):
+        return weight.shape
+    if isinstance(weight, list | tuple):
+        return (len(weight), *(_shape(weight[0]) if weight else ()))
+    return ()

@@ -1,0 +1,270 @@
+"""What is differentiated: a node's output, a loss on the heads, or a seed; as a value and its direct derivatives.
+
+How the direct derivatives are carried through the graph is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphprop.arithmetic import Floats, Formulas
+from graphprop.errors import GraphpropError, NumberError
+from graphprop.layout import Array, Heads, Layout, Name, default_heads
+from graphprop.losses import Loss, check_targets, loss
+from graphprop.parameters import real_array
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """An objective that fits a layout and a number of samples.
+
+    Without a loss, `seed` holds the direct derivative with respect to every column of o; with one, `columns` are those
+    that each head reads and `target` is aligned with them.
+    """
+
+    title: str
+    reads: tuple[int, ...]  # numbers of the nodes it depends on directly
+    seed: Array | None = None
+    loss: Loss | None = None
+    heads: Heads = ()
+    columns: tuple[Array, ...] = ()
+    targets: tuple[Array, ...] = ()
+    sample_weight: Array | None = None
+
+    def __str__(self) -> str:
+        return self.title
+
+    def evaluate(self, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
+        """The value, and its direct derivative with respect to o, shaped like `o_flat` (samples, columns)."""
+        if self.loss is None:
+            assert self.seed is not None
+            seed = self.seed if numbers.dtype is float else _converted(self.seed, numbers)
+            used = np.flatnonzero((self.seed != 0).any(axis=0))
+            return numbers.total((seed[:, used] * o_flat[:, used]).ravel().tolist()), seed
+        return self._evaluate_loss(self.loss, o_flat, numbers)
+
+    def _evaluate_loss(self, entry: Loss, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
+        seed = np.full(o_flat.shape, numbers.number(0), dtype=numbers.dtype)
+        shares = self._shares(len(o_flat), numbers)
+        terms = []
+        for head, columns, targets in zip(self.heads, self.columns, self.targets, strict=True):
+            for sample, share in enumerate(shares):
+                z = o_flat[sample, columns].tolist()
+                if numbers.dtype is float:
+                    _check_reads(entry, head, np.array(z))
+                value, gradient = numbers.loss(entry, z, targets[sample].tolist())
+                terms.append(share * value)
+                seed[sample, columns] = [share * g for g in gradient]
+        return numbers.total(terms), seed
+
+    def _shares(self, samples: int, numbers: Floats | Formulas) -> list[Any]:
+        """What each sample counts for; the shares add up to 1."""
+        if self.sample_weight is None:
+            return [numbers.number(1) / samples] * samples
+        weights = [numbers.number(w) for w in self.sample_weight.tolist()]
+        total = numbers.total(weights)
+        return [w / total for w in weights]
+
+
+def _converted(array: Array, numbers: Floats | Formulas) -> Array:
+    result = np.empty(array.shape, dtype=object)
+    result.ravel()[:] = [numbers.number(x) for x in array.ravel().tolist()]
+    return result
+
+
+def read_objective(
+    layout: Layout,
+    samples: int,
+    batched: bool,
+    node: Name = None,
+    *,
+    component: int | None = None,
+    loss: Any = None,
+    target: Any = None,
+    sample_weight: Any = None,
+    seed: Mapping[Any, Any] | None = None,
+) -> Objective:
+    """The objective that a user asked for, or an error that says what is wrong with it."""
+    asked = [what for what, given in (("a node", node), ("loss=", loss), ("seed=", seed)) if given is not None]
+    if len(asked) != 1:
+        found = f"not {' and '.join(asked)}" if asked else "and none of them was given"
+        raise GraphpropError(f"an objective is a node, or loss= with target=, or seed=; one of them, {found}")
+    if component is not None and node is None:
+        raise GraphpropError("component= belongs to a node")
+    if (target is not None or sample_weight is not None) and loss is None:
+        raise GraphpropError(f"{'target' if target is not None else 'sample_weight'}= belongs to loss=")
+    if loss is not None:
+        return _read_loss(layout, samples, batched, loss, target, sample_weight)
+    if seed is not None:
+        return _read_seed(layout, samples, batched, seed)
+    return _read_node(layout, samples, node, component)
+
+
+def _read_node(layout: Layout, samples: int, name: Name, component: int | None) -> Objective:
+    v = layout.find(name)
+    m = layout.nodes[v].m
+    if component is None:
+        if m > 1:
+            raise GraphpropError(f"node {name!r} has {m} outputs; say which one with component=")
+        component = 0
+    if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < m:
+        raise GraphpropError(f"node {name!r}: component={component!r} is out of range; it has 0 to {m - 1}")
+    seed = np.zeros((samples, int(layout.o_start[-1])))
+    seed[:, layout.o_start[v] + component] = 1.0
+    title = f"o[{name}]" + (f"[{component}]" if m > 1 else "")
+    return Objective(title, (v,), seed=seed)
+
+
+def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, Any]) -> Objective:
+    if not isinstance(given, Mapping) or not given:
+        raise GraphpropError("seed= is a mapping from node names to the derivatives of the objective by their outputs")
+    seed = np.zeros((samples, int(layout.o_start[-1])))
+    for name, numbers in given.items():
+        v = layout.find(name)
+        block = _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}")
+        seed[:, layout.o_slice(v)] = block
+    return Objective("seed * o", tuple(layout.find(name) for name in given), seed=seed)
+
+
+def _read_loss(layout: Layout, samples: int, batched: bool, given: Any, target: Any, sample_weight: Any) -> Objective:
+    entry = loss(given)
+    where = f"loss {entry.name}"
+    if target is None:
+        raise GraphpropError(f"{where}: target= is missing")
+    heads = _named_heads(layout, target, where) if isinstance(target, Mapping) else layout.heads
+    if not heads:
+        raise GraphpropError(f"{where}: the network has no outputs")
+    columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
+    if isinstance(target, Mapping):
+        targets = [_head_target(layout, entry, head, target, samples, batched) for head in heads]
+    else:
+        targets = _split_target(entry, target, [len(c) for c in columns], samples, batched)
+    for head, rows in zip(heads, targets, strict=True):
+        try:
+            check_targets(entry, rows)
+        except NumberError as error:
+            raise NumberError(f"{error} (head {_head_name(head)})") from None
+    weights = None if sample_weight is None else _sample_weight(sample_weight, samples)
+    reads = tuple(layout.find(name) for head in heads for name in head)
+    title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
+    return Objective(title, reads, None, entry, heads, tuple(columns), tuple(targets), weights)
+
+
+def _columns(layout: Layout, name: Name) -> Array:
+    span = layout.o_slice(layout.find(name))
+    return np.arange(span.start, span.stop)
+
+
+def _head_name(head: tuple[Name, ...]) -> str:
+    shown = ", ".join(map(str, head[:4])) + (", ..." if len(head) > 4 else "")
+    return shown if len(head) == 1 else f"({shown})"
+
+
+def _named_heads(layout: Layout, target: Mapping[Any, Any], where: str) -> Heads:
+    """The heads that a target by name reads: the declared ones it names, and of other nodes what they make."""
+    for name in target:
+        layout.find(name)
+    declared = layout.heads if layout.outputs_declared else ()
+    heads = [head for head in declared if any(name in target for name in head)]
+    for head in heads:
+        for name in head:
+            if name not in target:
+                raise GraphpropError(f"{where}: head {_head_name(head)} has no target for {name!r}")
+    others = [name for name in target if not any(name in head for head in heads)]
+    nodes = {name: layout.nodes[layout.find(name)] for name in others}
+    return (*heads, *default_heads(others, nodes))
+
+
+def _head_target(
+    layout: Layout, entry: Loss, head: tuple[Name, ...], target: Mapping[Any, Any], samples: int, batched: bool
+) -> Array:
+    if len(head) == 1:
+        m = layout.nodes[layout.find(head[0])].m
+        given = target[head[0]]
+        where = f"target of node {head[0]!r}"
+        if _is_labels(entry, given, (samples,) if batched else (), m):
+            return _one_hot(given, m, samples, where)
+        return _rows(given, m, samples, batched, where)
+    parts = [_rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}") for x in head]
+    return np.hstack(parts)
+
+
+def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batched: bool) -> list[Array]:
+    """An array of targets, cut into those of the heads."""
+    where = f"loss {entry.name}: target"
+    lead = (samples,) if batched else ()
+    if _is_labels(entry, given, lead, sum(widths)) and len(widths) == 1:
+        return [_one_hot(given, widths[0], samples, where)]
+    if len(widths) > 1 and _is_labels(entry, given, (*lead, len(widths)), sum(widths)):
+        labels = np.asarray(given).reshape(samples, len(widths))
+        return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(widths)]
+    rows = _rows(given, sum(widths), samples, batched, where)
+    return np.split(rows, np.cumsum(widths)[:-1], axis=1)
+
+
+def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...], width: int) -> bool:
+    """Whether integers of this shape are class labels, and not the numbers of all the columns."""
+    if entry.targets != "distribution":
+        return False
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        return False
+    return array.dtype.kind in "iu" and array.shape == shape and shape != (width,)
+
+
+def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
+    labels = np.asarray(given).reshape(samples)
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        raise GraphpropError(
+            f"{where}: class label {labels[wrong][0]} is out of range; the classes are 0 to {classes - 1}"
+        )
+    rows: Array = np.eye(classes)[labels]
+    return rows
+
+
+def _rows(given: Any, width: int, samples: int, batched: bool, where: str) -> Array:
+    """Numbers for the outputs of a node or a head, as (samples, width)."""
+    array = real_array(given, where)
+    shapes: list[tuple[int, ...]] = [(samples, width)] if batched else [(width,)]
+    if width == 1:
+        shapes.append((samples,) if batched else ())
+    if array.shape not in shapes:
+        raise GraphpropError(f"{where} has shape {array.shape}; it should have {' or '.join(map(str, shapes))}")
+    if not np.isfinite(array).all():
+        raise NumberError(f"{where} has an entry that is not finite: {array[~np.isfinite(array)].ravel()[0]}")
+    return array.reshape(samples, width)
+
+
+def _sample_weight(given: Any, samples: int) -> Array:
+    weights = real_array(given, "sample_weight").reshape(-1)
+    if len(weights) != samples:
+        raise GraphpropError(f"sample_weight has {len(weights)} entries for {samples} samples")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise NumberError("sample_weight has to be finite and not negative, and not 0 everywhere")
+    return weights
+
+
+def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
+    """Refuse a head that does not hold what the loss reads."""
+    if entry.reads == "values":
+        return
+    if entry.reads == "logits":
+        if not np.isfinite(z).all():
+            raise NumberError(f"loss {entry.name}: head {_head_name(head)} has a logit that is {z[~np.isfinite(z)][0]}")
+        return
+    with np.errstate(over="ignore"):
+        p = z if entry.reads == "probabilities" else np.exp(z)
+    if (p < 0).any() or not abs(p.sum() - 1) <= 1e-6:
+        of = "its outputs" if entry.reads == "probabilities" else "exp of its outputs"
+        found = "has a negative entry" if (p < 0).any() else f"sums to {p.sum():.6g}"
+        hint = "softmax" if entry.reads == "probabilities" else "log_softmax"
+        raise GraphpropError(
+            f"loss {entry.name} reads {entry.reads}, but {_head_name(head)} is no distribution: {of} {found}; "
+            f"use a {hint} node, or softmax_cross_entropy on plain outputs"
+        )

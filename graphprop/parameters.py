@@ -1,0 +1,222 @@
+"""The one vector theta that holds every trainable number, and the named slices of it.
+
+It reads what a user gives as weights (numbers, Parameters, None for an absent entry, nested) and hands out
+positions. Which edge or bias a position serves is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphprop.errors import GraphpropError, NumberError
+
+Array = NDArray[Any]
+ABSENT, NEW = -1, -2
+_ONE = ((), (1,), (1, 1))
+
+
+class Parameter:
+    """A named slice of `net.theta`, to be used wherever a weight or a bias may stand; every use shares it.
+
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> f = net.parameter("f", [2.0, 4.0])
+    >>> f[1].value, f.positions.tolist()
+    (4.0, [0, 1])
+    """
+
+    __slots__ = ("_vector", "name", "positions")
+
+    def __init__(self, vector: ParameterVector, name: Any, positions: Array) -> None:
+        self._vector = weakref.ref(vector)
+        self.name = name
+        self.positions = positions
+        positions.flags.writeable = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.positions.shape
+
+    @property
+    def value(self) -> Any:
+        """The present number or array."""
+        value = self._owner().values[self.positions]
+        return float(value) if value.ndim == 0 else value
+
+    def __getitem__(self, index: Any) -> Parameter:
+        if not self.shape:
+            raise GraphpropError(f"parameter {self.name!r} is one number; it has no entry {index!r}")
+        try:
+            return Parameter(self._owner(), self.name, np.array(self.positions[index]))
+        except IndexError:
+            raise GraphpropError(f"parameter {self.name!r} of shape {self.shape} has no entry {index!r}") from None
+
+    __iter__ = None  # an entry is asked for by its index
+
+    def _owner(self) -> ParameterVector:
+        vector = self._vector()
+        if vector is None:
+            raise GraphpropError(f"the network of parameter {self.name!r} is gone")
+        return vector
+
+    def belongs_to(self, vector: ParameterVector) -> bool:
+        return self._vector() is vector
+
+    def __repr__(self) -> str:
+        shape = f" of shape {self.shape}" if self.shape else ""
+        return f"<parameter {self.name!r}{shape}>"
+
+
+@dataclass(slots=True)
+class Plan:
+    """Weights that were read and found good, before theta grows.
+
+    `positions` holds ABSENT, NEW or the position of a shared number; it is None if all are new.
+    """
+
+    values: Array
+    positions: Array | None = None
+
+    @property
+    def present(self) -> Array:
+        return np.ones(self.values.shape, dtype=bool) if self.positions is None else self.positions != ABSENT
+
+    @property
+    def is_empty(self) -> bool:
+        return self.positions is not None and bool((self.positions == ABSENT).all())
+
+
+class ParameterVector:
+    """The flat vector, growing at its end; positions never move."""
+
+    def __init__(self) -> None:
+        self._buffer: Array = np.empty(16)
+        self._trainable: Array = np.empty(16, dtype=bool)
+        self._count = 0
+        self._handed_out = False
+        self.names: dict[Any, Array] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def copy(self) -> ParameterVector:
+        other = ParameterVector()
+        other._buffer, other._trainable = self.values.copy(), self._trainable[: self._count].copy()
+        other._count, other.names = self._count, dict(self.names)
+        return other
+
+    @property
+    def values(self) -> Array:
+        """The numbers, for the library's own use."""
+        return self._buffer[: self._count]
+
+    def views(self) -> tuple[Array, Array]:
+        """Writable views of the numbers and of the mask of trainable ones; the next growth detaches them."""
+        self._handed_out = True
+        return self._buffer[: self._count], self._trainable[: self._count]
+
+    def extend(self, values: Array, trainable: bool = True) -> Array:
+        """Append numbers; their positions, shaped like them."""
+        start, count = self._count, self._count + values.size
+        if count > len(self._buffer) or self._handed_out:
+            capacity = len(self._buffer) if count <= len(self._buffer) else max(count, 2 * len(self._buffer))
+            self._buffer = _resized(self._buffer, start, capacity)
+            self._trainable = _resized(self._trainable, start, capacity)
+            self._handed_out = False
+        self._trainable[start:count] = trainable
+        self._count = count
+        if values.size == 1:
+            self._buffer[start] = values.item()
+            return np.array(start, ndmin=values.ndim)
+        self._buffer[start:count] = values.reshape(-1)
+        return np.arange(start, count).reshape(values.shape)
+
+    def plan(self, given: Any, shape: tuple[int, ...], where: str, masks: bool = False) -> Plan:
+        """Read weights or biases for entries of that shape, or say what is wrong; nothing is changed.
+
+        `shape` is the full one; axes of length one may be left out in what is given.
+        """
+        if (type(given) is float or type(given) is int) and shape in _ONE and math.isfinite(given):
+            return Plan(np.array(float(given), ndmin=len(shape)))  # by far the most common
+        values, positions = self._read(given, where, depth=0)
+        wanted = tuple(n for n in shape if n != 1)
+        if tuple(n for n in positions.shape if n != 1) != wanted:
+            raise GraphpropError(f"{where} has shape {positions.shape}; it should have {wanted or '() (one number)'}")
+        values, positions = values.reshape(shape), positions.reshape(shape)
+        fresh = positions == NEW
+        good = np.isfinite(values) | ~fresh
+        if masks:
+            good |= values == -np.inf
+        if not good.all():
+            bad = np.argwhere(~good)[0]
+            number = values[tuple(bad)]
+            entry = f" at {tuple(bad.tolist())}" if values.size > 1 else ""
+            raise NumberError(f"{where} is {number}{entry}; a finite number is needed")
+        return Plan(values, None if fresh.all() else positions)
+
+    def commit(self, plan: Plan, trainable: bool = True) -> Array:
+        """Let theta grow by the new numbers of a plan; the final positions."""
+        if plan.positions is None:
+            return self.extend(plan.values, trainable)
+        fresh = plan.positions == NEW
+        positions = plan.positions.copy()
+        positions[fresh] = self.extend(plan.values[fresh], trainable)
+        return positions
+
+    def _read(self, given: Any, where: str, depth: int) -> tuple[Array, Array]:
+        if isinstance(given, Parameter):
+            if not given.belongs_to(self):
+                raise GraphpropError(f"{where}: {given!r} belongs to another network")
+            return np.zeros(given.shape), given.positions
+        if given is None:
+            return np.array(0.0), np.array(ABSENT)
+        if isinstance(given, np.ndarray) and given.dtype == object:
+            given = given.tolist()
+        if isinstance(given, list | tuple) and any(_is_special(x) for x in given):
+            if depth == 2:
+                raise GraphpropError(f"{where}: weights have at most two axes")
+            parts = [self._read(x, where, depth + 1) for x in given]
+            if len({positions.shape for _, positions in parts}) > 1:
+                raise GraphpropError(f"{where}: the rows have different lengths")
+            return np.stack([v for v, _ in parts]), np.stack([p for _, p in parts])
+        values = real_array(given, where)
+        return values, np.full(values.shape, NEW)
+
+
+def _is_special(x: Any) -> bool:
+    return x is None or isinstance(x, Parameter | list | tuple) or (isinstance(x, np.ndarray) and x.dtype == object)
+
+
+def _resized(array: Array, count: int, capacity: int) -> Array:
+    result = np.empty(capacity, dtype=array.dtype)
+    result[:count] = array[:count]
+    return result
+
+
+def real_array(given: Any, where: str) -> Array:
+    """A float64 array of what was given, or an error that says what it was."""
+    if isinstance(given, str | bytes | dict | set):
+        raise GraphpropError(f"{where}: numbers are needed, not {given!r}")
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError, RecursionError):
+        raise GraphpropError(f"{where}: numbers of one regular shape are needed, not {_short(given)}") from None
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(float)  # decimals, fractions, integers beyond 64 bits
+        except (TypeError, ValueError, OverflowError):
+            raise GraphpropError(f"{where}: numbers are needed, not {_short(given)}") from None
+    if array.dtype.kind not in "fiu":
+        raise GraphpropError(f"{where}: real numbers are needed, not {_short(given)}")
+    return array.astype(float)
+
+
+def _short(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,143 @@
+"""Networks made from networks: expanded into scalars, repeated in time, put side by side.
+
+The new network's nodes point to positions of theta, so that what was tied stays tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError
+from graphprop.layout import Array, Name, Node
+from graphprop.network import Network
+
+
+def expand(net: Network) -> Network:
+    """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
+    nodes = net._nodes
+    split = {v for v, node in nodes.items() if node.vector and node.kind_of_function == "elementwise"}
+    for v in split:
+        for i in range(nodes[v].n):
+            if (v, i) in nodes:
+                raise GraphpropError(f"node {v!r} cannot be expanded: there is a node {(v, i)!r} already")
+    result = net._empty_copy()
+    for v in net._order:
+        node = nodes[v]
+        parents: dict[Name, Array] = {}
+        for u, positions in net._positions_into(v).items():
+            if u in split:
+                parents |= {(u, k): positions[:, [k]] for k in range(nodes[u].m)}
+            else:
+                parents[u] = positions
+        if v not in split:
+            result._insert(v, node, _without_empty(parents))
+            continue
+        for i in range(node.n):
+            bias = None if node.bias is None or node.bias[i] < 0 else node.bias[[i]]
+            row = {u: positions[[i]] for u, positions in parents.items()}
+            result._insert((v, i), Node(node.activation, 1, 1, False, bias), _without_empty(row))
+    heads = net.layout.heads
+    result.set_outputs(*(list(_scalars(head, split, nodes)) if head[0] in split else _as_given(head) for head in heads))
+    return result
+
+
+def _scalars(head: tuple[Name, ...], split: set[Name], nodes: Mapping[Name, Node]) -> list[Name]:
+    return [x for v in head for x in ([(v, i) for i in range(nodes[v].n)] if v in split else [v])]
+
+
+def _as_given(head: tuple[Name, ...]) -> Any:
+    return list(head) if len(head) > 1 else head[0]
+
+
+def _without_empty(parents: Mapping[Name, Array]) -> dict[Name, Array]:
+    return {u: positions for u, positions in parents.items() if (positions >= 0).any()}
+
+
+def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
+    """A network repeated in time, with shared parameters; the nodes of step t are (v, t).
+
+    `feedback` maps nodes to inputs of the cell: ``{"h_next": "h"}`` lets the node h_next of one step be what the input
+    h is in the next. Of the inputs that are fed, only those of step 0 remain. theta is that of the cell.
+
+    >>> import graphprop as gp
+    >>> cell = gp.Network()
+    >>> cell.add_input("x")
+    >>> cell.add_input("h")
+    >>> cell.add_node("h_next", "tanh", {"x": 0.5, "h": 2.0})
+    >>> net = gp.unroll(cell, {"h_next": "h"}, steps=3)
+    >>> net.inputs
+    (('x', 0), ('h', 0), ('x', 1), ('x', 2))
+    >>> net.parents(("h_next", 2)), len(net.theta)
+    ((('x', 2), ('h_next', 1)), 2)
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+        raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
+    source: dict[Name, Name] = {}
+    for node, name in feedback.items():
+        made, fed = cell._node(node, "feedback: "), cell._node(name, "feedback: ")
+        if not fed.is_input:
+            raise GraphpropError(f"feedback: {node!r} feeds {name!r}, which is no input")
+        if made.m != fed.m:
+            raise GraphpropError(f"feedback: {node!r} has {made.m} outputs, the input {name!r} has size {fed.m}")
+        if name in source:
+            raise GraphpropError(f"feedback: the input {name!r} is fed twice, by {source[name]!r} and {node!r}")
+        source[name] = node
+    result = cell._empty_copy()
+    for t in range(steps):
+
+        def at(u: Name, t: int = t) -> Name:
+            """What the cell's node u is in this step; an input that is fed goes back to what feeds it."""
+            while t > 0 and u in source:
+                u, t = source[u], t - 1
+            return (u, t)
+
+        inputs = [v for v in cell._nodes if cell._nodes[v].is_input]
+        for v in [*inputs, *(v for v in cell._order if not cell._nodes[v].is_input)]:
+            if t > 0 and v in source:
+                continue
+            parents: dict[Name, Array] = {}
+            for u, positions in cell._positions_into(v).items():
+                if at(u) in parents:
+                    raise GraphpropError(f"unroll: node {v!r} would read {at(u)!r} over two edges; only one is allowed")
+                parents[at(u)] = positions
+            result._insert((v, t), cell._nodes[v], parents)
+    heads = cell.layout.heads if cell.layout.outputs_declared else ()
+    result.set_outputs(*(_as_given(tuple((v, t) for v in head)) for t in range(steps) for head in heads))
+    return result
+
+
+def union(nets: Mapping[Any, Network]) -> Network:
+    """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other.
+
+    >>> import graphprop as gp
+    >>> one = gp.mlp([1, 2, 1], seed=1)
+    >>> both = gp.union({"a": one, "b": one})
+    >>> both
+    <Network: 2 inputs, 6 nodes, 8 edges, 14 parameters>
+    """
+    result = Network()
+    heads: list[Any] = []
+    for name, net in nets.items():
+        if not isinstance(net, Network):
+            raise GraphpropError(f"union: {name!r} is no network")
+        theta, trainable = net._vector.views()
+        start = len(result._vector)
+        result._vector.extend(theta)
+        result.trainable[start:] = trainable
+        for p, positions in net._vector.names.items():
+            result._vector.names[name, p] = positions + start
+        for v in net._order:
+            node = net._nodes[v]
+            bias = None if node.bias is None else _shifted(node.bias, start)
+            parents = {(name, u): _shifted(positions, start) for u, positions in net._positions_into(v).items()}
+            result._insert((name, v), Node(node.activation, node.n, node.m, node.vector, bias), parents)
+        heads += [_as_given(tuple((name, v) for v in head)) for head in net.layout.heads]
+    result.set_outputs(*heads)
+    return result
+
+
+def _shifted(positions: Array, by: int) -> Array:
+    return np.where(positions >= 0, positions + by, positions)
