@@ -20,7 +20,7 @@ from graphprop.errors import GraphpropError, unknown
 
 EVERYWHERE = (-math.inf, math.inf)
 POSITIVE = (5e-324, np.finfo(float).max)
-HALF_ROOT = math.sqrt(0.5)
+HALF_ROOT, HALF_ROOT_REST = 0.7071067811865476, -4.833646656726457e-17  # the rest of sqrt(1/2) is its rounding error
 
 # ------------------------------------------------------------------ elementwise: value(a), derivative(a, o)
 
@@ -66,7 +66,15 @@ def _gaussian_slope(a: float, o: float) -> float:
 
 def _normal_below(a: float) -> float:
     """The standard normal distribution's probability of less than a."""
-    return 0.5 * math.erfc(-a * HALF_ROOT)
+    x = -a * HALF_ROOT
+    if abs(a) > 64.0:
+        return 0.0 if a < 0 else 1.0
+    # far out erfc magnifies the rounding of x by x^2: take it along to first order
+    lead = math.floor(a * 2.0**20) * 2.0**-20
+    root_lead = math.floor(HALF_ROOT * 2.0**26) * 2.0**-26
+    rest = -a * (HALF_ROOT - root_lead) - (a - lead) * root_lead
+    error = ((-lead * root_lead - x) + rest) - a * HALF_ROOT_REST
+    return 0.5 * math.erfc(x) - error * _exp_minus_square(a, 0.5) / math.sqrt(math.pi)
 
 
 def _gelu(a: float) -> float:
@@ -514,7 +522,7 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
         raise unknown("activation", name, ACTIVATIONS)
     entry = ACTIVATIONS[name]
     changed = {**parameters, **changes}
-    if not changed:
+    if all(entry.parameters.get(key) == number for key, number in changed.items()):
         return entry
     for key in changed:
         if key not in entry.parameters:

@@ -266,16 +266,19 @@ def _pair(given: Any, least: int, what: str) -> tuple[int, int]:
 
 
 class _all_or_nothing:
-    """Takes the nodes listed in it out of the network again if adding one of them fails."""
+    """Takes what was added to a network out of it again if something is refused on the way."""
 
     def __init__(self, net: Network) -> None:
-        self.net = net
+        self._net = net
+        self._nodes = set(net.nodes)
+        self._mark = net._vector.mark()
 
     def __enter__(self) -> list[Name]:
-        self.made: list[Name] = []
-        return self.made
+        return []
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
-            for name in self.made[:-1]:
-                self.net.remove_node(name)
+            for name in [name for name in self._net.nodes if name not in self._nodes]:
+                self._net.remove_node(name)
+            self._net._vector.shrink(self._mark)
+            self._net._layout = None

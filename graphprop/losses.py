@@ -221,8 +221,8 @@ _TABLE = (
         reads="logits",
         targets="unit",
         formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
-        text="-sum_k t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k]))",
-        latex=r"-\sum_k t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)",
+        text="-sum_k (t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k])))",
+        latex=r"-\sum_k \left(t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)\right)",
     ),
 )
 

@@ -357,6 +357,10 @@ class Network:
         self._node(v)
         return tuple(self._graph.succ[v])
 
+    def activation(self, v: Name) -> Activation | None:
+        """The activation of a node; None for an input."""
+        return self._node(v).activation
+
     def weight(self, u: Name, v: Name) -> Any:
         """The weight of an edge: a number, or an array without axes of length one; nan where an entry is absent."""
         return self._read(self._positions(u, v))
@@ -415,7 +419,7 @@ class Network:
         """An independent network with the same structure and numbers."""
         other = Network.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        other._graph = self._graph.copy()
+        other._graph = _copied(self._graph)
         other._nodes = dict(self._nodes)
         other._order = TopologicalOrder(self._order)
         return other
@@ -540,6 +544,18 @@ class Network:
         if (values[places] != numbers).any():
             values[places] = former
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+
+
+def _copied(graph: nx.DiGraph[Name]) -> nx.DiGraph[Name]:
+    """A copy in which parents and children keep their order, which `DiGraph.copy` gives up."""
+    result: nx.DiGraph[Name] = nx.DiGraph()
+    result.add_nodes_from(graph.nodes(data=True))
+    edges = {(u, v): dict(edge) for u, v, edge in graph.edges(data=True)}
+    for u, children in graph.succ.items():
+        result._succ[u].update({v: edges[u, v] for v in children})  # type: ignore[attr-defined]
+    for v, parents in graph.pred.items():
+        result._pred[v].update({u: edges[u, v] for u in parents})  # type: ignore[attr-defined]
+    return result
 
 
 def _check_name(name: Name) -> None:

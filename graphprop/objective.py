@@ -57,6 +57,8 @@ class Objective:
                 if numbers.dtype is float:
                     _check_reads(entry, head, np.array(z))
                 value, gradient = numbers.loss(entry, z, targets[sample].tolist())
+                if numbers.dtype is float:
+                    _check_gradient(entry, head, value, gradient)
                 terms.append(share * value)
                 seed[sample, columns] = [share * g for g in gradient]
         return numbers.total(terms), seed
@@ -186,7 +188,7 @@ def _head_target(
         m = layout.nodes[layout.find(head[0])].m
         given = target[head[0]]
         where = f"target of node {head[0]!r}"
-        if _is_labels(entry, given, (samples,) if batched else (), m):
+        if _is_labels(entry, given, (samples,) if batched else ()):
             return _one_hot(given, m, samples, where)
         return _rows(given, m, samples, batched, where)
     parts = [_rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}") for x in head]
@@ -197,24 +199,24 @@ def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batc
     """An array of targets, cut into those of the heads."""
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
-    if _is_labels(entry, given, lead, sum(widths)) and len(widths) == 1:
+    if len(widths) == 1 and _is_labels(entry, given, lead):
         return [_one_hot(given, widths[0], samples, where)]
-    if len(widths) > 1 and _is_labels(entry, given, (*lead, len(widths)), sum(widths)):
+    if 1 < len(widths) < sum(widths) and _is_labels(entry, given, (*lead, len(widths))):
         labels = np.asarray(given).reshape(samples, len(widths))
         return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(widths)]
     rows = _rows(given, sum(widths), samples, batched, where)
     return np.split(rows, np.cumsum(widths)[:-1], axis=1)
 
 
-def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...], width: int) -> bool:
-    """Whether integers of this shape are class labels, and not the numbers of all the columns."""
+def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
+    """Whether these are class labels: integers of this shape, for a loss that reads classes."""
     if entry.targets != "distribution":
         return False
     try:
         array = np.asarray(given)
     except ValueError:
         return False
-    return array.dtype.kind in "iu" and array.shape == shape and shape != (width,)
+    return array.dtype.kind in "iu" and array.shape == shape
 
 
 def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
@@ -248,6 +250,15 @@ def _sample_weight(given: Any, samples: int) -> Array:
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise NumberError("sample_weight has to be finite and not negative, and not 0 everywhere")
     return weights
+
+
+def _check_gradient(entry: Loss, head: tuple[Name, ...], value: float, gradient: list[float]) -> None:
+    """Refuse an infinite gradient, and an infinite loss of probabilities; a value may be inf."""
+    if not np.isfinite(gradient).all() or (np.isinf(value) and entry.reads.endswith("probabilities")):
+        hint = "; softmax_cross_entropy on plain outputs has no such limit" if entry.targets == "distribution" else ""
+        raise NumberError(
+            f"loss {entry.name}: head {_head_name(head)} gives {value}, and its gradient is no number{hint}"
+        )
 
 
 def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:

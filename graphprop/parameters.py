@@ -137,6 +137,16 @@ class ParameterVector:
         self._buffer[start:count] = values.reshape(-1)
         return np.arange(start, count).reshape(values.shape)
 
+    def mark(self) -> tuple[int, int]:
+        """What `shrink` goes back to: how many numbers and how many names there are."""
+        return self._count, len(self.names)
+
+    def shrink(self, mark: tuple[int, int]) -> None:
+        """Forget the numbers and names that came after a mark; nothing may point to them any more."""
+        self._count = mark[0]
+        for name in list(self.names)[mark[1] :]:
+            del self.names[name]
+
     def plan(self, given: Any, shape: tuple[int, ...], where: str, masks: bool = False) -> Plan:
         """Read weights or biases for entries of that shape, or say what is wrong; nothing is changed.
 

@@ -98,11 +98,7 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         for v in [*inputs, *(v for v in cell._order if not cell._nodes[v].is_input)]:
             if t > 0 and v in source:
                 continue
-            parents: dict[Name, Array] = {}
-            for u, positions in cell._positions_into(v).items():
-                if at(u) in parents:
-                    raise GraphpropError(f"unroll: node {v!r} would read {at(u)!r} over two edges; only one is allowed")
-                parents[at(u)] = positions
+            parents = {at(u): positions for u, positions in cell._positions_into(v).items()}
             result._insert((v, t), cell._nodes[v], parents)
     heads = cell.layout.heads if cell.layout.outputs_declared else ()
     result.set_outputs(*(_as_given(tuple((v, t) for v in head)) for t in range(steps) for head in heads))
@@ -128,7 +124,7 @@ def union(nets: Mapping[Any, Network]) -> Network:
         result._vector.extend(theta)
         result.trainable[start:] = trainable
         for p, positions in net._vector.names.items():
-            result._vector.names[name, p] = positions + start
+            result._vector.names[name, p] = np.asarray(positions + start)
         for v in net._order:
             node = net._nodes[v]
             bias = None if node.bias is None else _shifted(node.bias, start)

@@ -46,7 +46,7 @@ class Sample:
     def jacobian(self, v: int) -> list[Vector]:
         """L[v], a row for each output: the unit vectors times it."""
         number, m = self.equations.numbers.number, len(self.o[v])
-        return [self.pull(v, [number(k == j) for j in range(m)]) for k in range(m)]
+        return [self.pull(v, [number(int(k == j)) for j in range(m)]) for k in range(m)]
 
 
 def write_equations(layout: Layout, theta: Array, numbers: Floats | Formulas) -> Equations:

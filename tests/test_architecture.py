@@ -1,0 +1,75 @@
+"""The direction of the imports, and what importing the library brings along."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphprop as gp
+
+PACKAGE = Path(gp.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"order", "differentiable"},
+    {"activations", "losses"},
+    {"arithmetic", "parameters", "layout"},
+    {"network"},
+    {"builders", "rewriting"},
+    {"objective", "inputs", "sample"},
+    {"results"},
+    {"recursion"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+]
+LAYER = {module: i for i, layer in enumerate(LAYERS) for module in layer}
+
+
+def imports(module: Path) -> list[str]:
+    """The modules of the package that are imported when this one is; those inside functions are later."""
+    found = []
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "graphprop":
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphprop."):
+            found.append((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            found += ["__init__" for alias in node.names if alias.name == "graphprop"]
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda module: module.stem)
+def test_imports_point_to_the_same_or_a_lower_layer(module: Path) -> None:
+    for imported in imports(module):
+        assert LAYER[imported] <= LAYER[module.stem], f"{module.stem} imports {imported}"
+
+
+def test_no_module_is_named_like_a_public_function() -> None:
+    functions = {name for name in gp.__all__ if callable(getattr(gp, name))}
+    assert not functions & {module.stem for module in PACKAGE.rglob("*.py")}
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert all(hasattr(gp, name) for name in gp.__all__)
+    assert len(gp.__all__) == len(set(gp.__all__))
+
+
+def test_importing_brings_no_optional_library_along() -> None:
+    code = (
+        "import sys, graphprop; "
+        "bad = {'numba', 'graphviz', 'mpmath', 'sympy', 'hypothesis', 'scipy', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported: {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-X", "dev", "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_functions_have_docstrings() -> None:
+    for name in gp.__all__:
+        thing = getattr(gp, name)
+        if callable(thing):
+            assert thing.__doc__, name

@@ -1,0 +1,287 @@
+"""Networks that people name, and networks made from networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+
+
+@pytest.mark.parametrize("output", ["identity", "softmax_dot", "softmax", "log_softmax", "sigmoid", "max"])
+def test_by_neuron_and_by_layer_are_the_same_function(output: str) -> None:
+    X = np.random.default_rng(0).standard_normal((5, 3))
+    neuron, layer = (gp.mlp([3, 4, 4, 2], "tanh", output, seed=7, by=by) for by in ("neuron", "layer"))
+    expanded = layer.expand()
+    traces = [net.forward(X) for net in (neuron, layer, expanded)]
+    for u in range(4):
+        hidden = [trace.o["h2", u] for trace in (traces[0], traces[2])] + [traces[1].o["h2"][:, u]]
+        np.testing.assert_allclose(hidden[0], hidden[1], rtol=1e-14)
+        np.testing.assert_allclose(hidden[0], hidden[2], rtol=1e-14)
+    kind = gp.activation(output).kind
+    objective = {"component": 1} if kind == "vector" else {}
+    grads = []
+    for net, trace in zip((neuron, layer, expanded), traces, strict=True):
+        node: Any = ("y", 1) if ("y", 1) in net else "y"
+        chosen = {"component": 1} if node == "y" and kind == "elementwise" else objective
+        grads.append(net.backward(trace, node, **chosen))
+    np.testing.assert_allclose(grads[1].theta, grads[2].theta, rtol=1e-12, atol=1e-16)
+    np.testing.assert_array_equal(layer.theta, expanded.theta)
+    by_layer = grads[1].weight["x", "h1"]
+    for i, k in np.ndindex(4, 3):
+        assert grads[0].weight[("x", k), ("h1", i)] == pytest.approx(by_layer[i, k], rel=1e-11, abs=1e-16)
+
+
+def test_an_mlp_is_reproducible_and_has_zero_biases() -> None:
+    net = gp.mlp([2, 3, 1], seed=5)
+    np.testing.assert_array_equal(net.theta, gp.mlp([2, 3, 1], seed=5).theta)
+    assert (net.theta != gp.mlp([2, 3, 1], seed=6).theta).any()
+    assert net.bias(("h1", 0)) == 0.0
+    assert net.inputs == (("x", 0), ("x", 1))
+    assert net.outputs == (("y", 0),)
+    assert gp.mlp([2, 3, 3], "sigmoid", "softmax").layout.heads == (("y",),)
+    assert gp.mlp([2, 3, 3]).layout.heads == ((("y", 0), ("y", 1), ("y", 2)),)
+
+
+def test_expansion_keeps_ties_gradients_and_heads() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    f = net.parameter("f", 0.7)
+    net.add_node("h", "sigmoid", {"x": [[f, 1.0], [None, f]]}, bias=[0.1, None], size=2)
+    net.add_node("p", "softmax", {"h": [[1.0, 2.0], [f, None]]})
+    net.add_node("k", "tanh", {"h": [[1.0, None], [None, None], [None, 2.0]], "x": np.ones((3, 2))}, size=3)
+    net.add_node("s", "tanh", {"p": [1.0, f]})
+    net.set_outputs("k", ["s"], "p")
+    flat = net.expand()
+    assert set(flat.nodes) == {"x", ("h", 0), ("h", 1), "p", ("k", 0), ("k", 1), ("k", 2), "s"}
+    assert flat.layout.heads == ((("k", 0), ("k", 1), ("k", 2)), ("s",), ("p",))
+    assert flat.parents(("k", 1)) == ("x",)
+    target = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    one, other = (n.backward(n.forward([0.3, -0.8]), loss="half_squared", target=target) for n in (net, flat))
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-13)
+    assert one.value == pytest.approx(other.value, rel=1e-15)
+    assert flat.parameters["f"].value == 0.7
+    clash = gp.Network()
+    clash.add_input(("h", 0))
+    clash.add_node("h", "tanh", {("h", 0): [1.0, 2.0]}, size=2)
+    with pytest.raises(gp.GraphpropError, match=r"there is a node \('h', 0\) already"):
+        clash.expand()
+
+
+def image(net: gp.Network, rows: int, columns: int, channels: int | None = None) -> np.ndarray[Any, Any]:
+    shape = (rows, columns) if channels is None else (channels, rows, columns)
+    names = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
+        names[index] = ("x", *index)
+        net.add_input(("x", *index))
+    return names
+
+
+def correlate(x: Any, kernel: Any, stride: tuple[int, int], padding: tuple[int, int]) -> Any:
+    """The definition, in loops: outputs x channels x rows x columns kernels."""
+    pad_r, pad_c = padding
+    x = np.pad(x, ((0, 0), (pad_r, pad_r), (pad_c, pad_c)))
+    outputs, _, high, wide = kernel.shape
+    shape = (outputs, (x.shape[1] - high) // stride[0] + 1, (x.shape[2] - wide) // stride[1] + 1)
+    result = np.zeros(shape)
+    for o, r, c in np.ndindex(shape):
+        window = x[:, r * stride[0] : r * stride[0] + high, c * stride[1] : c * stride[1] + wide]
+        result[o, r, c] = (window * kernel[o]).sum()
+    return result
+
+
+@pytest.mark.parametrize(("stride", "padding"), [((1, 1), (0, 0)), ((2, 1), (1, 0)), ((1, 3), (1, 1))])
+def test_convolution_is_cross_correlation(stride: tuple[int, int], padding: tuple[int, int]) -> None:
+    random = np.random.default_rng(1)
+    kernel, values = random.standard_normal((2, 3, 3, 2)), random.standard_normal((3, 5, 4))
+    net = gp.Network()
+    x = image(net, 5, 4, 3)
+    s = gp.conv2d(net, x, kernel, stride=stride, padding=padding, bias=[0.5, -0.5], activation="tanh")
+    trace = net.forward(values.ravel())
+    biases = np.array([0.5, -0.5])[:, None, None]
+    expected = np.tanh(correlate(values, kernel, stride, padding) + biases)
+    assert s.shape == expected.shape
+    for index in np.ndindex(s.shape):
+        assert trace.o[s[index]] == pytest.approx(expected[index], rel=1e-13)
+    assert len(net.theta) == kernel.size + 2
+    # the gradient of a tied weight is the derivative under a simultaneous change
+    g = net.backward(trace, loss="half_squared", target=np.zeros(s.size))
+    change = np.zeros_like(kernel)
+    change[1, 2, 0, 1] = 1e-6
+    values_at = [
+        0.5 * (np.tanh(correlate(values, kernel + h * change, stride, padding) + biases) ** 2).sum() for h in (1, -1)
+    ]
+    assert g.parameter["s.kernel"][1, 2, 0, 1] == pytest.approx((values_at[0] - values_at[1]) / 2e-6, rel=1e-7)
+
+
+def test_the_unrolled_matrix_of_a_convolution() -> None:
+    padded, plain = gp.Network(), gp.Network()
+    x12, x6 = image(padded, 4, 3), image(plain, 2, 3)
+    s12 = gp.conv2d(padded, x12, [[2.0], [4.0], [-1.0]])
+    s6 = gp.conv2d(plain, x6, [[2.0], [4.0], [-1.0]], padding=(1, 0))
+    by_rows = padded.weight_matrix(rows=s12, columns=x12)
+    assert by_rows.shape == (6, 12)
+    assert np.count_nonzero(by_rows) == 18
+    for r, c in np.ndindex(2, 3):
+        assert by_rows[3 * r + c, [3 * r + c, 3 * (r + 1) + c, 3 * (r + 2) + c]].tolist() == [2.0, 4.0, -1.0]
+    by_columns = padded.weight_matrix(rows=s12, columns=x12, order="F")
+    mixed = padded.weight_matrix(rows=s12.ravel(), columns=x12.ravel("F"))
+    np.testing.assert_array_equal(by_columns, mixed[[0, 3, 1, 4, 2, 5]])
+    small = plain.weight_matrix(rows=s6, columns=x6)
+    assert small.shape == (6, 6)
+    assert np.count_nonzero(small) == 12
+    np.testing.assert_array_equal(small, by_rows[:, 3:9])
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda net, x: gp.conv2d(net, x, [[1.0] * 4]), "a kernel of 1 x 4 does not fit into 2 x 3"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], padding=(1, 0)), "leaves outputs that read no node"),
+        (lambda net, x: gp.conv2d(net, x, [1.0]), "the kernel has two to four axes"),
+        (lambda net, x: gp.conv2d(net, x.ravel(), [[1.0]]), "nodes are rows x columns"),
+        (lambda net, x: gp.conv2d(net, x, np.ones((2, 1, 1))), "the kernel is for 2 channels, the nodes have 1"),
+        (lambda net, x: gp.conv2d(net, x, [[math.nan]]), "not finite"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], stride=(0, 1)), "stride is a pair"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], bias=[1.0, 2.0]), "bias of conv2d has shape"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], activation="tan"), "unknown activation 'tan'"),
+        (lambda net, x: gp.conv2d(net, [["a", "b"]], [[1.0]]), "unknown node 'a'"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], name="taken"), "exists already"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], name="half"), "exists already"),
+        (lambda net, x: gp.dense(net, x, 2, name="half"), "exists already"),
+        (lambda net, x: gp.dense(net, x, 2, weights=[[1.0, math.nan] * 3] * 2), "is nan"),
+        (lambda net, x: gp.dense(net, [], 2), "there is no node"),
+        (lambda net, x: gp.dense(net, ["q"], 2), "unknown node 'q'"),
+        (lambda net, x: gp.dense(net, x, 2, weights=[[1.0]]), r"shape \(1, 1\); they should have \(2, 6\)"),
+        (lambda net, x: net.weight_matrix(rows=x, columns=x), "is an input"),
+        (lambda net, x: net.weight_matrix(rows=["h"], columns=x, order="A"), "order is 'C'"),
+    ],
+)
+def test_bad_input_to_builders_changes_nothing(act: Any, message: str) -> None:
+    net = gp.Network()
+    x = image(net, 2, 3)
+    net.parameter("taken.kernel", 1.0)
+    net.add_node(("half", 1), "tanh", {x[0, 0]: 1.0})
+    net.add_node(("half", 0, 1), "tanh", {x[0, 0]: 1.0})
+    before = net.nodes, net.theta.tolist(), list(net.parameters)
+    with pytest.raises(gp.GraphpropError, match=message):
+        act(net, x)
+    assert (net.nodes, net.theta.tolist(), list(net.parameters)) == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "by"), [([3], "neuron"), ([3, 0], "layer"), ([2, 2.5], "layer"), ([2, 2], "node"), ([0, 2], "neuron")]
+)
+def test_bad_sizes(sizes: Any, by: Any) -> None:
+    with pytest.raises(gp.GraphpropError, match=r"sizes are at least two|by is 'neuron'"):
+        gp.mlp(sizes, by=by)
+
+
+def test_dense_takes_parameters_and_reducing_activations() -> None:
+    net = gp.Network()
+    x = image(net, 1, 3).ravel()
+    W = net.parameter("W", np.arange(6.0).reshape(2, 3))
+    h = gp.dense(net, x, 2, "tanh", weights=W, bias=None, name="h")
+    y = gp.dense(net, h, 4, "softmax_dot", name="y", seed=1)
+    assert h.tolist() == [("h", 0), ("h", 1)]
+    assert y.tolist() == ["y"]
+    assert net.weight(("x", 0, 2), ("h", 1)) == 5.0
+    assert net.weight(("h", 0), "y").shape == (4,)
+    assert math.isnan(net.bias(("h", 0)))
+
+
+def recurrent_cell() -> gp.Network:
+    cell = gp.Network()
+    cell.add_input("x")
+    cell.add_input("h")
+    cell.add_node("h_next", "tanh", {"x": 0.5, "h": 0.8}, bias=0.1)
+    cell.add_node("y", "identity", {"h_next": 2.0, "h": -1.0})
+    return cell
+
+
+def test_unrolling_in_time_is_the_loop() -> None:
+    cell = recurrent_cell()
+    net = gp.unroll(cell, {"h_next": "h"}, steps=4)
+    assert net.inputs == (("x", 0), ("h", 0), ("x", 1), ("x", 2), ("x", 3))
+    xs, h = [0.3, -0.5, 0.9, 0.1], 0.2
+    values = {("h", 0): h} | {("x", t): x for t, x in enumerate(xs)}
+    trace = net.forward(values)
+    for t, x in enumerate(xs):
+        before, h = h, math.tanh(0.5 * x + 0.8 * h + 0.1)
+        assert trace.o["h_next", t] == pytest.approx(h, rel=1e-15)
+        assert trace.o["y", t] == pytest.approx(2 * h - before, rel=1e-14)
+
+    def last(w: float) -> float:
+        h = 0.2
+        for x in xs:
+            h = math.tanh(0.5 * x + w * h + 0.1)
+        return h
+
+    g = net.backward(trace, ("h_next", 3))
+    assert len(net.theta) == len(cell.theta)
+    position = cell.layout.label_position(1)
+    assert position == "w(h, h_next)"
+    assert g.theta[1] == pytest.approx((last(0.8 + 1e-6) - last(0.8 - 1e-6)) / 2e-6, rel=1e-8)
+
+
+def test_unrolling_keeps_declared_outputs_for_every_step() -> None:
+    cell = recurrent_cell()
+    assert gp.unroll(cell, {"h_next": "h"}, 2).outputs == (("y", 0), ("y", 1))
+    cell.set_outputs("h_next", "y")
+    assert gp.unroll(cell, {"h_next": "h"}, 2).layout.heads == (
+        *((("h_next", 0),), (("y", 0),)),
+        *((("h_next", 1),), (("y", 1),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("feedback", "steps", "message"),
+    [
+        ({"q": "h"}, 2, "feedback: unknown node 'q'"),
+        ({"h_next": "y"}, 2, "feeds 'y', which is no input"),
+        ({"h_next": "h", "y": "h"}, 2, "the input 'h' is fed twice"),
+        ({"h_next": "h"}, 0, "steps is a whole number"),
+        ({"h_next": "h", "y": "x"}, 2, None),
+        ({"h_next": "x"}, 2, None),
+    ],
+)
+def test_feedback_is_checked(feedback: Any, steps: int, message: str | None) -> None:
+    if message is None:
+        assert len(gp.unroll(recurrent_cell(), feedback, steps)) > 4
+        return
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.unroll(recurrent_cell(), feedback, steps)
+
+
+def test_a_union_is_disjoint() -> None:
+    a, b = gp.mlp([2, 3, 1], seed=1), recurrent_cell()
+    f = b.parameter("f", 3.0, trainable=False)
+    b.add_node("z", "tanh", {"x": f})
+    net = gp.union({"a": a, "b": b})
+    assert len(net) == len(a) + len(b)
+    assert net.parameters["b", "f"].value == 3.0
+    assert net.theta.tolist() == [*a.theta, *b.theta]
+    assert net.trainable.tolist() == [*a.trainable, *b.trainable]
+    assert net.outputs == (("a", ("y", 0)), ("b", "y"), ("b", "z"))
+    trace = net.forward([0.1, 0.2, 0.3, 0.4])
+    alone = b.forward([0.3, 0.4])
+    assert trace.o["b", "y"] == alone.o["y"]
+    g = net.backward(trace, ("b", "y"))
+    np.testing.assert_array_equal(g.theta[len(a.theta) :], b.backward(alone, "y").theta)
+    assert not g.theta[: len(a.theta)].any()
+    assert b.theta.base is not net.theta.base
+    with pytest.raises(gp.GraphpropError, match="'c' is no network"):
+        gp.union({"c": 3})
+
+
+def test_softmax_regression_is_the_log_linear_model() -> None:
+    net = gp.softmax_regression(2, 3)
+    net.randomize(seed=0)
+    W, x = net.weight("x", "y"), np.array([0.4, -1.3])
+    z = np.exp(W @ x)
+    np.testing.assert_allclose(net.forward(x).o["y"], z / z.sum(), rtol=1e-14)
+    g = net.backward(net.forward(x), loss="cross_entropy", target=2)
+    np.testing.assert_allclose(g.weight["x", "y"], np.outer(z / z.sum() - [0, 0, 1], x), rtol=1e-13)

@@ -1,0 +1,72 @@
+"""Nothing recurses over the graph: a chain of 100 000 nodes through every operation, and how building grows."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import numpy as np
+
+import graphprop as gp
+
+LENGTH = 100_000
+
+
+def chain(length: int) -> gp.Network:
+    net = gp.Network()
+    net.add_input(0)
+    for i in range(length):
+        net.add_node(i + 1, "identity" if i % 1000 else "tanh", {i: 1.0})
+    return net
+
+
+def test_a_chain_of_100_000_nodes() -> None:
+    net = chain(LENGTH)
+    trace = net.forward([0.5])
+    o = 0.5
+    for _ in range(LENGTH // 1000):
+        o = np.tanh(o)
+    assert abs(trace.o[LENGTH] - o) < 1e-14
+    one = net.backward(trace, LENGTH)
+    parents = gp.recursion.backpropagate(net, trace, LENGTH, form="parents", of=[1, LENGTH // 2])
+    paths = gp.recursion.backpropagate(net, trace, LENGTH, form="paths")
+    assert one.calls == LENGTH + 1
+    assert abs(parents.gamma[1] / one.gamma[1] - 1) < 1e-13
+    np.testing.assert_array_equal(paths.theta, one.theta)
+    assert one.allclose(paths)
+    assert one.difference(paths).absolute == 0.0
+    assert len(repr(one) + repr(trace) + one._repr_html_()) < 100_000
+
+    other = pickle.loads(pickle.dumps(net.copy()))
+    assert other.same_structure(net)
+    other.randomize(seed=0)
+    other.remove_edge(5, 6)
+    other.add_edge(0, 6, 1.0)
+    assert len(other.expand()) == LENGTH + 1
+    assert len(gp.union({"a": net})) == LENGTH + 1
+    assert other.forward([0.5]).o[5] is not None
+    del net, trace, one, parents, paths, other
+
+
+def test_a_cell_is_unrolled_for_10_000_steps() -> None:
+    cell = gp.Network()
+    cell.add_input("h")
+    cell.add_node("next", "tanh", {"h": 0.9}, bias=0.1)
+    net = gp.unroll(cell, {"next": "h"}, steps=10_000)
+    g = net.backward(net.forward([0.5]), ("next", 9_999))
+    assert len(net.theta) == 2
+    assert np.isfinite(g.theta).all()
+
+
+def test_100_000_edges_are_built_in_seconds() -> None:
+    """The promise is 2 s; the bound here only tells linear from quadratic, whatever else the machine does."""
+    start = time.process_time()
+    net = gp.Network()
+    nodes = 448
+    for v in range(nodes):
+        net.add_node(v, "tanh")
+    for v in range(nodes):
+        for u in range(v):
+            net.add_edge(u, v, 0.5)
+    assert net.graph.number_of_edges() == 100_128
+    assert time.process_time() - start < 20

@@ -1,0 +1,62 @@
+"""Every snippet of the README and the docs runs, and prints what the page says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graphprop as gp
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+?)(#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_snippets_run_and_print_what_the_page_says(page: Path) -> None:
+    blocks = FENCE.findall(page.read_text())
+    namespace: dict[str, Any] = {}
+    for i, (language, code) in enumerate(blocks):
+        if language != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, f"{page.name}, block {i}", "exec"), namespace)
+        follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
+        expected = follows[1] if follows[0] == "text" else ""
+        assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_between_the_pages_lead_somewhere(page: Path) -> None:
+    for target, _ in LINK.findall(page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_activation_and_loss_is_in_the_docs() -> None:
+    text = (ROOT / "docs" / "derivation.md").read_text()
+    for name in [*gp.ACTIVATIONS, *gp.LOSSES]:
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def test_errata_name_tests_that_exist() -> None:
+    from tests.test_formulas import FORMULAS
+
+    named = set(re.findall(r"test_formula\[(S[\d.]+)\]", (ROOT / "docs" / "errata.md").read_text()))
+    known = {entry.id for entry in FORMULAS}
+    assert named
+    assert named <= known
+
+
+def test_the_table_of_where_to_change_what_is_whole() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for module in (ROOT / "graphprop").glob("*.py"):
+        if not module.stem.startswith("__"):
+            assert f"`graphprop/{module.name}`" in text, module.name

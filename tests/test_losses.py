@@ -1,0 +1,97 @@
+"""Every loss against its formula at fifty digits, on targets of every kind; what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+import graphprop as gp
+from graphprop.arithmetic import Mpmath
+
+TABLE = list(gp.LOSSES.values())
+SAMPLES = {
+    "values": [[0.3, -1.2, 2.1], [1e8, 0.0, -1e8]],
+    "logits": [[0.3, -1.2, 2.1], [40.0, 0.0, -40.0], [-700.0, 0.0, 700.0], [800.0, -3.0, 2.0]],
+    "probabilities": [[0.5, 0.25, 0.25], [1 - 2**-50, 2**-51, 2**-51]],
+    "log-probabilities": [[-0.5, -1.0, -3.0]],
+}
+TARGETS = {
+    "any": [[1.0, -2.0, 0.5]],
+    "distribution": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.75]],
+    "unit": [[0.0, 1.0, 0.25], [1.0, 1.0, 0.0]],
+}
+
+
+def test_the_table_is_complete() -> None:
+    names = {"half_squared", "cross_entropy", "nll", "softmax_cross_entropy", "binary_cross_entropy"}
+    assert set(gp.LOSSES) == names
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_to_the_last_digits(entry: gp.Loss) -> None:
+    for z in SAMPLES[entry.reads]:
+        for t in TARGETS[entry.targets]:
+            value, gradient = entry.evaluate(z, t)
+            with mpmath.workdps(700):
+                exact_value, exact_gradient = Mpmath(mpmath.mp).loss(entry, [mpmath.mpf(x) for x in z], t)
+            assert abs(value - exact_value) <= 1e-15 * abs(exact_value) + 1e-300, (z, t)
+            for x, exact in zip(gradient, exact_gradient, strict=True):
+                # with a target that is no vertex, p T - t is a difference of numbers of its size
+                cancelling = 0 if max(t) in (sum(t), max(t)) and set(t) <= {0.0, max(t)} else 1
+                assert abs(x - exact) <= 1e-15 * max(abs(exact), cancelling) + 1e-300, (z, t)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_batches_are_rows(entry: gp.Loss) -> None:
+    z, t = np.array(SAMPLES[entry.reads] * 2), TARGETS[entry.targets][0]
+    values, gradients = entry.evaluate(z, np.tile(t, (len(z), 1)))
+    assert values.shape == (len(z),)
+    for row, value, gradient in zip(z, values, gradients, strict=True):
+        alone = entry.evaluate(row, t)
+        assert value == pytest.approx(alone[0], rel=1e-15)
+        np.testing.assert_allclose(gradient, alone[1], rtol=1e-14)
+
+
+def test_the_gradient_exists_where_the_value_overflows() -> None:
+    value, gradient = gp.loss("half_squared").evaluate([1e200], [-1e200])
+    assert value == np.inf
+    np.testing.assert_array_equal(gradient, [2e200])
+
+
+def test_nothing_is_clamped() -> None:
+    value, gradient = gp.loss("cross_entropy").evaluate([1e-300, 1.0], [1.0, 0.0])
+    assert value == pytest.approx(300 * np.log(10), rel=1e-15)
+    np.testing.assert_array_equal(gradient, [-1 / 1e-300, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "z", "t", "message"),
+    [
+        ("half_squared", [1.0], [1.0, 2.0], r"z has shape \(1,\), the target \(2,\)"),
+        ("half_squared", [np.nan, 1.0], [1.0, 2.0], "component 0 of z is nan"),
+        ("half_squared", [0.0, 1.0], [1.0, np.inf], "component 1 of the target is inf"),
+        ("cross_entropy", [1.1, -0.1], [0.0, 1.0], "component 1 of z is negative"),
+        ("cross_entropy", [0.5, 0.5], [-1.0, 2.0], "component 0 of the target is negative"),
+        ("binary_cross_entropy", [0.5, 0.5], [0.5, 2.0], r"component 1 of the target is not in \[0, 1\]"),
+    ],
+)
+def test_bad_numbers(name: str, z: Any, t: Any, message: str) -> None:
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.loss(name).evaluate(z, t)
+
+
+def test_a_users_loss_has_to_keep_the_samples_apart() -> None:
+    wrong = gp.Loss("mine", lambda z, t: (z - t).sum(), lambda z, t: np.ones_like(z))
+    assert wrong.evaluate([1.0, 2.0], [0.0, 0.0])[0] == 3.0
+    with pytest.raises(gp.GraphpropError, match="sum over the last axis and keep the others"):
+        wrong.evaluate([[1.0, 2.0], [3.0, 4.0]], np.zeros((2, 2)))
+
+
+def test_names() -> None:
+    with pytest.raises(gp.UnknownNameError, match="unknown loss 'half_square'; did you mean 'half_squared'"):
+        gp.loss("half_square")
+    assert pickle.loads(pickle.dumps(gp.loss("nll"))) is gp.loss("nll")

@@ -1,0 +1,430 @@
+"""Building and changing a network: theta and its positions, ties, partial edges; and that bad input changes nothing."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import graphprop as gp
+
+
+def example() -> gp.Network:
+    net = gp.Network("example")
+    net.add_input("x1")
+    net.add_input("x2")
+    net.add_node("h1", "sigmoid", {"x1": 0.5, "x2": -0.3}, bias=0.1)
+    net.add_node("h2", "tanh", {"x1": 0.8, "x2": 0.2})
+    net.add_node("y", "softmax_dot", {"h1": [0.2, -0.7], "h2": [1.1, 0.4]})
+    net.add_edge("x1", "y", [0.0, 0.3])
+    return net
+
+
+def fingerprint(net: gp.Network) -> tuple[Any, ...]:
+    """Everything that can be seen of a network."""
+    weights = {edge: np.asarray(net.weight(*edge)).tolist() for edge in net.edges}
+    biases = {v: np.asarray(net.bias(v)).tolist() for v in net.nodes}
+    parts = (net.nodes, net.edges, weights, biases, net.theta.tolist(), net.trainable.tolist(), net.outputs)
+    return tuple(map(repr, (*parts, list(net.parameters))))
+
+
+def test_theta_is_in_order_of_creation() -> None:
+    net = example()
+    assert net.theta.tolist() == [0.5, -0.3, 0.1, 0.8, 0.2, 0.2, -0.7, 1.1, 0.4, 0.0, 0.3]
+    assert net.weight("h1", "y").tolist() == [0.2, -0.7]
+    assert net.weight("x1", "h1") == 0.5
+    assert net.bias("h1") == 0.1
+    assert math.isnan(net.bias("h2"))
+
+
+def test_what_can_be_asked() -> None:
+    net = example()
+    assert net.nodes == ("x1", "x2", "h1", "h2", "y")
+    assert net.inputs == ("x1", "x2")
+    assert net.outputs == ("y",)
+    assert net.parents("y") == ("h1", "h2", "x1")
+    assert net.children("x1") == ("h1", "h2", "y")
+    assert len(net) == 5
+    assert "y" in net
+    assert "z" not in net
+    assert [] not in net
+    assert ("x1", "y") in net.edges
+    assert repr(net) == "<Network 'example': 2 inputs, 3 nodes, 7 edges, 11 parameters>"
+
+
+def test_the_graph_is_a_frozen_view_for_networkx() -> None:
+    net = example()
+    assert isinstance(net.graph, nx.DiGraph)
+    assert nx.dag_longest_path_length(net.graph) == 2
+    assert net.graph.nodes["h1"]["kind"] == "sigmoid"
+    with pytest.raises(nx.NetworkXError, match="Frozen"):
+        net.graph.remove_node("y")
+
+
+def test_theta_is_a_view_that_trains() -> None:
+    net = example()
+    net.theta -= np.ones(11)
+    assert net.weight("x1", "h1") == -0.5
+    net.theta[0] = 7.0
+    assert net.weight("x1", "h1") == 7.0
+    net.theta = np.arange(11)
+    assert net.weight("x1", "y").tolist() == [9.0, 10.0]
+
+
+def test_growth_detaches_older_views() -> None:
+    net = example()
+    old = net.theta
+    net.add_node("z", "tanh", {"y": 1.0})
+    old[:] = 0.0
+    assert net.weight("x1", "h1") == 0.5
+    assert len(net.theta) == 12
+
+
+def test_tied_weights_share_one_number() -> None:
+    net = gp.Network()
+    for name in "pqr":
+        net.add_input(name)
+    f = net.parameter("f", 2.0)
+    net.add_node("s", "identity", {"p": f, "q": f}, bias=f)
+    net.add_node("t", "softmax", {"r": [f, 1.0], "s": [None, f]})
+    assert net.theta.tolist() == [2.0, 1.0]
+    net.set_weight("p", "s", 3.0)
+    assert f.value == 3.0
+    assert net.weight("r", "t").tolist() == [3.0, 1.0]
+    assert net.bias("s") == 3.0
+    g = net.backward(net.forward([1.0, 2.0, 3.0]), "s")
+    assert g.parameter["f"] == 4.0
+    assert g.weight["p", "s"] == 1.0
+
+
+def test_a_parameter_may_be_an_array() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    W = net.parameter("W", [[1.0, 2.0], [3.0, 4.0]])
+    net.add_node("h", "identity", {"x": W}, size=2)
+    net.add_node("k", "identity", {"h": W[0]})
+    net.add_node("l", "identity", {"h": [W[1, 0], 5.0]})
+    trace = net.forward([1.0, 1.0])
+    assert trace.o["h"].tolist() == [3.0, 7.0]
+    assert trace.o["k"] == 17.0
+    assert trace.o["l"] == 44.0
+    assert W.value.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert net.parameters["W"].shape == (2, 2)
+    assert net.backward(trace, "k").parameter["W"].shape == (2, 2)
+
+
+def test_frozen_numbers_are_reported_and_masked() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    c = net.parameter("c", 2.0, trainable=False)
+    net.add_node("h", "identity", {"x": c}, bias=1.0)
+    net.add_node("y", "identity", {"h": 3.0}, trainable=False)
+    net.add_edge("x", "y", 5.0, trainable=False)
+    assert net.trainable.tolist() == [False, True, False, False]
+    g = net.backward(net.forward([1.0]), "y")
+    assert g.theta.tolist() == [3.0, 3.0, 3.0, 1.0]
+    net.trainable[:] = True
+    assert net.trainable.all()
+
+
+def test_an_edge_may_join_only_some_components() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("v", "softmax", size=3, bias=[0.0, 0.0, 0.0])
+    net.add_edge("x", "v", 0.5, to=1, of=0)
+    net.add_edge("x", "v", [1.0, 2.0], to=2)
+    net.add_edge("x", "v", [3.0, None, None], of=1)
+    expected = [[math.nan, 3.0], [0.5, math.nan], [1.0, 2.0]]
+    np.testing.assert_array_equal(net.weight("x", "v"), expected)
+    net.set_weight("x", "v", 2 * net.weight("x", "v"))
+    np.testing.assert_array_equal(net.weight("x", "v"), 2 * np.array(expected))
+    g = net.backward(net.forward([1.0, 1.0]), "v", component=0)
+    assert np.isnan(g.weight["x", "v"]).tolist() == np.isnan(expected).tolist()
+
+
+def test_components_of_reducing_and_vector_nodes() -> None:
+    net = gp.Network()
+    net.add_input("a")
+    net.add_input("b")
+    net.add_node("m", "max", {"a": 1.0, "b": 1.0})
+    net.add_node("p", "softmax", {"a": 1.0, "b": 1.0})
+    net.add_node("q", "softmax_dot", {"p": [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]})
+    net.add_node("one", "tanh", {"a": 1.0}, size=1)
+    trace = net.forward([2.0, 3.0])
+    assert trace.o["m"] == 3.0
+    assert trace.a["m"].tolist() == [2.0, 3.0]
+    assert trace.a["p"].tolist() == [2.0, 3.0]
+    assert trace.a["q"].shape == (3,)
+    assert trace.o["one"].shape == (1,)
+    assert net.backward(trace, "one").delta["one"].shape == (1,)
+
+
+def test_removal_leaves_positions_in_place() -> None:
+    net = example()
+    net.remove_edge("x1", "y")
+    net.remove_node("h1")
+    assert len(net.theta) == 11
+    assert net.weight("h2", "y").tolist() == [1.1, 0.4]
+    g = net.backward(net.forward([1.0, 2.0]), "y")
+    assert g.theta[[0, 1, 2, 5, 6, 9, 10]].tolist() == [0.0] * 7
+    net.add_edge("x1", "y", [1.0, 2.0])
+    assert len(net.theta) == 13
+
+
+def test_set_bias_makes_one_where_there_is_none() -> None:
+    net = example()
+    net.set_bias("h1", 5.0)
+    net.set_bias("h2", 6.0)
+    assert net.theta[2] == 5.0
+    assert net.theta[-1] == 6.0
+    assert net.bias("h2") == 6.0
+
+
+def test_masks_in_biases() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1.0, 2.0, 3.0]}, bias=[0.0, -math.inf, 0.0])
+    trace = net.forward([1.0])
+    assert trace.o["p"][1] == 0.0
+    g = net.backward(trace, "p", component=0)
+    assert g.weight["x", "p"][1] == 0.0
+    net.theta -= 0.1 * g.theta
+    assert net.bias("p")[1] == -math.inf
+    net.set_bias("p", [-math.inf, 0.0, 0.0])
+    assert net.forward([1.0]).o["p"][0] == 0.0
+    with pytest.raises(gp.NumberError, match=r"the bias of node 'h' is -inf"):
+        net.add_node("h", "tanh", {"x": 1.0}, bias=-math.inf)
+    net.set_bias("p", [-math.inf] * 3)
+    with pytest.raises(gp.NumberError, match="node 'p': every component is -inf"):
+        net.forward([1.0])
+
+
+def test_randomize_scales_by_fan_in_and_keeps_masks_and_frozen() -> None:
+    net = gp.Network()
+    net.add_input("x", size=400)
+    net.add_node("h", "tanh", {"x": np.zeros((500, 400))}, bias=np.ones(500), size=500)
+    net.add_node("p", "softmax", {"h": np.zeros((2, 500))}, bias=[-math.inf, 1.0])
+    net.add_edge("x", "p", np.ones((2, 400)), trainable=False)
+    net.randomize(seed=3)
+    assert net.weight("x", "h").std() == pytest.approx(1 / 20, rel=0.01)
+    assert net.weight("h", "p").std() == pytest.approx(1 / 30, rel=0.1)
+    assert not net.bias("h").any()
+    assert net.bias("p").tolist() == [-math.inf, 0.0]
+    assert (net.weight("x", "p") == 1.0).all()
+    first = net.theta.copy()
+    net.randomize(seed=3)
+    np.testing.assert_array_equal(net.theta, first)
+    net.randomize(seed=4)
+    assert (net.theta != first).any()
+
+
+@pytest.mark.parametrize("clone", [gp.Network.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_are_equal_and_independent(clone: Any) -> None:
+    net = example()
+    net.parameter("f", [1.0, 2.0])
+    net.set_outputs("y", ["h1", "h2"])
+    other = clone(net)
+    assert fingerprint(other) == fingerprint(net)
+    assert other.same_structure(net)
+    assert other != net
+    other.theta[0] = 9.0
+    other.add_node("z", "tanh", {"y": 1.0})
+    assert net.weight("x1", "h1") == 0.5
+    assert "z" not in net
+    assert not other.same_structure(net)
+    with pytest.raises(gp.GraphpropError, match="belongs to another network"):
+        other.add_node("w", "tanh", {"y": net.parameters["f"][0]})
+
+
+def test_same_structure_looks_at_everything_but_numbers() -> None:
+    net = example()
+    net.theta[:] = 1.0
+    assert net.same_structure(example())
+    for change in (
+        lambda n: n.set_bias("h2", 0.0),
+        lambda n: n.remove_edge("x1", "y"),
+        lambda n: n.set_outputs("h1"),
+        lambda n: n.parameter("f", 1.0),
+        lambda n: n.add_input("x3"),
+    ):
+        other = example()
+        change(other)
+        assert not net.same_structure(other)
+        assert not other.same_structure(net)
+
+
+def test_names_may_be_texts_integers_and_tuples() -> None:
+    net = gp.Network()
+    net.add_input(0)
+    net.add_node(("h", 1), "tanh", {0: 1.0})
+    net.add_node((("h", 1), "y"), "tanh", {("h", 1): 1.0})
+    assert net.backward(net.forward([0.0]), (("h", 1), "y")).gamma["h", 1] == 1.0
+    for name in (1.5, None, True, (), ("a", None), b"x", ["a"]):
+        with pytest.raises(gp.GraphpropError, match="a name is a text, an integer or a tuple of these"):
+            net.add_input(name)
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("activation", lambda n: n.add_node("z", "sigmod", {"x1": 1.0}), r"node 'z': unknown activation 'sigmod'; did you"),
+    ("activation type", lambda n: n.add_node("z", math.tanh, {"x1": 1.0}), "a name or a gp.Activation"),
+    (
+        "parent",
+        lambda n: n.add_node("z", "tanh", {"h3": 1.0}),
+        r"node 'z', parent: unknown node 'h3'; known: x1, x2, h1",
+    ),
+    ("parents", lambda n: n.add_node("z", "tanh", ["x1"]), "parents are a mapping"),
+    ("duplicate node", lambda n: n.add_node("h1", "tanh", {"x1": 1.0}), "node 'h1' exists already"),
+    ("duplicate input", lambda n: n.add_input("x1"), "node 'x1' exists already"),
+    ("input size", lambda n: n.add_input("z", size=0), "size is a whole number of at least 1, not 0"),
+    (
+        "shape",
+        lambda n: n.add_node("z", "tanh", {"x1": [1.0, 2.0]}),
+        r"'x1' -> 'z' has shape \(2,\); it should have \(\)",
+    ),
+    (
+        "vector shape",
+        lambda n: n.add_node("z", "tanh", {"x1": [1.0, 2.0]}, size=3),
+        r"shape \(2,\); it should have \(3,\)",
+    ),
+    (
+        "disagree",
+        lambda n: n.add_node("z", "softmax", {"x1": [1.0, 2.0], "x2": [1.0]}),
+        "disagree on its number of comp",
+    ),
+    ("components", lambda n: n.add_node("z", "softmax"), "number of components is unknown; give size="),
+    (
+        "ragged",
+        lambda n: n.add_node("z", "softmax", {"x1": [[1.0], [1.0, 2.0]]}),
+        "rows have different lengths|regular",
+    ),
+    ("deep", lambda n: n.add_node("z", "softmax", {"x1": [[[[1.0]]]]}), "at most two axes|shape"),
+    ("nan", lambda n: n.add_node("z", "tanh", {"x1": math.nan}), "the weight of edge 'x1' -> 'z' is nan"),
+    ("inf", lambda n: n.add_node("z", "softmax", {"x1": [1.0, math.inf]}), r"is inf at \(1, 0\)"),
+    ("text", lambda n: n.add_node("z", "tanh", {"x1": "1.0"}), "numbers are needed, not '1.0'"),
+    ("complex", lambda n: n.add_node("z", "tanh", {"x1": 1j}), "real numbers are needed"),
+    ("all absent", lambda n: n.add_node("z", "softmax", {"x1": [None, None]}), "has no entry"),
+    ("second parent bad", lambda n: n.add_node("z", "tanh", {"x1": 1.0, "x2": math.nan}), "is nan"),
+    (
+        "bias shape",
+        lambda n: n.add_node("z", "tanh", {"x1": 1.0}, bias=[1.0, 2.0]),
+        r"bias of node 'z' has shape \(2,\)",
+    ),
+    ("bias nan", lambda n: n.add_node("z", "tanh", {"x1": 1.0}, bias=math.nan), "bias of node 'z' is nan"),
+    ("duplicate edge", lambda n: n.add_edge("x1", "y", [1.0, 2.0]), "edge 'x1' -> 'y' exists already"),
+    ("duplicate entry", lambda n: n.add_edge("x1", "y", 1.0, to=1), "the entry to=1, of=0 exists already"),
+    ("self-loop", lambda n: n.add_edge("y", "y", [1.0, 2.0]), "edge 'y' -> 'y' is a self-loop"),
+    ("cycle", lambda n: n.add_edge("y", "h1", 1.0), "edge 'y' -> 'h1' closes the cycle h1 -> y -> h1"),
+    ("into an input", lambda n: n.add_edge("y", "x1", 1.0), "nothing flows into an input"),
+    ("edge from", lambda n: n.add_edge("q", "y", 1.0), "edge: unknown node 'q'"),
+    ("edge to", lambda n: n.add_edge("y", "q", 1.0), "edge: unknown node 'q'"),
+    ("unhashable", lambda n: n.add_edge(["x1"], "y", 1.0), "unknown node"),
+    ("to", lambda n: n.add_edge("x2", "y", 1.0, to=2), r"to=2 is out of range; components of 'y' are 0 to 1"),
+    ("of", lambda n: n.add_edge("x2", "y", 1.0, to=0, of=-1), "of=-1 is out of range"),
+    ("edge shape", lambda n: n.add_edge("x2", "y", 1.0), r"has shape \(\); it should have \(2,\)"),
+    ("edge nan", lambda n: n.add_edge("x2", "y", [1.0, math.nan]), "is nan"),
+    ("remove node", lambda n: n.remove_node("q"), "unknown node 'q'"),
+    ("remove edge", lambda n: n.remove_edge("h1", "x1"), "unknown edge 'h1 -> x1'"),
+    ("set_weight edge", lambda n: n.set_weight("h1", "h2", 1.0), "unknown edge 'h1 -> h2'"),
+    ("set_weight shape", lambda n: n.set_weight("h1", "y", 1.0), r"shape \(\); it should have \(2,\)"),
+    ("set_weight nan", lambda n: n.set_weight("h1", "y", [1.0, math.nan]), "is nan at"),
+    ("set_weight inf", lambda n: n.set_weight("h1", "y", [1.0, math.inf]), "is inf"),
+    ("set_bias of input", lambda n: n.set_bias("x1", 1.0), "is an input, which has no bias"),
+    ("set_bias nan", lambda n: n.set_bias("h2", math.nan), "is nan"),
+    ("bias of unknown", lambda n: n.bias("q"), "unknown node 'q'"),
+    ("theta size", lambda n: setattr(n, "theta", np.zeros(3)), r"theta has shape \(11,\), not \(3,\)"),
+    ("theta nan", lambda n: setattr(n, "theta", np.full(11, math.nan)), r"theta\[0\], w\(x1, h1\), would be nan"),
+    ("theta mask", lambda n: setattr(n, "theta", np.full(11, -math.inf)), r"theta\[0\], w\(x1, h1\), would be -inf"),
+    ("theta text", lambda n: setattr(n, "theta", "abc"), "numbers are needed"),
+    ("outputs", lambda n: n.set_outputs("q"), "outputs: unknown node 'q'"),
+    ("outputs twice", lambda n: n.set_outputs("y", ["h1", "y"]), "'y' is named twice"),
+    ("outputs empty", lambda n: n.set_outputs([]), "an empty list is no head"),
+    ("parameter nan", lambda n: n.parameter("f", math.nan), "parameter 'f' is not finite"),
+    ("parameter empty", lambda n: n.parameter("f", []), "parameter 'f' is empty"),
+    ("trainable bias", lambda n: n.add_node("z", "tanh", {"x1": 1.0}, size=2.5), "size is a whole number"),
+]
+
+
+@pytest.mark.parametrize(("act", "message"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_bad_input_is_told_and_changes_nothing(act: Any, message: str) -> None:
+    net = example()
+    before, view = fingerprint(net), net.theta
+    with pytest.raises(gp.GraphpropError, match=message):
+        act(net)
+    assert fingerprint(net) == before
+    view[0] = 42.0
+    assert net.weight("x1", "h1") == 42.0  # not even the view was detached
+
+
+def test_a_declared_output_is_not_removed() -> None:
+    net = example()
+    net.set_outputs("y")
+    with pytest.raises(gp.GraphpropError, match="declared output"):
+        net.remove_node("y")
+
+
+def test_conflicting_numbers_for_one_parameter_are_refused() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("f", 1.0)
+    net.add_node("p", "softmax", {"x": [f, f]})
+    with pytest.raises(gp.GraphpropError, match="entries that share a parameter were given different numbers"):
+        net.set_weight("x", "p", [1.0, 2.0])
+    assert f.value == 1.0
+    net.set_weight("x", "p", [3.0, 3.0])
+    assert f.value == 3.0
+
+
+def test_a_parameter_name_is_used_once() -> None:
+    net = example()
+    net.parameter("f", 1.0)
+    with pytest.raises(gp.GraphpropError, match="parameter 'f' exists already"):
+        net.parameter("f", 2.0)
+
+
+def test_a_longer_cycle_is_printed_node_by_node() -> None:
+    net = gp.Network()
+    for name in "abcd":
+        net.add_node(name, "tanh")
+    for u, v in ("ab", "bc", "cd"):
+        net.add_edge(u, v, 1.0)
+    with pytest.raises(gp.CycleError, match="edge 'd' -> 'a' closes the cycle a -> b -> c -> d -> a") as caught:
+        net.add_edge("d", "a", 1.0)
+    assert caught.value.cycle == ("a", "b", "c", "d", "a")
+    net.remove_edge("b", "c")
+    net.add_edge("d", "a", 1.0)
+
+
+def test_a_node_without_parents_is_refused_when_run() -> None:
+    net = example()
+    net.add_node("alone", "tanh")
+    with pytest.raises(gp.GraphpropError, match="node 'alone' has no parents and is no input"):
+        net.forward([1.0, 2.0])
+    with pytest.raises(gp.GraphpropError, match="the network has no nodes"):
+        gp.Network().forward([])
+
+
+def test_a_bad_number_written_into_theta_is_found_when_run() -> None:
+    net = example()
+    net.theta[1] = math.nan
+    with pytest.raises(gp.NumberError, match=r"theta\[1\], w\(x2, h1\), is nan"):
+        net.forward([1.0, 2.0])
+
+
+def test_heads() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("b", "tanh", {"x": 1.0})
+    net.add_node("z", "softmax", {"x": [1.0, 2.0]})
+    net.add_node("c", "tanh", {"x": 1.0})
+    assert net.layout.heads == (("b", "c"), ("z",))
+    net.set_outputs("z", ["c", "b"])
+    assert net.outputs == ("z", "c", "b")
+    with pytest.raises(gp.GraphpropError, match="'z' is a vector node, which is a head of its own"):
+        net.set_outputs(["z", "b"])
+    net.set_outputs()
+    assert net.layout.heads == (("b", "c"), ("z",))

@@ -1,0 +1,177 @@
+"""What a trace and gradients promise: they stand alone, speak by name, and say where two of them differ."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+
+
+def example() -> gp.Network:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_input("v", size=2)
+    net.add_node("h", "tanh", {"x": 0.5, "v": [1.0, -1.0]}, bias=0.1)
+    net.add_node("p", "softmax", {"h": [1.0, 2.0]}, bias=[0.0, None])
+    net.add_node("y", "softmax_dot", {"p": [[1.0, None], [None, 2.0]], "h": [0.5, None]})
+    return net
+
+
+INPUTS = {"x": 0.3, "v": [0.2, -0.7]}
+BATCH = {"x": [0.3, 0.4], "v": [[0.2, -0.7], [1.0, 1.0]]}
+
+
+def test_shapes_are_those_of_the_thing() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    g = net.backward(trace, "y")
+    assert isinstance(trace.o["h"], float)
+    assert trace.a["p"].shape == trace.o["p"].shape == g.delta["p"].shape == g.o["p"].shape == (2,)
+    assert isinstance(g.gamma["h"], float)
+    assert g.weight["p", "y"].shape == (2, 2)
+    assert np.isnan(g.weight["p", "y"]).tolist() == [[False, True], [True, False]]
+    assert g.weight["v", "h"].shape == (2,)
+    assert np.isnan(g.bias["p"]).tolist() == [False, True]
+    assert g.input["v"].shape == (2,)
+    assert g.theta.shape == net.theta.shape
+
+
+def test_with_a_batch_the_first_axis_is_the_sample() -> None:
+    net = example()
+    trace = net.forward(BATCH)
+    g = net.backward(trace, "y")
+    assert trace.o["h"].shape == g.gamma["h"].shape == (2,)
+    assert trace.o["p"].shape == g.delta["p"].shape == (2, 2)
+    assert g.weight["p", "y"].shape == (2, 2)
+    first = net.backward(net.forward(INPUTS), "y")
+    assert g.gamma["h"][0] == first.gamma["h"]
+
+
+def test_results_stand_alone() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    before = net.backward(trace, "y")
+    net.theta *= 2
+    after = net.backward(trace, "y")
+    np.testing.assert_array_equal(before.theta, after.theta)
+    assert net.forward(INPUTS).o["y"] != trace.o["y"]
+    with pytest.raises(ValueError, match="read-only"):
+        trace.theta[0] = 1.0
+    trace.o["p"][0] = 9.0
+    assert trace.o["p"][0] != 9.0
+
+
+def test_a_trace_of_another_structure_is_refused() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    net.add_edge("x", "y", 1.0, to=0)
+    with pytest.raises(gp.GraphpropError, match="the trace is of another structure"):
+        net.backward(trace, "y")
+    with pytest.raises(gp.GraphpropError, match=r"a trace of net\.forward is needed, not dict"):
+        net.backward({}, "y")
+
+
+def test_results_are_pickled_with_what_they_need() -> None:
+    net = example()
+    trace = pickle.loads(pickle.dumps(net.forward(BATCH)))
+    g = net.backward(trace, "y")
+    again = pickle.loads(pickle.dumps(g))
+    np.testing.assert_array_equal(again.theta, g.theta)
+    assert again.gamma["h"].tolist() == g.gamma["h"].tolist()
+
+
+def test_names_that_are_not_there_are_explained() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    g = net.backward(trace, "y")
+    cases = [
+        (trace.a, "x", "'x' is an input, which has no pre-activation"),
+        (trace.o, "q", "unknown node 'q'"),
+        (g.gamma, "p", r"node 'p' is a vector node; its sensitivity is delta\['p'\]"),
+        (g.delta, "h", r"node 'h' is scalar; its sensitivity is gamma\['h'\]"),
+        (g.gamma, "y", r"delta\['y'\]"),
+        (g.gamma, "x", r"its derivative is input\['x'\]"),
+        (g.gamma, "q", "unknown node 'q'"),
+        (g.weight, ("x", "p"), "unknown edge"),
+        (g.weight, ("x", "q"), "unknown node 'q'"),
+        (g.weight, "x", "an edge is a pair of node names"),
+        (g.bias, "y", "node 'y' has no bias"),
+        (g.bias, "q", "unknown node 'q'"),
+        (g.input, "h", "'h' is no input"),
+        (g.parameter, "f", "unknown parameter 'f'"),
+    ]
+    for mapping, name, message in cases:
+        with pytest.raises(gp.UnknownNameError, match=message):
+            mapping[name]
+        assert name not in mapping
+        assert mapping.get(name) is None
+
+
+def test_mappings_list_their_names() -> None:
+    g = example().backward(example().forward(INPUTS), "y")
+    assert list(g.delta) == ["p", "y"]
+    assert list(g.gamma) == ["h"]
+    assert list(g.bias) == ["h", "p"]
+    assert list(g.input) == ["x", "v"]
+    assert ("h", "y") in g.weight
+    assert len(g.weight) == 5
+    assert g.weight._ipython_key_completions_() == list(g.weight)
+    assert dict(g.gamma) == {"h": g.gamma["h"]}
+
+
+def test_representations_are_compact_and_escaped() -> None:
+    net = example()
+    net.add_node("<b>&", "tanh", {"x": 1.0})
+    trace = net.forward(INPUTS)
+    g = net.backward(trace, "y")
+    assert repr(trace).startswith("<Trace of 6 nodes, 1 sample: y = ")
+    assert repr(net.forward(BATCH)).startswith("<Trace of 6 nodes, 2 samples: ")
+    assert repr(g).startswith("<Gradients of o[y] = ")
+    for table in (trace._repr_html_(), g._repr_html_()):
+        assert "<b>" not in table
+        assert "&lt;b&gt;&amp;" in table
+    big = gp.mlp([2, 150, 1])
+    assert "100 of 153 nodes" in big.forward([1.0, 2.0])._repr_html_()
+    assert len(repr(big.forward([1.0, 2.0]).o)) < 400
+
+
+def test_a_difference_names_the_worst_entry() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    g = net.backward(trace, "y")
+    assert g.allclose(g)
+    assert g.difference(g).absolute == 0.0
+    uses = g.weight_uses.copy()
+    uses[3] *= 1 + 1e-6
+    arrays = {name: getattr(g, name) for name in ("layout", "objective", "value", "a_flat", "o_flat", "bias_uses")}
+    other = gp.Gradients(**arrays, weight_uses=uses, batched=False, calls=0)
+    assert not g.allclose(other)
+    found = g.difference(other)
+    assert found.entry == "w(0, h, p)"
+    assert found.relative == pytest.approx(1e-6, rel=1e-3)
+    assert "w(0, h, p)" in str(found)
+    with pytest.raises(gp.GraphpropError, match="different structures"):
+        g.difference(net.backward(net.forward(BATCH), "y"))
+
+
+def test_nan_is_a_difference() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    g, some = net.backward(trace, "y"), gp.recursion.backpropagate(net, trace, "y", form="parents", of=["y"])
+    assert not g.allclose(some)
+    assert g.difference(some).relative == np.inf
+
+
+def test_a_tie_that_was_asked_for_in_part_is_not_given() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("f", 0.5)
+    net.add_node("h", "tanh", {"x": f})
+    net.add_node("y", "tanh", {"h": f})
+    trace = net.forward([1.0])
+    g = gp.recursion.backpropagate(net, trace, "y", form="parents", of=["y"])
+    assert np.isnan(g.parameter["f"])
+    assert not np.isnan(g.weight["h", "y"])
