@@ -5,7 +5,7 @@ How a network is run is not known here; results and engines read its frozen `lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.activations import resolve
+from graphprop.arguments import checked_name, checked_size, chosen, inferred_components
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, unknown
 from graphprop.layout import Array, Heads, Layout, Name, Node, lay_out
@@ -54,8 +55,8 @@ class Network:
 
     def add_input(self, name: Name, size: int | None = None) -> None:
         """Add an input; with `size` a vector of that many numbers."""
-        self._check_new(name)
-        m = 1 if size is None else _checked_size(size, f"input {name!r}")
+        name = self._checked_new(name)
+        m = 1 if size is None else checked_size(size, f"input {name!r}")
         self._insert(name, Node(None, 0, m, size is not None), {})
 
     def add_node(
@@ -98,7 +99,7 @@ class Network:
                [ 3., nan],
                [ 5.,  6.]])
         """
-        self._check_new(name)
+        name = self._checked_new(name)
         where = f"node {name!r}"
         try:
             f = resolve(activation)
@@ -109,11 +110,11 @@ class Network:
         parents = {} if parents is None else parents
         sources = {u: self._node(u, f"{where}, parent: ") for u in parents}
         if size is not None:
-            n = _checked_size(size, where)
+            n = checked_size(size, where)
         elif f.kind == "elementwise":
             n = 1
         else:
-            n, parents = self._inferred(where, parents, bias)
+            n, parents = inferred_components(where, parents, {u: node.m for u, node in sources.items()}, bias)
         plans = {
             u: self._vector.plan(w, (n, sources[u].m), f"the weight of edge {u!r} -> {name!r}")
             for u, w in parents.items()
@@ -150,8 +151,8 @@ class Network:
             raise CycleError(f"{where} is a self-loop; the graph has to be acyclic", (u, v))
         if target.is_input:
             raise GraphpropError(f"{where}: {v!r} is an input; nothing flows into an input")
-        rows = _chosen(to, target.n, f"{where}: to={to!r}", f"components of {v!r}")
-        columns = _chosen(of, source.m, f"{where}: of={of!r}", f"components of the output of {u!r}")
+        rows = chosen(to, target.n, f"{where}: to={to!r}", f"components of {v!r}")
+        columns = chosen(of, source.m, f"{where}: of={of!r}", f"components of the output of {u!r}")
         plan = self._vector.plan(weight, (len(rows), len(columns)), f"the weight of {where}")
         if plan.is_empty:
             raise GraphpropError(f"{where} has no entry; leave it out")
@@ -173,7 +174,6 @@ class Network:
         if before is not None:
             entries, positions = positions, before.copy()
             positions[block] = np.where(entries == ABSENT, before[block], entries)
-        positions.flags.writeable = False
         self._graph.add_edge(u, v, positions=positions)
         self._layout = None
 
@@ -189,7 +189,7 @@ class Network:
         >>> net.backward(net.forward([3.0, 4.0]), "s").parameter["f"]
         7.0
         """
-        _check_name(name)
+        name = checked_name(name)
         if name in self._vector.names:
             raise GraphpropError(f"parameter {name!r} exists already; net.parameters has it")
         values = real_array(value, f"parameter {name!r}")
@@ -260,10 +260,11 @@ class Network:
         node = self._node(v)
         if node.activation is None:
             raise GraphpropError(f"node {v!r} is an input, which has no bias")
-        if node.bias is not None:
-            self._overwrite(node.bias, bias, f"the bias of node {v!r}")
-            return
         f = node.activation
+        if node.bias is not None:
+            masks = f.masks and bool(self.layout.maskable[node.bias[node.bias != ABSENT]].all())
+            self._overwrite(node.bias, bias, f"the bias of node {v!r}", masks)
+            return
         positions = self._vector.commit(self._plan_bias(v, bias, node.n, f))
         self._nodes[v] = Node(f, node.n, node.m, node.vector, positions)
         self._layout = None
@@ -463,10 +464,22 @@ class Network:
         """Put in a node whose parents exist, by the positions of its weights; everything has been checked."""
         self._graph.add_node(name, kind=node.kind)
         for u, positions in parents.items():
-            positions.flags.writeable = False
             self._graph.add_edge(u, name, positions=positions)
         self._nodes[name] = node
         self._order.append(name)
+        self._layout = None
+
+    def _fill(self, nodes: Mapping[Name, tuple[Node, Mapping[Name, Array]]], order: Iterable[Name]) -> None:
+        """Put many nodes into an empty network, each with the positions of the weights from its parents.
+
+        They are created as they come; `order` names them with parents before children.
+        """
+        for name, (node, _) in nodes.items():
+            self._graph.add_node(name, kind=node.kind)
+            self._nodes[name] = node
+        for name, (_, parents) in nodes.items():
+            self._graph.add_edges_from((u, name, {"positions": positions}) for u, positions in parents.items())
+        self._order = TopologicalOrder(order)
         self._layout = None
 
     def _empty_copy(self) -> Network:
@@ -485,30 +498,11 @@ class Network:
         except (KeyError, TypeError):
             raise unknown("node", name, self._nodes, where) from None
 
-    def _check_new(self, name: Name) -> None:
-        _check_name(name)
+    def _checked_new(self, name: Name) -> Name:
+        name = checked_name(name)
         if name in self._nodes:
             raise GraphpropError(f"node {name!r} exists already")
-
-    def _inferred(self, where: str, parents: Mapping[Any, Any], bias: Any) -> tuple[int, Mapping[Any, Any]]:
-        """The components of a reducing or vector node made without size, and its weights shaped accordingly."""
-        shapes = {u: _shape(w) for u, w in parents.items()}
-        if shapes and all(shape == () for shape in shapes.values()):
-            n = len(parents)
-            return n, {u: [*[None] * i, w, *[None] * (n - 1 - i)] for i, (u, w) in enumerate(parents.items())}
-        # a one-axis weight of a parent with several outputs is a single row
-        lengths = {
-            u: shape[0] if len(shape) == 2 or (len(shape) == 1 and self._nodes[u].m == 1) else 1
-            for u, shape in shapes.items()
-        }
-        if not lengths:
-            if _shape(bias):
-                return _shape(bias)[0], parents
-            raise GraphpropError(f"{where}: without parents its number of components is unknown; give size=")
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{u!r} {length}" for u, length in lengths.items())
-            raise GraphpropError(f"{where}: the weights disagree on its number of components: {told}; or give size=")
-        return _checked_size(next(iter(lengths.values())), where), parents
+        return name
 
     def _plan_bias(self, name: Name, bias: Any, n: int, f: Activation) -> Plan:
         return self._vector.plan(bias, (n,), f"the bias of node {name!r}", masks=f.masks)
@@ -527,12 +521,11 @@ class Network:
         values = np.squeeze(self._values(positions))
         return float(values) if values.ndim == 0 else values
 
-    def _overwrite(self, positions: Array, given: Any, where: str) -> None:
+    def _overwrite(self, positions: Array, given: Any, where: str, masks: bool = False) -> None:
         """Give entries that exist new numbers; nan or None stands for the absent ones."""
         present = positions != ABSENT
         if isinstance(given, np.ndarray) and given.dtype.kind == "f" and np.isnan(given).any():
             given = np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
-        masks = bool(self.layout.maskable[positions[present]].all())
         plan = self._vector.plan(given, positions.shape, where, masks)
         if plan.positions is not None and (plan.positions >= 0).any():
             raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
@@ -556,35 +549,3 @@ def _copied(graph: nx.DiGraph[Name]) -> nx.DiGraph[Name]:
     for v, parents in graph.pred.items():
         result._pred[v].update({u: edges[u, v] for u in parents})  # type: ignore[attr-defined]
     return result
-
-
-def _check_name(name: Name) -> None:
-    parts = [name]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, tuple) and part:
-            parts.extend(part)
-        elif not isinstance(part, str | int) or isinstance(part, bool):
-            raise GraphpropError(f"a name is a text, an integer or a tuple of these, not {name!r}")
-
-
-def _checked_size(size: Any, where: str) -> int:
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise GraphpropError(f"{where}: size is a whole number of at least 1, not {size!r}")
-    return int(size)
-
-
-def _chosen(index: int | None, length: int, where: str, what: str) -> list[int]:
-    if index is None:
-        return list(range(length))
-    if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < length:
-        raise GraphpropError(f"{where} is out of range; {what} are 0 to {length - 1}")
-    return [int(index)]
-
-
-def _shape(weight: Any) -> tuple[int, ...]:
-    if isinstance(weight, Parameter | np.ndarray):
-        return weight.shape
-    if isinstance(weight, list | tuple):
-        return (len(weight), *(_shape(weight[0]) if weight else ()))
-    return ()

@@ -7,47 +7,17 @@ How they were computed is not known here.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError
-from graphprop.layout import Array, Layout, Name
+from graphprop.layout import Array, Layout, Name, Node
 from graphprop.objective import Objective
-
-
-class Values(Mapping[Any, Any]):
-    """Numbers by name: of a node a float or an array of its components; with a batch the sample is the first axis."""
-
-    def __init__(self, names: Sequence[Any], read: Callable[[Any], Any], absent: Callable[[Any], str]) -> None:
-        self._names = names
-        self._read = read
-        self._absent = absent
-
-    def __getitem__(self, name: Any) -> Any:
-        try:
-            return self._read(name)
-        except UnknownNameError as error:
-            raise UnknownNameError(self._absent(name) or str(error)) from None
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def _ipython_key_completions_(self) -> list[Any]:
-        return list(self._names)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name!r}: {_short(self[name])}" for name in list(self._names)[:8])
-        more = f", ... {len(self) - 8} more" if len(self) > 8 else ""
-        return f"{{{shown}{more}}}"
+from graphprop.values import Values, number, short, shown, squeezed, table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,36 +58,37 @@ class Trace:
     def a(self) -> Values:
         """The pre-activations of every node but the inputs."""
         layout = self.layout
-        names = [name for name, node in zip(layout.names, layout.nodes, strict=True) if not node.is_input]
-        return Values(names, self._read_a, lambda name: _why_no_a(layout, name))
+        return Values(
+            lambda: _where(layout, lambda node: not node.is_input), self._read_a, lambda name: _why_no_a(layout, name)
+        )
 
     @property
     def o(self) -> Values:
         """The output of every node; of an input, what was given."""
-        return Values(self.layout.names, self._read_o, lambda name: "")
+        return Values(lambda: self.layout.names, self._read_o, lambda name: "")
 
     def _read_a(self, name: Name) -> Any:
         v = self.layout.find(name)
         if self.layout.nodes[v].is_input:
             raise UnknownNameError(name)
-        return _shown(self.a_flat[:, self.layout.a_slice(v)], self.layout.nodes[v].vector, self.batched)
+        return shown(self.a_flat[:, self.layout.a_slice(v)], self.layout.nodes[v].vector, self.batched)
 
     def _read_o(self, name: Name) -> Any:
         v = self.layout.find(name)
-        return _shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
+        return shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
 
     def __repr__(self) -> str:
         samples = f"{self.samples} sample{'' if self.samples == 1 else 's'}"
         outputs = [name for head in self.layout.heads for name in head][:4]
-        shown = ", ".join(f"{name} = {_short(self.o[name])}" for name in outputs)
+        shown = ", ".join(f"{name} = {short(self.o[name])}" for name in outputs)
         return f"<Trace of {len(self.layout.names)} nodes, {samples}{f': {shown}' if shown else ''}>"
 
     def _repr_html_(self) -> str:
         def row(name: Name) -> tuple[Any, ...]:
             node = self.layout.nodes[self.layout.number[name]]
-            return name, node.kind, "" if node.is_input else _short(self.a[name]), _short(self.o[name])
+            return name, node.kind, "" if node.is_input else short(self.a[name]), short(self.o[name])
 
-        return _table(("node", "kind", "a", "o"), map(row, self.layout.names), len(self.layout.names))
+        return table(("node", "kind", "a", "o"), map(row, self.layout.names), len(self.layout.names))
 
 
 @dataclass(frozen=True)
@@ -206,7 +177,7 @@ class Gradients:
             node = layout.nodes[v]
             if node.is_input or node.vector != vector:
                 raise UnknownNameError(name)
-            return _shown(self.a_flat[:, layout.a_slice(v)], vector, self.batched)
+            return shown(self.a_flat[:, layout.a_slice(v)], vector, self.batched)
 
         def absent(name: Name) -> str:
             if reason := _why_no_a(layout, name):
@@ -216,12 +187,11 @@ class Gradients:
             kinds = ("scalar", "gamma") if vector else ("a vector node", "delta")
             return f"node {name!r} is {kinds[0]}; its sensitivity is {kinds[1]}[{name!r}]"
 
-        names = [x for x, node in zip(layout.names, layout.nodes, strict=True) if node.n and node.vector == vector]
-        return Values(names, read, absent)
+        return Values(lambda: _where(layout, lambda node: node.n > 0 and node.vector == vector), read, absent)
 
     @property
     def o(self) -> Values:
-        return Values(self.layout.names, self._read_o, lambda name: "")
+        return Values(lambda: self.layout.names, self._read_o, lambda name: "")
 
     @property
     def input(self) -> Values:
@@ -230,20 +200,20 @@ class Gradients:
                 raise UnknownNameError(name)
             return self._read_o(name)
 
-        return Values(self.layout.inputs, read, lambda name: f"{name!r} is no input" if name in self.o else "")
+        return Values(lambda: self.layout.inputs, read, lambda name: f"{name!r} is no input" if name in self.o else "")
 
     def _read_o(self, name: Name) -> Any:
         v = self.layout.find(name)
-        return _shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
+        return shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
 
     @property
     def weight(self) -> Values:
         def read(edge: Any) -> Any:
             if not isinstance(edge, tuple) or len(edge) != 2:
                 raise UnknownNameError(f"an edge is a pair of node names, weight[u, v], not {edge!r}")
-            return _squeezed(self.layout.scatter_edge(self.layout.find_edge(*edge), self.weight_uses))
+            return squeezed(self.layout.scatter_edge(self.layout.find_edge(*edge), self.weight_uses))
 
-        return Values(list(self.layout.edge_number), read, lambda edge: "")
+        return Values(lambda: self.layout.edge_number, read, lambda edge: "")
 
     @property
     def bias(self) -> Values:
@@ -253,9 +223,9 @@ class Gradients:
             v = layout.find(name)
             if layout.nodes[v].bias is None:
                 raise UnknownNameError(name)
-            return _squeezed(layout.scatter_bias(v, self.bias_uses))
+            return squeezed(layout.scatter_bias(v, self.bias_uses))
 
-        names = [name for name, node in zip(layout.names, layout.nodes, strict=True) if node.bias is not None]
+        names = partial(_where, layout, lambda node: node.bias is not None)
         return Values(names, read, lambda name: f"node {name!r} has no bias" if name in layout.number else "")
 
     @property
@@ -266,9 +236,9 @@ class Gradients:
             if name not in positions:
                 raise UnknownNameError(f"unknown parameter {name!r}; named ones: {list(positions)}")
             value = self.theta[positions[name]]
-            return value if isinstance(value, np.ndarray) and value.ndim else _number(value)
+            return value if isinstance(value, np.ndarray) and value.ndim else number(value)
 
-        return Values(list(positions), read, lambda name: "")
+        return Values(lambda: positions, read, lambda name: "")
 
     def difference(self, other: Gradients) -> Difference:
         """The entry in which two gradients of one structure differ most, relative to its size.
@@ -286,7 +256,7 @@ class Gradients:
             absolute, relative = _apart(mine, theirs)
             i = int(np.argmax(np.nan_to_num(relative, nan=-1.0, posinf=np.inf))) if relative.size else 0
             if relative.size and relative[i] > worst.relative:
-                worst = Difference(label(i), _number(mine[i]), _number(theirs[i]), float(absolute[i]), relative[i])
+                worst = Difference(label(i), number(mine[i]), number(theirs[i]), float(absolute[i]), relative[i])
         return worst
 
     def allclose(self, other: Gradients, rtol: float = 1e-9, atol: float = 1e-12) -> bool:
@@ -315,7 +285,7 @@ class Gradients:
 
     def __repr__(self) -> str:
         size = f"{self.layout.size} parameter{'' if self.layout.size == 1 else 's'}"
-        return f"<Gradients of {self.objective} = {_short(self.value)}: {size}>"
+        return f"<Gradients of {self.objective} = {short(self.value)}: {size}>"
 
     def _repr_html_(self) -> str:
         layout = self.layout
@@ -323,13 +293,18 @@ class Gradients:
         def row(name: Name) -> tuple[Any, ...]:
             node = layout.nodes[layout.number[name]]
             if node.is_input:
-                return name, "input", "", _short(self.input[name])
+                return name, "input", "", short(self.input[name])
             sensitivity = self.delta[name] if node.vector else self.gamma[name]
-            return name, node.kind, _short(sensitivity), _short(self.o[name])
+            return name, node.kind, short(sensitivity), short(self.o[name])
 
         heads = ("node", "kind", "delta or gamma", "d / d o")
-        title = f"<p>{html.escape(str(self.objective))} = {html.escape(_short(self.value))}</p>"
-        return title + _table(heads, map(row, layout.names), len(layout.names))
+        title = f"<p>{html.escape(str(self.objective))} = {html.escape(short(self.value))}</p>"
+        return title + table(heads, map(row, layout.names), len(layout.names))
+
+
+def _where(layout: Layout, condition: Callable[[Node], bool]) -> Iterator[Name]:
+    """The names of the nodes that meet a condition."""
+    return (name for name, node in zip(layout.names, layout.nodes, strict=True) if condition(node))
 
 
 def _why_no_a(layout: Layout, name: Name) -> str:
@@ -338,22 +313,6 @@ def _why_no_a(layout: Layout, name: Name) -> str:
     except (KeyError, TypeError):
         return ""
     return f"{name!r} is an input, which has no pre-activation" if is_input else ""
-
-
-def _shown(rows: Array, listed: bool, batched: bool) -> Any:
-    view = rows if listed else rows[:, 0]
-    if batched:
-        return view.copy()
-    return view[0].copy() if listed else _number(view[0])
-
-
-def _squeezed(matrix: Array) -> Any:
-    result = np.squeeze(matrix)
-    return _number(result[()]) if result.ndim == 0 else result
-
-
-def _number(x: Any) -> Any:
-    return float(x) if isinstance(x, float | np.floating) else x
 
 
 def _larger(x: Array, y: Array) -> Array:
@@ -368,25 +327,3 @@ def _apart(x: Any, y: Any) -> tuple[Any, Any]:
         relative = np.where(absolute > 0, absolute / _larger(x, y), 0.0)
         relative = np.where(np.isnan(absolute), np.inf, relative)
     return (float(absolute), float(relative)) if absolute.ndim == 0 else (absolute, relative)
-
-
-def _short(value: Any) -> str:
-    """A number or array in a few characters; a dash for what was not asked for."""
-    if isinstance(value, np.ndarray):
-        entries = [_short(x) for x in value.ravel()[:4]]
-        return f"[{', '.join(entries)}{', ...' if value.size > 4 else ''}]"
-    if isinstance(value, float | np.floating):
-        return "-" if np.isnan(value) else f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]], count: int, most: int = 100) -> str:
-    """An HTML table of at most so many rows, with everything in it escaped."""
-
-    def line(cells: Sequence[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-    shown = [line(cells, "td") for cells, _ in zip(rows, range(most), strict=False)]
-    more = f"<p>{most} of {count} nodes</p>" if count > most else ""
-    return f"<table>{line(heads, 'th')}{''.join(shown)}</table>{more}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.arguments import checked_name
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Name, Node
 from graphprop.network import Network
@@ -23,9 +24,8 @@ def expand(net: Network) -> Network:
         for i in range(nodes[v].n):
             if (v, i) in nodes:
                 raise GraphpropError(f"node {v!r} cannot be expanded: there is a node {(v, i)!r} already")
-    result = net._empty_copy()
-    for v in net._order:
-        node = nodes[v]
+    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
+    for v, node in nodes.items():
         parents: dict[Name, Array] = {}
         for u, positions in net._positions_into(v).items():
             if u in split:
@@ -33,12 +33,14 @@ def expand(net: Network) -> Network:
             else:
                 parents[u] = positions
         if v not in split:
-            result._insert(v, node, _without_empty(parents))
+            made[v] = node, _without_empty(parents)
             continue
         for i in range(node.n):
             bias = None if node.bias is None or node.bias[i] < 0 else node.bias[[i]]
             row = {u: positions[[i]] for u, positions in parents.items()}
-            result._insert((v, i), Node(node.activation, 1, 1, False, bias), _without_empty(row))
+            made[v, i] = Node(node.activation, 1, 1, False, bias), _without_empty(row)
+    result = net._empty_copy()
+    result._fill(made, (x for v in net._order for x in ([(v, i) for i in range(nodes[v].n)] if v in split else [v])))
     heads = net.layout.heads
     result.set_outputs(*(list(_scalars(head, split, nodes)) if head[0] in split else _as_given(head) for head in heads))
     return result
@@ -77,15 +79,15 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     source: dict[Name, Name] = {}
     for node, name in feedback.items():
-        made, fed = cell._node(node, "feedback: "), cell._node(name, "feedback: ")
+        feeding, fed = cell._node(node, "feedback: "), cell._node(name, "feedback: ")
         if not fed.is_input:
             raise GraphpropError(f"feedback: {node!r} feeds {name!r}, which is no input")
-        if made.m != fed.m:
-            raise GraphpropError(f"feedback: {node!r} has {made.m} outputs, the input {name!r} has size {fed.m}")
+        if feeding.m != fed.m:
+            raise GraphpropError(f"feedback: {node!r} has {feeding.m} outputs, the input {name!r} has size {fed.m}")
         if name in source:
             raise GraphpropError(f"feedback: the input {name!r} is fed twice, by {source[name]!r} and {node!r}")
         source[name] = node
-    result = cell._empty_copy()
+    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
     for t in range(steps):
 
         def at(u: Name, t: int = t) -> Name:
@@ -94,12 +96,11 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
                 u, t = source[u], t - 1
             return (u, t)
 
-        inputs = [v for v in cell._nodes if cell._nodes[v].is_input]
-        for v in [*inputs, *(v for v in cell._order if not cell._nodes[v].is_input)]:
-            if t > 0 and v in source:
-                continue
-            parents = {at(u): positions for u, positions in cell._positions_into(v).items()}
-            result._insert((v, t), cell._nodes[v], parents)
+        for v, node in cell._nodes.items():
+            if t == 0 or v not in source:
+                made[v, t] = node, {at(u): positions for u, positions in cell._positions_into(v).items()}
+    result = cell._empty_copy()
+    result._fill(made, ((v, t) for t in range(steps) for v in cell._order if (v, t) in made))
     heads = cell.layout.heads if cell.layout.outputs_declared else ()
     result.set_outputs(*(_as_given(tuple((v, t) for v in head)) for t in range(steps) for head in heads))
     return result
@@ -116,7 +117,9 @@ def union(nets: Mapping[Any, Network]) -> Network:
     """
     result = Network()
     heads: list[Any] = []
-    for name, net in nets.items():
+    order: list[Name] = []
+    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
+    for name, net in ((checked_name(name), net) for name, net in nets.items()):
         if not isinstance(net, Network):
             raise GraphpropError(f"union: {name!r} is no network")
         theta, trainable = net._vector.views()
@@ -125,12 +128,13 @@ def union(nets: Mapping[Any, Network]) -> Network:
         result.trainable[start:] = trainable
         for p, positions in net._vector.names.items():
             result._vector.names[name, p] = np.asarray(positions + start)
-        for v in net._order:
-            node = net._nodes[v]
+        for v, node in net._nodes.items():
             bias = None if node.bias is None else _shifted(node.bias, start)
             parents = {(name, u): _shifted(positions, start) for u, positions in net._positions_into(v).items()}
-            result._insert((name, v), Node(node.activation, node.n, node.m, node.vector, bias), parents)
+            made[name, v] = Node(node.activation, node.n, node.m, node.vector, bias), parents
+        order += [(name, v) for v in net._order]
         heads += [_as_given(tuple((name, v) for v in head)) for head in net.layout.heads]
+    result._fill(made, order)
     result.set_outputs(*heads)
     return result
 

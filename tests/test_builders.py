@@ -256,6 +256,25 @@ def test_feedback_is_checked(feedback: Any, steps: int, message: str | None) -> 
         gp.unroll(recurrent_cell(), feedback, steps)
 
 
+def test_inputs_and_outputs_keep_their_order_however_the_network_was_built() -> None:
+    net = gp.Network()
+    net.add_node("b", "tanh", size=2)
+    net.add_node("a", "tanh")
+    net.add_input("q")
+    net.add_input("p")
+    net.add_edge("p", "a", 1.0)
+    net.add_edge("q", "b", [1.0, 2.0])
+    assert net.inputs == ("q", "p")
+    assert net.outputs == ("b", "a")
+    assert net.expand().inputs == ("q", "p")
+    assert net.expand().outputs == (("b", 0), ("b", 1), "a")
+    assert gp.union({"n": net}).inputs == (("n", "q"), ("n", "p"))
+    assert gp.union({"n": net}).outputs == (("n", "b"), ("n", "a"))
+    assert gp.unroll(net, {"a": "p"}, 2).inputs == (("q", 0), ("p", 0), ("q", 1))
+    for other in (net.expand(), gp.union({"n": net}), gp.unroll(net, {}, 1), net.copy()):
+        np.testing.assert_array_equal(other.forward([0.3, 0.4]).o_flat.sum(), net.forward([0.3, 0.4]).o_flat.sum())
+
+
 def test_a_union_is_disjoint() -> None:
     a, b = gp.mlp([2, 3, 1], seed=1), recurrent_cell()
     f = b.parameter("f", 3.0, trainable=False)

@@ -264,7 +264,11 @@ def test_names_may_be_texts_integers_and_tuples() -> None:
     net.add_node(("h", 1), "tanh", {0: 1.0})
     net.add_node((("h", 1), "y"), "tanh", {("h", 1): 1.0})
     assert net.backward(net.forward([0.0]), (("h", 1), "y")).gamma["h", 1] == 1.0
-    for name in (1.5, None, True, (), ("a", None), b"x", ["a"]):
+    net.add_input(np.int64(7))
+    net.add_node(("k", np.int8(2)), "tanh", {np.int64(7): 1.0})
+    assert [type(part) for part in net.nodes[-1]] == [str, int]
+    assert type(net.nodes[-2]) is int
+    for name in (1.5, None, True, (), ("a", None), ("a", (True,)), b"x", ["a"]):
         with pytest.raises(gp.GraphpropError, match="a name is a text, an integer or a tuple of these"):
             net.add_input(name)
 

@@ -1,0 +1,71 @@
+"""What a user gives to build a network with: names, sizes, components, shapes; read and checked one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError
+from graphprop.layout import Name
+from graphprop.parameters import Parameter
+
+
+def checked_name(name: Name) -> Name:
+    """The name with the integers and texts of numpy as Python's own."""
+    if isinstance(name, str):
+        return str(name)
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return int(name)
+    if isinstance(name, tuple) and name:
+        try:
+            return tuple(map(checked_name, name))
+        except RecursionError:
+            raise GraphpropError("a name is nested too deeply") from None
+    raise GraphpropError(f"a name is a text, an integer or a tuple of these, not {name!r}")
+
+
+def checked_size(size: Any, where: str) -> int:
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise GraphpropError(f"{where}: size is a whole number of at least 1, not {size!r}")
+    return int(size)
+
+
+def chosen(index: int | None, length: int, where: str, what: str) -> list[int]:
+    if index is None:
+        return list(range(length))
+    if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < length:
+        raise GraphpropError(f"{where} is out of range; {what} are 0 to {length - 1}")
+    return [int(index)]
+
+
+def shape_of(weight: Any) -> tuple[int, ...]:
+    if isinstance(weight, Parameter | np.ndarray):
+        return weight.shape
+    if isinstance(weight, list | tuple):
+        return (len(weight), *(shape_of(weight[0]) if weight else ()))
+    return ()
+
+
+def inferred_components(
+    where: str, parents: Mapping[Any, Any], outputs: Mapping[Any, int], bias: Any
+) -> tuple[int, Mapping[Any, Any]]:
+    """The components of a reducing or vector node made without size, and its weights shaped accordingly.
+
+    `outputs` are the numbers of outputs of the parents.
+    """
+    shapes = {u: shape_of(w) for u, w in parents.items()}
+    if shapes and all(shape == () for shape in shapes.values()):
+        n = len(parents)
+        return n, {u: [*[None] * i, w, *[None] * (n - 1 - i)] for i, (u, w) in enumerate(parents.items())}
+    if not shapes:
+        if shape_of(bias):
+            return shape_of(bias)[0], parents
+        raise GraphpropError(f"{where}: without parents its number of components is unknown; give size=")
+    # a weight of one axis, of a parent with several outputs, is a single row
+    rows = {u: s[0] if len(s) == 2 or (len(s) == 1 and outputs[u] == 1) else 1 for u, s in shapes.items()}
+    if len(set(rows.values())) > 1:
+        told = ", ".join(f"{u!r} {count}" for u, count in rows.items())
+        raise GraphpropError(f"{where}: the weights disagree on its number of components: {told}; or give size=")
+    return checked_size(next(iter(rows.values())), where), parents
