@@ -273,6 +273,7 @@ _TABLE = (
         text="1 / (1 + exp(-a))",
         latex=r"\frac{1}{1 + e^{-a}}",
         domain=EVERYWHERE,
+        gives="probabilities",
         check=False,
     ),
     Activation(
@@ -491,6 +492,7 @@ _TABLE = (
         text="exp(a[i]) / sum_j exp(a[j])",
         latex=r"\frac{e^{a_i}}{\sum_j e^{a_j}}",
         masks=True,
+        gives="probabilities",
         check=False,
     ),
     Activation(
@@ -502,6 +504,7 @@ _TABLE = (
         text="a[i] - log(sum_j exp(a[j]))",
         latex=r"a_i - \log \sum_j e^{a_j}",
         masks=True,
+        gives="log-probabilities",
         check=False,
     ),
 )
@@ -528,7 +531,7 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
         if key not in entry.parameters:
             raise unknown("parameter", key, entry.parameters, f"activation {name!r}: ")
     fields: dict[str, Any] = {field: getattr(entry, field) for field in ("kind", "formula", "text", "latex")}
-    fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks")}
+    fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives")}
     functions: tuple[Callable[..., Any], ...] = (entry.value_function, entry.derivative_function)
     return Activation(name, *functions, parameters={**entry.parameters, **changed}, **fields)
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from graphprop.errors import GraphpropError, NumberError
 
 Kind = Literal["elementwise", "reducing", "vector"]
+Gives = Literal["values", "probabilities", "log-probabilities"]
 Array = NDArray[Any]
 FINITE = (-np.finfo(float).max, np.finfo(float).max)
 
@@ -47,6 +48,8 @@ class Activation:
         Points where the derivative jumps. The derivative is not checked there.
     masks : bool
         Whether a component may be -inf, and then is absent.
+    gives : "values", "probabilities" or "log-probabilities"
+        What the output is, so that a loss that reads something else can say so.
     check : bool
         Compare the derivative with differences of the value now, and refuse it where they disagree.
 
@@ -66,6 +69,7 @@ it gives 9.68, differences of the value give 14.52
         "derivative_function",
         "domain",
         "formula",
+        "gives",
         "kind",
         "kinks",
         "latex",
@@ -87,6 +91,7 @@ it gives 9.68, differences of the value give 14.52
     domain: tuple[float, float]
     kinks: tuple[float, ...]
     masks: bool
+    gives: Gives
 
     def __init__(
         self,
@@ -102,6 +107,7 @@ it gives 9.68, differences of the value give 14.52
         domain: tuple[float, float] | None = None,
         kinks: tuple[float, ...] = (),
         masks: bool = False,
+        gives: Gives = "values",
         check: bool = True,
     ) -> None:
         where = f"activation {name!r}"
@@ -129,6 +135,7 @@ it gives 9.68, differences of the value give 14.52
             "domain": (float(low), float(high)),
             "kinks": tuple(kinks),
             "masks": masks,
+            "gives": gives,
         }
         for field, entry in fields.items():
             object.__setattr__(self, field, entry)

@@ -145,6 +145,8 @@ def _read_loss(layout: Layout, samples: int, batched: bool, given: Any, target: 
         targets = [_head_target(layout, entry, head, target, samples, batched) for head in heads]
     else:
         targets = _split_target(entry, target, [len(c) for c in columns], samples, batched)
+    for head in heads:
+        _check_head(layout, entry, head)
     for head, rows in zip(heads, targets, strict=True):
         try:
             check_targets(entry, rows)
@@ -154,6 +156,21 @@ def _read_loss(layout: Layout, samples: int, batched: bool, given: Any, target: 
     reads = tuple(layout.find(name) for head in heads for name in head)
     title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
     return Objective(title, reads, None, entry, heads, tuple(columns), tuple(targets), weights)
+
+
+def _check_head(layout: Layout, entry: Loss, head: tuple[Name, ...]) -> None:
+    """Refuse a loss of logits where it would be a mistake: on probabilities, or on classes with one member."""
+    if entry.reads != "logits":
+        return
+    nodes = [layout.nodes[layout.find(name)] for name in head]
+    for name, node in zip(head, nodes, strict=True):
+        if node.activation is not None and node.activation.gives == "probabilities":
+            raise GraphpropError(
+                f"loss {entry.name} reads logits, but node {name!r} ({node.kind}) gives probabilities; "
+                f"let it read what {node.kind} is applied to"
+            )
+    if entry.targets == "distribution" and sum(node.m for node in nodes) == 1:
+        raise GraphpropError(f"loss {entry.name}: head {_head_name(head)} is one number; several classes are needed")
 
 
 def _columns(layout: Layout, name: Name) -> Array:

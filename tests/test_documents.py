@@ -46,15 +46,6 @@ def test_every_activation_and_loss_is_in_the_docs() -> None:
         assert re.search(rf"\b{name}\b", text), name
 
 
-def test_errata_name_tests_that_exist() -> None:
-    from tests.test_formulas import FORMULAS
-
-    named = set(re.findall(r"test_formula\[(S[\d.]+)\]", (ROOT / "docs" / "errata.md").read_text()))
-    known = set(FORMULAS)
-    assert named
-    assert named <= known
-
-
 def test_the_table_of_where_to_change_what_is_whole() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for module in (ROOT / "graphprop").glob("*.py"):
