@@ -11,6 +11,12 @@ from graphprop.parameters import Parameter
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
 
+
+def __dir__() -> list[str]:
+    """What completion shows: the public names."""
+    return [*__all__, "__version__"]
+
+
 __version__ = "0.1.0"
 
 __all__ = [

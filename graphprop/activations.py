@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.differentiable import Activation, Array
+from graphprop.arrays import Array
+from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, unknown
 
 EVERYWHERE = (-math.inf, math.inf)

@@ -69,3 +69,15 @@ def inferred_components(
         told = ", ".join(f"{u!r} {count}" for u, count in rows.items())
         raise GraphpropError(f"{where}: the weights disagree on its number of components: {told}; or give size=")
     return checked_size(next(iter(rows.values())), where), parents
+
+
+def checked_flag(flag: Any, where: str) -> None:
+    if not isinstance(flag, bool | np.bool_):
+        raise GraphpropError(f"{where}: trainable is True or False, not {flag!r}")
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """The random generator of a seed, which has to be given: the same numbers come out every time."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise GraphpropError(f"a seed is a whole number of at least 0, not {seed!r}")
+    return np.random.default_rng(int(seed))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.differentiable import Activation
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, NumberError
 from graphprop.losses import Loss
 
 Numbers = list[Any]
@@ -111,7 +111,10 @@ class Mpmath(Formulas):
     """mpmath's numbers, to as many digits as its context says."""
 
     def number(self, x: Any) -> Any:
-        return self._library.mpmathify(x)
+        number = self._library.mpmathify(x)
+        if not self._library.isfinite(number):
+            raise NumberError(f"finite numbers are needed, not {x!r}")
+        return number
 
     def total(self, terms: Sequence[Any]) -> Any:
         return self._library.fsum(terms)

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.activations import resolve
+from graphprop.arguments import checked_size, generator
+from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Name
 from graphprop.network import Network
-from graphprop.parameters import Parameter, real_array
+from graphprop.parameters import Parameter
 
 
 def mlp(
@@ -40,24 +42,26 @@ def mlp(
     """
     if by not in ("neuron", "layer"):
         raise GraphpropError(f"by is 'neuron' or 'layer', not {by!r}")
-    if len(sizes) < 2 or any(not isinstance(n, int | np.integer) or n < 1 for n in sizes):
-        raise GraphpropError(f"sizes are at least two whole numbers of at least 1, not {sizes!r}")
-    random = np.random.default_rng(seed)
+    if not isinstance(sizes, list | tuple) or len(sizes) < 2:
+        raise GraphpropError(f"sizes are a list of at least two whole numbers, not {sizes!r}")
+    sizes = [checked_size(n, "sizes") for n in sizes]
+    random = generator(seed)
     names = ["x", *(f"h{i}" for i in range(1, len(sizes) - 1)), "y"]
     net = Network()
     if by == "layer":
         net.add_input("x", size=sizes[0])
-        before = np.array(["x"], dtype=object)
+        before = name_array(["x"])
     else:
         before = name_array([("x", i) for i in range(sizes[0])])
         for name in before:
             net.add_input(name)
-    for name, m, n in zip(names[1:], sizes, sizes[1:], strict=False):
-        f = output if name == "y" else activation
-        weights = random.standard_normal((n, m)) / np.sqrt(m)
+    for name, n in zip(names[1:], sizes[1:], strict=True):
+        f = resolve(output if name == "y" else activation)
+        fan_in = sum(net.output_size(u) for u in before)
+        weights = random.standard_normal((n, fan_in)) / np.sqrt(fan_in)
         if by == "layer":
             net.add_node(name, f, {before[0]: weights}, np.zeros(n), size=n)
-            before = np.array([name], dtype=object)
+            before = name_array([name])
         else:
             before = dense(net, before, n, f, weights=weights, name=name)
     return net
@@ -74,11 +78,11 @@ def dense(
     name: str = "h",
     seed: int = 0,
 ) -> Array:
-    """Add a fully connected layer of n components that reads scalar `nodes`; the names made, as an array.
+    """Add a fully connected layer of n components that reads all outputs of `nodes`; the names made, as an array.
 
     The nodes are (name, 0), (name, 1), ... for an elementwise activation, and the one node `name` else.
-    `weights` is an array of numbers or Parameters, (n, number of nodes); if it is not given they are drawn with
-    variance 1 / fan-in. `bias` is a number for all, an array of n, or None.
+    `weights` is an array of numbers or Parameters, (n, number of outputs read); if it is not given they are drawn
+    with variance 1 / fan-in. `bias` is a number for all, an array of n, or None.
 
     >>> import graphprop as gp
     >>> net = gp.Network()
@@ -90,20 +94,23 @@ def dense(
     before, f = name_array(nodes).ravel(), resolve(activation)
     if not len(before):
         raise GraphpropError("dense: there is no node to read")
+    n = checked_size(n, "dense: n")
+    ends = np.cumsum([net.output_size(u) for u in before])
     if weights is None:
-        weights = np.random.default_rng(seed).standard_normal((n, len(before))) / np.sqrt(len(before))
+        weights = generator(seed).standard_normal((n, ends[-1])) / np.sqrt(ends[-1])
     weights = _entries(weights, "the weights of dense")
-    if weights.shape != (n, len(before)):
-        raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, len(before))}")
+    if weights.shape != (n, ends[-1]):
+        raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, int(ends[-1]))}")
+    blocks = dict(zip(before, np.split(weights, ends[:-1], axis=1), strict=True))
     biases = _channels(bias, n, "the bias of dense")
     if f.kind != "elementwise":
-        columns = {u: list(column) for u, column in zip(before, weights.T, strict=True)}
-        net.add_node(name, f, columns, None if biases is None else list(biases), size=n)
-        return np.array([name], dtype=object)
+        net.add_node(name, f, blocks, None if biases is None else list(biases), size=n)
+        return name_array([name])
     with _all_or_nothing(net) as made:
-        for i, row in enumerate(weights):
+        for i in range(n):
             made.append((name, i))
-            net.add_node((name, i), f, dict(zip(before, row, strict=True)), None if biases is None else biases[i])
+            row = {u: block[i] for u, block in blocks.items()}
+            net.add_node((name, i), f, row, None if biases is None else biases[i])
     return name_array(made)
 
 

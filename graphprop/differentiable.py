@@ -6,18 +6,19 @@ The functions themselves stand in the table of `activations.py`; networks, and h
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from graphprop.arrays import Array, real_array
 from graphprop.errors import GraphpropError, NumberError
 
 Kind = Literal["elementwise", "reducing", "vector"]
 Gives = Literal["values", "probabilities", "log-probabilities"]
-Array = NDArray[Any]
 FINITE = (-np.finfo(float).max, np.finfo(float).max)
 
 
@@ -117,12 +118,18 @@ it gives 9.68, differences of the value give 14.52
             raise GraphpropError(f"{where}: kind is 'elementwise', 'reducing' or 'vector', not {kind!r}")
         if not callable(value) or not callable(derivative):
             raise GraphpropError(f"{where}: value and derivative are functions")
+        if formula is not None and not callable(formula):
+            raise GraphpropError(f"{where}: the formula is a function of m and a, not {formula!r}")
+        if not isinstance(parameters, Mapping):
+            raise GraphpropError(f"{where}: parameters are a mapping from names to numbers, not {parameters!r}")
         for key, number in parameters.items():
-            if not math.isfinite(number):
+            if not np.isfinite(_one_number(number, f"{where}: parameter {key}")):
                 raise NumberError(f"{where}: parameter {key} is {number}; a finite number is needed")
-        low, high = FINITE if domain is None else domain
-        if not low < high:
+        bounds = real_array(FINITE if domain is None else domain, f"{where}: the domain")
+        if bounds.shape != (2,) or not bounds[0] < bounds[1]:
             raise GraphpropError(f"{where}: the domain is (low, high) with low < high, not {domain}")
+        low, high = bounds.tolist()
+        jumps = real_array(kinks, f"{where}: kinks").ravel().tolist() if np.size(kinks) else []
         fields = {
             "name": name,
             "kind": kind,
@@ -131,9 +138,9 @@ it gives 9.68, differences of the value give 14.52
             "formula": formula,
             "text": text or f"{name}(a)",
             "latex": latex or rf"\mathrm{{{name}}}(a)".replace("_", r"\_"),
-            "parameters": MappingProxyType(dict(parameters)),
-            "domain": (float(low), float(high)),
-            "kinks": tuple(kinks),
+            "parameters": MappingProxyType({key: float(number) for key, number in parameters.items()}),
+            "domain": (low, high),
+            "kinks": tuple(jumps),
             "masks": masks,
             "gives": gives,
         }
@@ -141,6 +148,7 @@ it gives 9.68, differences of the value give 14.52
             object.__setattr__(self, field, entry)
         if check:
             check_derivative(self)
+            check_formula(self)
 
     def __setattr__(self, field: str, entry: object) -> None:
         raise AttributeError(f"activation {self.name!r} is frozen; make another one")
@@ -159,11 +167,22 @@ it gives 9.68, differences of the value give 14.52
         numbers = "".join(f", {key}={number:g}" for key, number in self.parameters.items())
         return f"<activation {self.name}{numbers}: {self.text}>"
 
+    def __copy__(self) -> Activation:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Activation:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         from graphprop.activations import ACTIVATIONS, activation
 
         if self.name in ACTIVATIONS and ACTIVATIONS[self.name].value_function is self.value_function:
             return activation, (self.name, dict(self.parameters))
+        for function in (self.value_function, self.derivative_function, self.formula):
+            if "<" in (place := getattr(function, "__qualname__", "")):
+                raise pickle.PicklingError(
+                    f"activation {self.name!r} cannot be pickled: {place} has no name in a module; define it there"
+                )
         fields = {field: getattr(self, field) for field in self.__slots__}
         return _unpickle, (fields | {"parameters": dict(self.parameters)},)
 
@@ -176,8 +195,7 @@ it gives 9.68, differences of the value give 14.52
             return [float(f(x, *fixed)) for x in a]
         with np.errstate(all="ignore"):
             o = f(np.array(a), *fixed)
-        result: list[float] = [float(o)] if self.kind == "reducing" else np.asarray(o, dtype=float).tolist()
-        return result
+            return [float(o)] if self.kind == "reducing" else real_array(o, "the value").tolist()
 
     def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
         """g L: the gradient with respect to a, from the one with respect to o."""
@@ -187,8 +205,8 @@ it gives 9.68, differences of the value give 14.52
         reducing = self.kind == "reducing"
         with np.errstate(all="ignore"):
             result = f(np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), *fixed)
-        delta: list[float] = np.asarray(result, dtype=float).tolist()
-        return delta
+            delta: list[float] = real_array(result, "the derivative").tolist()
+            return delta
 
     def refusal(self, a: list[float]) -> str:
         """Why these pre-activations cannot be computed with, naming the component; empty if they can."""
@@ -197,7 +215,8 @@ it gives 9.68, differences of the value give 14.52
         low, high = self.domain
         for i, x in enumerate(a):
             if x != x or (not low <= x <= high and not (self.masks and x == -math.inf)):
-                allowed = "a finite number" if self.domain == FINITE else f"a number in [{low:g}, {high:g}]"
+                inside = {FINITE: "a finite number", (-math.inf, math.inf): "a number"}
+                allowed = inside.get(self.domain, f"a number in [{low:g}, {high:g}]")
                 at = f"component {i} is {x}" if len(a) > 1 else f"a is {x}"
                 return f"{at}; {self.name} needs {allowed}{' (or -inf, a mask)' if self.masks else ''}"
         if self.masks and all(x == -math.inf for x in a):
@@ -226,7 +245,7 @@ it gives 9.68, differences of the value give 14.52
         """
         rows = self._rows(a)
         shape = np.shape(a)[:-1] if self.kind == "reducing" else np.shape(a)
-        g = np.asarray(v, dtype=float)
+        g = real_array(v, f"{self.name}: v")
         if g.shape != shape:
             raise GraphpropError(f"{self.name}: v has shape {g.shape}; the output has shape {shape}")
         if not np.isfinite(g).all():
@@ -243,9 +262,9 @@ it gives 9.68, differences of the value give 14.52
         array([[ 0.25, -0.25],
                [-0.25,  0.25]])
         """
-        if np.ndim(a) > 1:
-            raise GraphpropError(f"{self.name}: the Jacobian is of one vector, not of an array {np.shape(a)}")
-        x = np.asarray(a, dtype=float)
+        x = real_array(a, self.name)
+        if x.ndim > 1 or not x.size:
+            raise GraphpropError(f"{self.name}: the Jacobian is of one vector, not of an array of shape {x.shape}")
         if x.ndim == 0 and self.kind == "elementwise":
             return self.vjp(x, 1.0)
         units = [1.0] if self.kind == "reducing" else list(np.eye(x.size))
@@ -253,7 +272,7 @@ it gives 9.68, differences of the value give 14.52
         return rows[0] if self.kind == "reducing" else rows
 
     def _rows(self, a: ArrayLike) -> list[list[float]]:
-        x = np.asarray(a, dtype=float)
+        x = real_array(a, self.name)
         if self.kind == "elementwise":
             return [[entry] for entry in x.ravel().tolist()]
         if x.ndim == 0 or x.shape[-1] == 0:
@@ -265,15 +284,26 @@ it gives 9.68, differences of the value give 14.52
         """(a, o) of one vector, or an error that says which component is wrong."""
         if reason := self.refusal(row):
             raise NumberError(f"{self.name}: {reason}")
+        shown = f"{self.name}({', '.join(map(str, row[:4]))}{', ...' if len(row) > 4 else ''})"
         try:
-            return row, self.outputs(row)
-        except (ArithmeticError, ValueError) as error:
-            raise NumberError(f"{self.name}({', '.join(map(str, row))}): {error}") from None
+            o = self.outputs(row)
+        except Exception as error:
+            raise NumberError(f"{shown}: {error}") from None
+        if not all(math.isfinite(x) or (x == -math.inf and self.masks) for x in o):
+            raise NumberError(f"{shown} is not finite: {o if len(o) > 1 else o[0]}")
+        return row, o
 
     def _shaped(self, out: Array, a: ArrayLike) -> Any:
         shape = np.shape(a)[:-1] if self.kind == "reducing" else np.shape(a)
         out = out.reshape(shape)
         return float(out) if out.ndim == 0 else out
+
+
+def _one_number(given: Any, where: str) -> float:
+    array = real_array(given, where)
+    if array.ndim:
+        raise GraphpropError(f"{where} is one number, not {given!r}")
+    return float(array)
 
 
 def _unpickle(fields: dict[str, Any]) -> Activation:
@@ -283,7 +313,7 @@ def _unpickle(fields: dict[str, Any]) -> Activation:
 
 # ------------------------------------------------------------------ the check of a derivative
 
-_POINTS = (-2.2, -1.3, -0.7, -0.2, 0.15, 0.6, 1.1, 1.9)
+_POINTS = (-2.2, 1.1, -0.7, 0.15, -0.2, 0.6, -1.3, 1.9)  # in no order, which a function might depend on
 
 
 def check_derivative(f: Activation) -> None:
@@ -310,6 +340,32 @@ def check_derivative(f: Activation) -> None:
             raise GraphpropError(f"activation {f.name!r}: at a = {a} it raised {kind}: {error_raised}") from None
 
 
+def check_formula(f: Activation) -> None:
+    """Compare the textbook formula, if there is one, with the value at the same points."""
+    if f.formula is None:
+        return
+    for a, _ in _trials(f):
+        try:
+            result = f.formula(_MATH, a[0] if f.kind == "elementwise" else a, *f.parameters.values())
+            stated = list(result) if f.kind == "vector" else [float(result)]
+        except Exception as error:
+            raise GraphpropError(f"activation {f.name!r}: its formula at a = {a} raised {error!r}") from None
+        if not np.allclose(stated, f.outputs(a), rtol=1e-9, atol=1e-12):
+            raise GraphpropError(
+                f"activation {f.name!r}: the formula does not match the value: at a = {a} it gives {stated}, "
+                f"the value is {f.outputs(a)}"
+            )
+
+
+_MATH = SimpleNamespace(
+    **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc", "pi")},
+    where=lambda condition, then, otherwise: then if condition else otherwise,
+    max=max,
+    min=min,
+    sorted=sorted,
+)
+
+
 def _check_outputs(f: Activation, a: list[float], o: list[float]) -> None:
     expected = 1 if f.kind == "reducing" else len(a)
     if len(o) != expected:
@@ -334,7 +390,7 @@ def _trials(f: Activation) -> Iterator[tuple[list[float], list[float]]]:
         yield from (([x], [1.0]) for x in points)
     else:
         for n in (1, 2, 3, 4):
-            a = (points[1:] + points[:1])[::2][:n]
+            a = points[1 : 1 + n]
             yield a, [0.7] if f.kind == "reducing" else [0.7, -0.4, 1.1, 0.2][: len(a)]
 
 

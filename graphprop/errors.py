@@ -46,5 +46,5 @@ def unknown(what: str, name: object, known: Iterable[object], where: str = "") -
     elif by_text and len(by_text) <= 40:
         hint = f"known: {', '.join(by_text)}"
     else:
-        hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none yet"
+        hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none"
     return UnknownNameError(f"{where}unknown {what} {name!r}; {hint}")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
+from graphprop.arrays import real_array
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Layout
-from graphprop.parameters import real_array
 
 if TYPE_CHECKING:
     from graphprop.network import Network
@@ -56,6 +56,8 @@ def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[l
             told = ", ".join(f"{x!r} {'one number' if c is None else c}" for x, c in list(counts.items())[:8])
             raise GraphpropError(f"the inputs have different numbers of samples: {told}")
         is_batch = any(batched.values())
+        if is_batch and 0 in counts.values():
+            raise GraphpropError("the batch is empty; at least one sample is needed")
         rows = np.hstack([c.reshape((len(c) if is_batch else 1), -1) for c in columns.values()]) if columns else None
     else:
         array = _input_array(inputs, kind, "the array of inputs", 1, sum(widths.values()))

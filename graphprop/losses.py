@@ -8,16 +8,16 @@ always belongs to the value.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from graphprop.arrays import Array, real_array
 from graphprop.errors import GraphpropError, NumberError, unknown
 
-Array = NDArray[Any]
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
 
 
@@ -39,10 +39,13 @@ class Loss:
     formula : callable, optional
         ``formula(m, z, t)`` for one sample over a namespace m, for other numbers than floats.
     text, latex : str, optional
+    check : bool
+        Compare the gradient with differences of the value now, and refuse it where they disagree.
 
     Examples
     --------
     >>> import graphprop as gp
+    >>> import numpy as np
     >>> absolute = gp.Loss("absolute", lambda z, t: abs(z - t).sum(-1), lambda z, t: np.sign(z - t))
     >>> net = gp.Network()
     >>> net.add_input("x")
@@ -60,6 +63,21 @@ class Loss:
     formula: Callable[..., Any] | None = None
     text: str = ""
     latex: str = ""
+    check: InitVar[bool] = True
+
+    def __post_init__(self, check: bool) -> None:
+        where = f"loss {self.name!r}"
+        if not isinstance(self.name, str) or not self.name:
+            raise GraphpropError(f"the name of a loss is a text that is not empty, not {self.name!r}")
+        if not callable(self.value) or not callable(self.gradient):
+            raise GraphpropError(f"{where}: value and gradient are functions")
+        if self.reads not in _SAMPLES:
+            raise GraphpropError(f"{where}: reads is one of {', '.join(map(repr, _SAMPLES))}, not {self.reads!r}")
+        if self.targets not in _TARGETS:
+            raise GraphpropError(f"{where}: targets is one of {', '.join(map(repr, _TARGETS))}, not {self.targets!r}")
+        object.__setattr__(self, "__doc__", f"{self.name}: {self.text}. The target t: {_TARGETS[self.targets]}.")
+        if check:
+            _check_gradient(self)
 
     def __repr__(self) -> str:
         return f"<loss {self.name}: {self.text or 'of z and t'}>"
@@ -76,7 +94,7 @@ class Loss:
         >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], [1.0, 0.0])
         (0.6931471805599453, array([-2.,  0.]))
         """
-        z, t = np.asarray(z, dtype=float), np.asarray(t, dtype=float)
+        z, t = real_array(z, f"loss {self.name}: z"), real_array(t, f"loss {self.name}: the target")
         if z.shape != t.shape or z.ndim == 0:
             raise GraphpropError(f"loss {self.name}: z has shape {z.shape}, the target {t.shape}; they must agree")
         if np.isnan(z).any():
@@ -84,8 +102,14 @@ class Loss:
         if self.reads == "probabilities" and (z < 0).any():
             raise NumberError(f"loss {self.name}: component {_where(z < 0)} of z is negative; z are probabilities")
         check_targets(self, t)
-        with np.errstate(all="ignore"):
-            value, gradient = np.asarray(self.value(z, t), dtype=float), np.asarray(self.gradient(z, t), dtype=float)
+        try:
+            with np.errstate(all="ignore"):
+                value, gradient = (
+                    real_array(self.value(z, t), "its value"),
+                    real_array(self.gradient(z, t), "its gradient"),
+                )
+        except Exception as error:
+            raise GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}") from None
         if value.shape != z.shape[:-1]:
             raise GraphpropError(
                 f"loss {self.name}: for z of shape {z.shape} the value has shape {value.shape}; it has to sum over "
@@ -94,6 +118,33 @@ class Loss:
         if gradient.shape != z.shape:
             raise GraphpropError(f"loss {self.name}: the gradient has shape {gradient.shape}, z has {z.shape}")
         return (float(value) if value.ndim == 0 else value), gradient
+
+
+_SAMPLES: dict[str, Array] = {
+    "values": np.array([0.4, -1.3, 2.2]),
+    "probabilities": np.array([0.55, 0.15, 0.3]),
+    "log-probabilities": np.log([0.55, 0.15, 0.3]),
+    "logits": np.array([0.4, -1.3, 2.2]),
+}
+_TARGETS = {
+    "any": "(samples, components) finite numbers",
+    "distribution": "(samples, components) numbers >= 0, or (samples,) whole numbers, the class labels",
+    "unit": "(samples, components) numbers in [0, 1]",
+}
+
+
+def _check_gradient(entry: Loss) -> None:
+    """Compare the gradient with central differences of the value at one point."""
+    z, t, step = _SAMPLES[entry.reads], np.array([0.2, 0.7, 0.1]), 1e-5
+    _, stated = entry.evaluate(z, t)
+    for i in range(3):
+        values = [entry.evaluate(z + step * (2 * side - 1) * np.eye(3)[i], t)[0] for side in (0, 1)]
+        measured = (values[1] - values[0]) / (2 * step)
+        if not abs(stated[i] - measured) <= 1e-6 * max(1.0, abs(measured)):
+            raise GraphpropError(
+                f"loss {entry.name!r}: the gradient does not match the value: for z = {z.tolist()}, t = {t.tolist()}, "
+                f"component {i}, it gives {stated[i]:.6g}, differences of the value give {measured:.6g}"
+            )
 
 
 def check_targets(entry: Loss, t: Array) -> None:
@@ -183,6 +234,7 @@ _TABLE = (
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
         latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
+        check=False,
     ),
     Loss(
         "cross_entropy",
@@ -193,6 +245,7 @@ _TABLE = (
         formula=lambda m, z, t: -_dot(t, [m.log(x) for x in z]),
         text="-sum_k t[k] log(z[k])",
         latex=r"-\sum_k t_k \log z_k",
+        check=False,
     ),
     Loss(
         "nll",
@@ -203,6 +256,7 @@ _TABLE = (
         formula=lambda m, z, t: -_dot(t, z),
         text="-sum_k t[k] z[k]",
         latex=r"-\sum_k t_k z_k",
+        check=False,
     ),
     Loss(
         "softmax_cross_entropy",
@@ -213,6 +267,7 @@ _TABLE = (
         formula=lambda m, z, t: sum(t) * m.log(sum(m.exp(x) for x in z)) - _dot(t, z),
         text="-sum_k t[k] log(softmax(z)[k])",
         latex=r"-\sum_k t_k \log \frac{e^{z_k}}{\sum_j e^{z_j}}",
+        check=False,
     ),
     Loss(
         "binary_cross_entropy",
@@ -223,6 +278,7 @@ _TABLE = (
         formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
         text="-sum_k (t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k])))",
         latex=r"-\sum_k \left(t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)\right)",
+        check=False,
     ),
 )
 

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.activations import resolve
-from graphprop.arguments import checked_name, checked_size, chosen, inferred_components
+from graphprop.arguments import checked_flag, checked_name, checked_size, chosen, generator, inferred_components
+from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
-from graphprop.errors import CycleError, GraphpropError, NumberError, unknown
+from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.layout import Array, Heads, Layout, Name, Node, lay_out
 from graphprop.order import TopologicalOrder
-from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan, real_array
+from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan
 
 if TYPE_CHECKING:
+    from graphprop.losses import Loss
     from graphprop.results import Gradients, Trace
 
 
@@ -44,8 +46,11 @@ class Network:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
+        if not isinstance(name, str):
+            raise GraphpropError(f"the name of a network is a text, not {name!r}")
         self._graph: nx.DiGraph[Name] = nx.DiGraph()
         self._nodes: dict[Name, Node] = {}
+        self._into: dict[Name, dict[Name, Array]] = {}  # of v, by parent u: the positions of w(i,u,v), shaped (n, m)
         self._order = TopologicalOrder()
         self._vector = ParameterVector()
         self._heads: Heads | None = None
@@ -101,6 +106,7 @@ class Network:
         """
         name = self._checked_new(name)
         where = f"node {name!r}"
+        checked_flag(trainable, where)
         try:
             f = resolve(activation)
         except GraphpropError as error:
@@ -124,7 +130,7 @@ class Network:
                 raise GraphpropError(f"edge {u!r} -> {name!r} has no entry; leave the parent out")
         bias_plan = None if bias is None else self._plan_bias(name, bias, n, f)
         positions = {u: self._vector.commit(plan, trainable) for u, plan in plans.items()}
-        b = None if bias_plan is None else self._vector.commit(bias_plan, trainable)
+        b = None if bias_plan is None or bias_plan.is_empty else self._vector.commit(bias_plan, trainable)
         m = 1 if f.kind == "reducing" else n
         self._insert(name, Node(f, n, m, f.kind != "elementwise" or size is not None, b), positions)
 
@@ -147,6 +153,7 @@ class Network:
         """
         source, target = self._node(u, "edge: "), self._node(v, "edge: ")
         where = f"edge {u!r} -> {v!r}"
+        checked_flag(trainable, where)
         if u == v:
             raise CycleError(f"{where} is a self-loop; the graph has to be acyclic", (u, v))
         if target.is_input:
@@ -158,7 +165,7 @@ class Network:
             raise GraphpropError(f"{where} has no entry; leave it out")
         children, parents = self._graph.succ, self._graph.pred
         whole = len(rows) == target.n and len(columns) == source.m
-        known = parents[v][u]["positions"] if u in parents[v] else None
+        known = self._into[v].get(u)
         before = np.full((target.n, source.m), ABSENT) if known is None and not whole else known
         block = np.ix_(rows, columns) if before is not None else ()
         if known is not None and (twice := np.argwhere((known[block] != ABSENT) & plan.present)).size:
@@ -174,7 +181,8 @@ class Network:
         if before is not None:
             entries, positions = positions, before.copy()
             positions[block] = np.where(entries == ABSENT, before[block], entries)
-        self._graph.add_edge(u, v, positions=positions)
+        self._graph.add_edge(u, v)
+        self._into[v][u] = positions
         self._layout = None
 
     def parameter(self, name: Name, value: Any, trainable: bool = True) -> Parameter:
@@ -193,6 +201,7 @@ class Network:
         if name in self._vector.names:
             raise GraphpropError(f"parameter {name!r} exists already; net.parameters has it")
         values = real_array(value, f"parameter {name!r}")
+        checked_flag(trainable, f"parameter {name!r}")
         if not values.size:
             raise GraphpropError(f"parameter {name!r} is empty")
         if not np.isfinite(values).all():
@@ -239,6 +248,7 @@ class Network:
         """Take an edge away. Its numbers stay in theta, unused, so that no position moves."""
         self._positions(u, v)
         self._graph.remove_edge(u, v)
+        del self._into[v][u]
         self._layout = None
 
     def remove_node(self, name: Name) -> None:
@@ -246,9 +256,11 @@ class Network:
         self._node(name)
         if self._heads is not None and any(name in head for head in self._heads):
             raise GraphpropError(f"node {name!r} is a declared output; declare others with set_outputs first")
+        for child in self._graph.succ[name]:
+            del self._into[child][name]
         self._graph.remove_node(name)
         self._order.remove(name)
-        del self._nodes[name]
+        del self._nodes[name], self._into[name]
         self._layout = None
 
     def set_weight(self, u: Name, v: Name, weight: Any) -> None:
@@ -278,7 +290,7 @@ class Network:
         _, trainable = self._vector.views()
         fan_in = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
         positions, first = np.unique(layout.position, return_index=True)
-        drawn = np.random.default_rng(seed).standard_normal(len(positions)) / np.sqrt(fan_in[layout.row[first]])
+        drawn = generator(seed).standard_normal(len(positions)) / np.sqrt(fan_in[layout.row[first]])
         only_bias = np.setdiff1d(layout.bias_position, positions)
         free = trainable[positions]
         theta[positions[free]] = drawn[free]
@@ -311,6 +323,13 @@ class Network:
         """Which numbers of theta are trainable, as a writable view; gradients are reported for all."""
         return self._vector.views()[1]
 
+    @trainable.setter
+    def trainable(self, flags: ArrayLike) -> None:
+        new = np.asarray(flags)
+        if new.dtype != bool or new.shape not in ((), (len(self._vector),)):
+            raise GraphpropError(f"trainable is True, False, or one of them for each of {len(self._vector)} parameters")
+        self._vector.views()[1][:] = new
+
     @property
     def parameters(self) -> dict[Name, Parameter]:
         """The named parameters."""
@@ -323,6 +342,7 @@ class Network:
 
     @property
     def inputs(self) -> tuple[Name, ...]:
+        """The names of the inputs, in the order of the columns of an array of inputs."""
         return tuple(name for name, node in self._nodes.items() if node.is_input)
 
     @property
@@ -333,7 +353,7 @@ class Network:
     @property
     def edges(self) -> tuple[tuple[Name, Name], ...]:
         """(parent, child) of every edge."""
-        return tuple((u, v) for v in self._nodes for u in self._graph.pred[v])
+        return tuple((u, v) for v, into in self._into.items() for u in into)
 
     @property
     def graph(self) -> nx.DiGraph[Name]:
@@ -345,22 +365,27 @@ class Network:
     def layout(self) -> Layout:
         """The frozen structure: which number stands where."""
         if self._layout is None:
-            into = {v: self._positions_into(v) for v in self._nodes}
             vector = self._vector
-            self._layout = lay_out(self._nodes, into, self._order, len(vector), vector.names, self._heads)
+            self._layout = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
         return self._layout
 
     def parents(self, v: Name) -> tuple[Name, ...]:
+        """The nodes that v reads, in the order in which their edges were made."""
         self._node(v)
-        return tuple(self._graph.pred[v])
+        return tuple(self._into[v])
 
     def children(self, v: Name) -> tuple[Name, ...]:
+        """The nodes that read v."""
         self._node(v)
         return tuple(self._graph.succ[v])
 
     def activation(self, v: Name) -> Activation | None:
         """The activation of a node; None for an input."""
         return self._node(v).activation
+
+    def output_size(self, v: Name) -> int:
+        """How many numbers the output of a node has: 1 for a scalar or reducing node."""
+        return self._node(v).m
 
     def weight(self, u: Name, v: Name) -> Any:
         """The weight of an edge: a number, or an array without axes of length one; nan where an entry is absent."""
@@ -372,25 +397,37 @@ class Network:
         return self._read(np.full(node.n, ABSENT) if node.bias is None else node.bias)
 
     def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
-        """The weights from some nodes to others as one dense matrix, 0 where there is no edge.
+        """The weights of all edges from the nodes `columns` into the nodes `rows`, as one dense matrix.
 
-        `rows` and `columns` are arrays of node names of any shape, vectorised row by row (``order="C"``) or
-        column by column (``"F"``): the unrolled matrix of a convolution, for example.
+        It is 0 where there is no edge. `rows` and `columns` are arrays of node names of any shape, vectorised row by
+        row (``order="C"``) or column by column (``"F"``): the unrolled matrix of a convolution, for example.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("h", "tanh", {"x": 2.0})
+        >>> net.add_node("y", "softmax", {"x": [3.0, 4.0], "h": [5.0, 6.0]})
+        >>> net.weight_matrix(rows=["h", "y"], columns=["x", "h"])
+        array([[2., 0.],
+               [3., 5.],
+               [4., 6.]])
         """
         from graphprop.builders import name_array
 
         if order not in ("C", "F"):
             raise GraphpropError(f"order is 'C' (row by row) or 'F' (column by column), not {order!r}")
         blocks = []
-        columns_flat = name_array(columns).ravel(order)
-        for v in name_array(rows).ravel(order):
-            n, pred = self._node(v).n, self._graph.pred[v]
+        rows_flat, columns_flat = name_array(rows).ravel(order), name_array(columns).ravel(order)
+        if not len(rows_flat) or not len(columns_flat):
+            raise GraphpropError("a weight matrix needs at least one row and one column")
+        for v in rows_flat:
+            n, into = self._node(v).n, self._into[v]
             if not n:
                 raise GraphpropError(f"row {v!r} is an input; nothing flows into an input")
             row = []
             for u in columns_flat:
                 m = self._node(u).m
-                row.append(np.nan_to_num(self._values(pred[u]["positions"])) if u in pred else np.zeros((n, m)))
+                row.append(np.nan_to_num(self._values(into[u])) if u in into else np.zeros((n, m)))
             blocks.append(np.hstack(row))
         return np.vstack(blocks)
 
@@ -420,13 +457,15 @@ class Network:
         """An independent network with the same structure and numbers."""
         other = Network.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        other._graph = _copied(self._graph)
-        other._nodes = dict(self._nodes)
-        other._order = TopologicalOrder(self._order)
+        other._graph, other._order = self._graph.copy(), TopologicalOrder(self._order)
+        other._nodes, other._into = dict(self._nodes), {v: dict(into) for v, into in self._into.items()}
+        other._vector = self._vector.copy()
         return other
 
+    __copy__ = copy
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_vector": self._vector.copy(), "_layout": None}
+        return self.__dict__ | {"_layout": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -442,30 +481,80 @@ class Network:
 
         `inputs` is a mapping from input names to numbers (with a batch: arrays whose first axis is the sample),
         or an array with the columns of all inputs in order, of one row per sample if it has two axes.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x", size=2)
+        >>> net.add_node("y", "identity", {"x": [1.0, 10.0]})
+        >>> net.forward({"x": [3.0, 4.0]}).o["y"]
+        43.0
+        >>> net.forward([[3.0, 4.0], [5.0, 6.0]]).o["y"]
+        array([43., 65.])
         """
         from graphprop.recursion import forward
 
         return forward(self, inputs)
 
-    def backward(self, trace: Trace, node: Name = None, **objective: Any) -> Gradients:
-        """The derivatives of an objective: of a node's output, or of a loss, with respect to everything.
+    def backward(
+        self,
+        trace: Trace,
+        node: Name = None,
+        *,
+        component: int | None = None,
+        loss: str | Loss | None = None,
+        target: Any = None,
+        sample_weight: Any = None,
+        seed: Mapping[Any, Any] | None = None,
+    ) -> Gradients:
+        """The derivatives of an objective with respect to everything: of a node's output, of a loss, or of a seed.
 
-        ``backward(trace, "y")``, of a vector node with ``component=1``; ``backward(trace, loss="half_squared",
-        target=...)``, with ``sample_weight=`` if wanted; or ``backward(trace, seed={"y": ...})``, the
-        sum of seed times output. A loss is the mean over the batch, everything else the sum.
+        Parameters
+        ----------
+        trace : Trace
+            What `forward` gave.
+        node, component
+            The output of a node, of one component if it has several; the sum over the samples.
+        loss, target, sample_weight
+            A loss on the outputs, by name or as a `gp.Loss`; the mean over the samples, each counted with its weight.
+            The target is an array with the columns of the outputs in order, integers as class labels
+            where the loss reads classes, or a mapping from node names to theirs.
+        seed : mapping
+            From node names to numbers shaped like their outputs: the objective is the sum of seed times output.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "identity", {"x": 3.0}, bias=1.0)
+        >>> trace = net.forward([[1.0], [2.0]])
+        >>> net.backward(trace, "y").theta
+        array([3., 2.])
+        >>> net.backward(trace, loss="half_squared", target={"y": [4.0, 6.0]}).theta
+        array([1. , 0.5])
+        >>> net.backward(trace, seed={"y": [1.0, -1.0]}).input["x"]
+        array([ 3., -3.])
         """
         from graphprop.recursion import backpropagate
 
-        return backpropagate(self, trace, node, **objective)
+        return backpropagate(
+            self,
+            trace,
+            node,
+            component=component,
+            loss=loss,
+            target=target,
+            sample_weight=sample_weight,
+            seed=seed,
+        )
 
     # ------------------------------------------------------------------ inside
 
     def _insert(self, name: Name, node: Node, parents: Mapping[Name, Array]) -> None:
         """Put in a node whose parents exist, by the positions of its weights; everything has been checked."""
         self._graph.add_node(name, kind=node.kind)
-        for u, positions in parents.items():
-            self._graph.add_edge(u, name, positions=positions)
-        self._nodes[name] = node
+        self._graph.add_edges_from((u, name) for u in parents)
+        self._nodes[name], self._into[name] = node, dict(parents)
         self._order.append(name)
         self._layout = None
 
@@ -474,11 +563,10 @@ class Network:
 
         They are created as they come; `order` names them with parents before children.
         """
-        for name, (node, _) in nodes.items():
+        for name, (node, parents) in nodes.items():
             self._graph.add_node(name, kind=node.kind)
-            self._nodes[name] = node
-        for name, (_, parents) in nodes.items():
-            self._graph.add_edges_from((u, name, {"positions": positions}) for u, positions in parents.items())
+            self._nodes[name], self._into[name] = node, dict(parents)
+        self._graph.add_edges_from((u, v) for v, into in self._into.items() for u in into)
         self._order = TopologicalOrder(order)
         self._layout = None
 
@@ -487,10 +575,6 @@ class Network:
         other = Network(self.name)
         other._vector = self._vector.copy()
         return other
-
-    def _positions_into(self, v: Name) -> dict[Name, Array]:
-        """Of each parent, the positions of the weights of its edge, shaped (n, m); -1 where an entry is absent."""
-        return {u: edge["positions"] for u, edge in self._graph.pred[v].items()}
 
     def _node(self, name: Name, where: str = "") -> Node:
         try:
@@ -509,10 +593,10 @@ class Network:
 
     def _positions(self, u: Name, v: Name) -> Array:
         self._node(u), self._node(v)
-        if not self._graph.has_edge(u, v):
-            raise unknown("edge", f"{u} -> {v}", [f"{p} -> {v}" for p in self._graph.pred[v]])
-        positions: Array = self._graph.edges[u, v]["positions"]
-        return positions
+        if u not in self._into[v]:
+            known = ", ".join(map(repr, list(self._into[v])[:8])) or "none"
+            raise UnknownNameError(f"unknown edge {u!r} -> {v!r}; the parents of {v!r} are: {known}")
+        return self._into[v][u]
 
     def _values(self, positions: Array) -> Array:
         return np.where(positions == ABSENT, np.nan, self._vector.values[positions])
@@ -537,15 +621,3 @@ class Network:
         if (values[places] != numbers).any():
             values[places] = former
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
-
-
-def _copied(graph: nx.DiGraph[Name]) -> nx.DiGraph[Name]:
-    """A copy in which parents and children keep their order, which `DiGraph.copy` gives up."""
-    result: nx.DiGraph[Name] = nx.DiGraph()
-    result.add_nodes_from(graph.nodes(data=True))
-    edges = {(u, v): dict(edge) for u, v, edge in graph.edges(data=True)}
-    for u, children in graph.succ.items():
-        result._succ[u].update({v: edges[u, v] for v in children})  # type: ignore[attr-defined]
-    for v, parents in graph.pred.items():
-        result._pred[v].update({u: edges[u, v] for u in parents})  # type: ignore[attr-defined]
-    return result

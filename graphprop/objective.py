@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
+from graphprop.arrays import real_array
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Heads, Layout, Name, default_heads
 from graphprop.losses import Loss, check_targets, loss
-from graphprop.parameters import real_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,11 @@ class Objective:
             assert self.seed is not None
             seed = self.seed if numbers.dtype is float else _converted(self.seed, numbers)
             used = np.flatnonzero((self.seed != 0).any(axis=0))
-            return numbers.total((seed[:, used] * o_flat[:, used]).ravel().tolist()), seed
+            with np.errstate(over="ignore"):
+                value = numbers.total((seed[:, used] * o_flat[:, used]).ravel().tolist())
+            if numbers.dtype is float and not np.isfinite(value):
+                raise NumberError(f"the objective, {self.title}, is {value}: it overflows")
+            return value, seed
         return self._evaluate_loss(self.loss, o_flat, numbers)
 
     def _evaluate_loss(self, entry: Loss, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
@@ -67,7 +71,7 @@ class Objective:
         """What each sample counts for; the shares add up to 1."""
         if self.sample_weight is None:
             return [numbers.number(1) / samples] * samples
-        weights = [numbers.number(w) for w in self.sample_weight.tolist()]
+        weights = [numbers.number(w) for w in (self.sample_weight / self.sample_weight.max()).tolist()]
         total = numbers.total(weights)
         return [w / total for w in weights]
 
@@ -185,6 +189,8 @@ def _head_name(head: tuple[Name, ...]) -> str:
 
 def _named_heads(layout: Layout, target: Mapping[Any, Any], where: str) -> Heads:
     """The heads that a target by name reads: the declared ones it names, and of other nodes what they make."""
+    if not target:
+        raise GraphpropError(f"{where}: target= names no node")
     for name in target:
         layout.find(name)
     declared = layout.heads if layout.outputs_declared else ()
@@ -254,7 +260,10 @@ def _rows(given: Any, width: int, samples: int, batched: bool, where: str) -> Ar
     if width == 1:
         shapes.append((samples,) if batched else ())
     if array.shape not in shapes:
-        raise GraphpropError(f"{where} has shape {array.shape}; it should have {' or '.join(map(str, shapes))}")
+        allowed = " or ".join(map(str, shapes))
+        if array.shape in ((samples,), ()) and where.startswith(("loss", "target")):
+            allowed += "; class labels are whole numbers, for losses that read classes"
+        raise GraphpropError(f"{where} has shape {array.shape}; it should have {allowed}")
     if not np.isfinite(array).all():
         raise NumberError(f"{where} has an entry that is not finite: {array[~np.isfinite(array)].ravel()[0]}")
     return array.reshape(samples, width)
@@ -264,14 +273,19 @@ def _sample_weight(given: Any, samples: int) -> Array:
     weights = real_array(given, "sample_weight").reshape(-1)
     if len(weights) != samples:
         raise GraphpropError(f"sample_weight has {len(weights)} entries for {samples} samples")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise NumberError("sample_weight has to be finite and not negative, and not 0 everywhere")
+    good = np.isfinite(weights) & (weights >= 0)
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise NumberError(f"sample_weight[{bad}] is {weights[bad]}; it has to be finite and not negative")
+    if not weights.any():
+        raise NumberError("sample_weight is 0 everywhere; at least one sample has to count")
     return weights
 
 
 def _check_gradient(entry: Loss, head: tuple[Name, ...], value: float, gradient: list[float]) -> None:
-    """Refuse an infinite gradient, and an infinite loss of probabilities; a value may be inf."""
-    if not np.isfinite(gradient).all() or (np.isinf(value) and entry.reads.endswith("probabilities")):
+    """Refuse an infinite gradient, nan, and an infinite loss of probabilities; else a value may overflow to inf."""
+    wrong = np.isnan(value) or (np.isinf(value) and entry.reads.endswith("probabilities"))
+    if wrong or not np.isfinite(gradient).all():
         hint = "; softmax_cross_entropy on plain outputs has no such limit" if entry.targets == "distribution" else ""
         raise NumberError(
             f"loss {entry.name}: head {_head_name(head)} gives {value}, and its gradient is no number{hint}"
@@ -290,7 +304,7 @@ def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
         p = z if entry.reads == "probabilities" else np.exp(z)
     if (p < 0).any() or not abs(p.sum() - 1) <= 1e-6:
         of = "its outputs" if entry.reads == "probabilities" else "exp of its outputs"
-        found = "has a negative entry" if (p < 0).any() else f"sums to {p.sum():.6g}"
+        found = "has a negative one" if (p < 0).any() else f"sums to {p.sum():.6g}"
         hint = "softmax" if entry.reads == "probabilities" else "log_softmax"
         raise GraphpropError(
             f"loss {entry.name} reads {entry.reads}, but {_head_name(head)} is no distribution: {of} {found}; "

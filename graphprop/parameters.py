@@ -7,13 +7,13 @@ positions. Which edge or bias a position serves is not known here.
 from __future__ import annotations
 
 import math
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graphprop.arrays import real_array
 from graphprop.errors import GraphpropError, NumberError
 
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ class Parameter:
     __slots__ = ("_vector", "name", "positions")
 
     def __init__(self, vector: ParameterVector, name: Any, positions: Array) -> None:
-        self._vector = weakref.ref(vector)
+        self._vector = vector
         self.name = name
         self.positions = positions
         positions.flags.writeable = False
@@ -46,27 +46,21 @@ class Parameter:
     @property
     def value(self) -> Any:
         """The present number or array."""
-        value = self._owner().values[self.positions]
+        value = self._vector.values[self.positions]
         return float(value) if value.ndim == 0 else value
 
     def __getitem__(self, index: Any) -> Parameter:
         if not self.shape:
             raise GraphpropError(f"parameter {self.name!r} is one number; it has no entry {index!r}")
         try:
-            return Parameter(self._owner(), self.name, np.array(self.positions[index]))
+            return Parameter(self._vector, self.name, np.array(self.positions[index]))
         except IndexError:
             raise GraphpropError(f"parameter {self.name!r} of shape {self.shape} has no entry {index!r}") from None
 
     __iter__ = None  # an entry is asked for by its index
 
-    def _owner(self) -> ParameterVector:
-        vector = self._vector()
-        if vector is None:
-            raise GraphpropError(f"the network of parameter {self.name!r} is gone")
-        return vector
-
     def belongs_to(self, vector: ParameterVector) -> bool:
-        return self._vector() is vector
+        return self._vector is vector
 
     def __repr__(self) -> str:
         shape = f" of shape {self.shape}" if self.shape else ""
@@ -107,9 +101,15 @@ class ParameterVector:
 
     def copy(self) -> ParameterVector:
         other = ParameterVector()
-        other._buffer, other._trainable = self.values.copy(), self._trainable[: self._count].copy()
-        other._count, other.names = self._count, dict(self.names)
+        other.__setstate__(self.__getstate__())
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"values": self.values.copy(), "trainable": self._trainable[: self._count].copy(), "names": self.names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._buffer, self._trainable, self.names = state["values"], state["trainable"], dict(state["names"])
+        self._count, self._handed_out = len(self._buffer), False
 
     @property
     def values(self) -> Array:
@@ -152,8 +152,8 @@ class ParameterVector:
 
         `shape` is the full one; axes of length one may be left out in what is given.
         """
-        if (type(given) is float or type(given) is int) and shape in _ONE and math.isfinite(given):
-            return Plan(np.array(float(given), ndmin=len(shape)))  # by far the most common
+        if type(given) is float and shape in _ONE and math.isfinite(given):  # by far the most common
+            return Plan(np.array(given, ndmin=len(shape)))
         values, positions = self._read(given, where, depth=0)
         wanted = tuple(n for n in shape if n != 1)
         if tuple(n for n in positions.shape if n != 1) != wanted:
@@ -207,26 +207,3 @@ def _resized(array: Array, count: int, capacity: int) -> Array:
     result = np.empty(capacity, dtype=array.dtype)
     result[:count] = array[:count]
     return result
-
-
-def real_array(given: Any, where: str) -> Array:
-    """A float64 array of what was given, or an error that says what it was."""
-    if isinstance(given, str | bytes | dict | set):
-        raise GraphpropError(f"{where}: numbers are needed, not {given!r}")
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError, RecursionError):
-        raise GraphpropError(f"{where}: numbers of one regular shape are needed, not {_short(given)}") from None
-    if array.dtype.kind == "O":
-        try:
-            array = array.astype(float)  # decimals, fractions, integers beyond 64 bits
-        except (TypeError, ValueError, OverflowError):
-            raise GraphpropError(f"{where}: numbers are needed, not {_short(given)}") from None
-    if array.dtype.kind not in "fiu":
-        raise GraphpropError(f"{where}: real numbers are needed, not {_short(given)}")
-    return array.astype(float)
-
-
-def _short(given: object) -> str:
-    text = repr(given)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -14,7 +14,7 @@ No form calls itself: a graph may be deeper than Python's stack, so a loop or a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from graphprop.arithmetic import arithmetic
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
+from graphprop.losses import Loss
 from graphprop.objective import read_objective
 from graphprop.results import Gradients, Trace
 from graphprop.sample import Equations, Sample, Vector, between, check_calls, cut, read_sample, write_equations
@@ -146,7 +147,7 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
             _check_a(layout, v, a[v], equations.bias[v])
         try:
             o[v] = numbers.outputs(f, a[v])
-        except (ArithmeticError, ValueError) as error:
+        except Exception as error:  # a user's function may raise anything
             shown = ", ".join(str(x) for x in a[v][:4])
             raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from None
         if numbers.dtype is float:
@@ -170,7 +171,7 @@ def _check_o(layout: Layout, v: int, o: Vector) -> None:
     for k, x in enumerate(o):
         if not np.isfinite(x) and not (x == -np.inf and f is not None and f.masks):
             component = f", component {k}," if len(o) > 1 else ""
-            raise NumberError(f"node {name!r}: the output{component} is {x}; it overflows")
+            raise NumberError(f"node {name!r}: the output{component} is {x}; it has to be finite")
     if f is not None and len(o) != layout.nodes[v].m:
         raise GraphpropError(f"node {name!r}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
 
@@ -187,7 +188,11 @@ def backpropagate(
     of: Iterable[Name] | None = None,
     limit: int = 1_000_000,
     numbers: Any = None,
-    **objective: Any,
+    component: int | None = None,
+    loss: str | Loss | None = None,
+    target: Any = None,
+    sample_weight: Any = None,
+    seed: Mapping[Any, Any] | None = None,
 ) -> Gradients:
     """The gradient of an objective, by one of the three forms.
 
@@ -222,13 +227,25 @@ def backpropagate(
         raise GraphpropError(f"a trace of net.forward is needed, not {type(trace).__name__}")
     if not trace.layout.same_structure(net.layout):
         raise GraphpropError("the trace is of another structure; the network changed since: run net.forward again")
+    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
+        raise GraphpropError(f"limit is a whole number, not {limit!r}")
     if form not in ("parents", "children", "paths"):
         raise GraphpropError(f"form is 'parents', 'children' or 'paths', not {form!r}")
     if numbers is not None and trace.numbers is None:
         trace = _again(net, trace, numbers)
     layout, kind = trace.layout, arithmetic(trace.numbers)
-    goal = read_objective(layout, trace.samples, trace.batched, node, **objective)
-    sources = list(range(len(layout.names))) if of is None else [layout.find(v) for v in of]
+    goal = read_objective(
+        layout,
+        trace.samples,
+        trace.batched,
+        node,
+        component=component,
+        loss=loss,
+        target=target,
+        sample_weight=sample_weight,
+        seed=seed,
+    )
+    sources = list(range(len(layout.names))) if of is None else _sources(layout, of)
     if form != "children":
         check_calls(layout, sources, goal.reads, form, limit)
     value, direct_flat = goal.evaluate(trace.o_flat, kind)
@@ -248,10 +265,36 @@ def backpropagate(
             delta, calls = over_paths(s, direct, goal.reads, region)
         o_grad[k] = _by_output(s, direct, {v: delta[v] for v in sources})
         a_grad[k] = _by_row(layout, {v: delta[v] for v in sources})
-        weights += a_grad[k, layout.row] * trace.o_flat[k, layout.column]
+        with np.errstate(all="ignore"):
+            weights += a_grad[k, layout.row] * trace.o_flat[k, layout.column]
         biases += a_grad[k, layout.bias_row]
+    if kind.dtype is float:
+        _check_gradients(layout, sources, a_grad, o_grad, weights)
     arrays = (_frozen(a_grad), _frozen(o_grad), _frozen(weights), _frozen(biases))
     return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=calls)
+
+
+def _sources(layout: Layout, of: Iterable[Name]) -> list[int]:
+    if isinstance(of, str) or not isinstance(of, Iterable):
+        raise GraphpropError(f"of= is a list of node names, not {of!r}")
+    return [layout.find(v) for v in of]
+
+
+def _check_gradients(layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array) -> None:
+    """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for."""
+    asked = np.zeros(len(layout.names), dtype=bool)
+    asked[sources] = True
+    wrong = np.isinf(a_grad) | (np.isnan(a_grad) & np.repeat(asked, np.diff(layout.a_start)))
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0][1])
+        what, number = layout.label_row(row), a_grad[wrong][0]
+    elif np.isinf(o_grad).any():
+        what, number = layout.label_column(int(np.argwhere(np.isinf(o_grad))[0][1])), o_grad[np.isinf(o_grad)][0]
+    elif np.isinf(weights).any():
+        what, number = layout.label_use(int(np.argmax(np.isinf(weights)))), weights[np.isinf(weights)][0]
+    else:
+        return
+    raise NumberError(f"the derivative with respect to {what} is {number}; it has to be finite")
 
 
 def _by_row(layout: Layout, delta: Deltas) -> Vector:

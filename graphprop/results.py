@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.arithmetic import Floats
 from graphprop.errors import GraphpropError, UnknownNameError
 from graphprop.layout import Array, Layout, Name, Node
 from graphprop.objective import Objective
@@ -154,9 +155,12 @@ class Gradients:
     theta: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        theta = np.zeros(self.layout.size, dtype=self.weight_uses.dtype)
-        np.add.at(theta, self.layout.position, self.weight_uses)
-        np.add.at(theta, self.layout.bias_position, self.bias_uses)
+        theta = _summed_by_position(
+            np.concatenate((self.layout.position, self.layout.bias_position)),
+            np.concatenate((self.weight_uses, self.bias_uses)),
+            self.layout.size,
+        )
+        theta.flags.writeable = False
         object.__setattr__(self, "theta", theta)
 
     @property
@@ -251,8 +255,9 @@ class Gradients:
         >>> net.backward(trace, "y").difference(net.backward(trace, seed={"y": 2.0})).entry
         'value'
         """
+        aligned = list(self._aligned(other))
         worst = Difference("value", self.value, other.value, *_apart(self.value, other.value))
-        for mine, theirs, label in self._aligned(other):
+        for mine, theirs, label in aligned:
             absolute, relative = _apart(mine, theirs)
             i = int(np.argmax(np.nan_to_num(relative, nan=-1.0, posinf=np.inf))) if relative.size else 0
             if relative.size and relative[i] > worst.relative:
@@ -261,7 +266,8 @@ class Gradients:
 
     def allclose(self, other: Gradients, rtol: float = 1e-9, atol: float = 1e-12) -> bool:
         """Whether all numbers, the value too, agree: ``|x - y| <= atol + rtol max(|x|, |y|)``."""
-        pairs = [(np.array([self.value]), np.array([other.value])), *((x, y) for x, y, _ in self._aligned(other))]
+        pairs = [(x, y) for x, y, _ in self._aligned(other)]
+        pairs.append((np.array([self.value]), np.array([other.value])))
         return all(
             bool((np.isnan(x) & np.isnan(y) | (x == y) | (np.abs(x - y) <= atol + rtol * _larger(x, y))).all())
             for x, y in ((p.astype(float), q.astype(float)) for p, q in pairs)
@@ -270,6 +276,8 @@ class Gradients:
     def _aligned(self, other: Gradients) -> Iterator[tuple[Array, Array, Callable[[int], str]]]:
         """Each kind of number of both, flat, and how its entries are called."""
         layout = self.layout
+        if not isinstance(other, Gradients):
+            raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
         if not layout.same_structure(other.layout) or self.a_flat.shape != other.a_flat.shape:
             raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")
 
@@ -305,6 +313,18 @@ class Gradients:
 def _where(layout: Layout, condition: Callable[[Node], bool]) -> Iterator[Name]:
     """The names of the nodes that meet a condition."""
     return (name for name, node in zip(layout.names, layout.nodes, strict=True) if condition(node))
+
+
+def _summed_by_position(positions: Array, uses: Array, size: int) -> Array:
+    """The sum of the uses of each position; those of a tied one exactly, so that their order does not matter."""
+    theta = np.zeros(size, dtype=uses.dtype)
+    order = np.argsort(positions, kind="stable")
+    tied, first, count = np.unique(positions[order], return_index=True, return_counts=True)
+    theta[positions] = uses
+    total = sum if uses.dtype == object else Floats().total
+    for position, i, k in zip(tied[count > 1], first[count > 1], count[count > 1], strict=True):
+        theta[position] = total(uses[order[i : i + k]].tolist())
+    return theta
 
 
 def _why_no_a(layout: Layout, name: Name) -> str:

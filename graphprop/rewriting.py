@@ -27,7 +27,7 @@ def expand(net: Network) -> Network:
     made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
     for v, node in nodes.items():
         parents: dict[Name, Array] = {}
-        for u, positions in net._positions_into(v).items():
+        for u, positions in net._into[v].items():
             if u in split:
                 parents |= {(u, k): positions[:, [k]] for k in range(nodes[u].m)}
             else:
@@ -77,6 +77,8 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
     """
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
+    if not isinstance(feedback, Mapping):
+        raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")
     source: dict[Name, Name] = {}
     for node, name in feedback.items():
         feeding, fed = cell._node(node, "feedback: "), cell._node(name, "feedback: ")
@@ -98,7 +100,7 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
 
         for v, node in cell._nodes.items():
             if t == 0 or v not in source:
-                made[v, t] = node, {at(u): positions for u, positions in cell._positions_into(v).items()}
+                made[v, t] = node, {at(u): positions for u, positions in cell._into[v].items()}
     result = cell._empty_copy()
     result._fill(made, ((v, t) for t in range(steps) for v in cell._order if (v, t) in made))
     heads = cell.layout.heads if cell.layout.outputs_declared else ()
@@ -115,6 +117,8 @@ def union(nets: Mapping[Any, Network]) -> Network:
     >>> both
     <Network: 2 inputs, 6 nodes, 8 edges, 14 parameters>
     """
+    if not isinstance(nets, Mapping):
+        raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
     result = Network()
     heads: list[Any] = []
     order: list[Name] = []
@@ -130,7 +134,7 @@ def union(nets: Mapping[Any, Network]) -> Network:
             result._vector.names[name, p] = np.asarray(positions + start)
         for v, node in net._nodes.items():
             bias = None if node.bias is None else _shifted(node.bias, start)
-            parents = {(name, u): _shifted(positions, start) for u, positions in net._positions_into(v).items()}
+            parents = {(name, u): _shifted(positions, start) for u, positions in net._into[v].items()}
             made[name, v] = Node(node.activation, node.n, node.m, node.vector, bias), parents
         order += [(name, v) for v in net._order]
         heads += [_as_given(tuple((name, v) for v in head)) for head in net.layout.heads]

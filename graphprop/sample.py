@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
-from graphprop.errors import LimitError
+from graphprop.errors import GraphpropError, LimitError, NumberError
 from graphprop.layout import Array, Layout
 
 Vector = list[Any]
@@ -41,7 +41,15 @@ class Sample:
     def pull(self, v: int, g: Vector) -> Vector:
         """g L[v]"""
         f = self.equations.layout.nodes[v].activation
-        return g if f is None else self.equations.numbers.pull(f, self.a[v], self.o[v], g)
+        if f is None:
+            return g
+        try:
+            return self.equations.numbers.pull(f, self.a[v], self.o[v], g)
+        except GraphpropError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            name = self.equations.layout.names[v]
+            raise NumberError(f"node {name!r}: the derivative of {f.name} raised {error!r}") from None
 
     def jacobian(self, v: int) -> list[Vector]:
         """L[v], a row for each output: the unit vectors times it."""

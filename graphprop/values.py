@@ -27,6 +27,10 @@ class Values(Mapping[Any, Any]):
 
     def __getitem__(self, name: Any) -> Any:
         try:
+            hash(name)
+        except TypeError:
+            raise UnknownNameError(f"a name is a text, an integer or a tuple of these, not {name!r}") from None
+        try:
             return self._read(name)
         except UnknownNameError as error:
             raise UnknownNameError(self._absent(name) or str(error)) from None
@@ -39,7 +43,7 @@ class Values(Mapping[Any, Any]):
 
     def __contains__(self, name: object) -> bool:
         try:
-            self._read(name)
+            self[name]
         except UnknownNameError:
             return False
         return True

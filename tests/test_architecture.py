@@ -14,7 +14,8 @@ import graphprop as gp
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
     {"errors"},
-    {"order", "differentiable"},
+    {"order", "arrays"},
+    {"differentiable"},
     {"activations", "losses"},
     {"arithmetic", "parameters", "layout"},
     {"arguments"},

@@ -176,8 +176,15 @@ def test_bad_input_to_builders_changes_nothing(act: Any, message: str) -> None:
     ("sizes", "by"), [([3], "neuron"), ([3, 0], "layer"), ([2, 2.5], "layer"), ([2, 2], "node"), ([0, 2], "neuron")]
 )
 def test_bad_sizes(sizes: Any, by: Any) -> None:
-    with pytest.raises(gp.GraphpropError, match=r"sizes are at least two|by is 'neuron'"):
+    with pytest.raises(gp.GraphpropError, match=r"sizes are a list of at least|sizes: size is a whole|by is 'neuron'"):
         gp.mlp(sizes, by=by)
+
+
+@pytest.mark.parametrize("hidden", ["softmax", "max", "tanh"])
+def test_hidden_layers_of_every_kind(hidden: str) -> None:
+    X = [[0.1, 0.2], [0.3, -0.4]]
+    one, other = (gp.mlp([2, 3, 2], hidden, "softmax", seed=1, by=by) for by in ("neuron", "layer"))
+    np.testing.assert_allclose(one.forward(X).o["y"], other.forward(X).o["y"], rtol=1e-14)
 
 
 def test_dense_takes_parameters_and_reducing_activations() -> None:
@@ -244,6 +251,7 @@ def test_unrolling_keeps_declared_outputs_for_every_step() -> None:
         ({"h_next": "y"}, 2, "feeds 'y', which is no input"),
         ({"h_next": "h", "y": "h"}, 2, "the input 'h' is fed twice"),
         ({"h_next": "h"}, 0, "steps is a whole number"),
+        ([("h_next", "h")], 2, "feedback is a mapping"),
         ({"h_next": "h", "y": "x"}, 2, None),
         ({"h_next": "x"}, 2, None),
     ],
@@ -292,8 +300,9 @@ def test_a_union_is_disjoint() -> None:
     np.testing.assert_array_equal(g.theta[len(a.theta) :], b.backward(alone, "y").theta)
     assert not g.theta[: len(a.theta)].any()
     assert b.theta.base is not net.theta.base
-    with pytest.raises(gp.GraphpropError, match="'c' is no network"):
-        gp.union({"c": 3})
+    for nets, message in (({"c": 3}, "'c' is no network"), ([a], "takes a mapping"), ({1.5: a}, "a name is a text")):
+        with pytest.raises(gp.GraphpropError, match=message):
+            gp.union(nets)
 
 
 def test_softmax_regression_is_the_log_linear_model() -> None:

@@ -85,10 +85,44 @@ def test_bad_numbers(name: str, z: Any, t: Any, message: str) -> None:
 
 
 def test_a_users_loss_has_to_keep_the_samples_apart() -> None:
-    wrong = gp.Loss("mine", lambda z, t: (z - t).sum(), lambda z, t: np.ones_like(z))
+    wrong = gp.Loss("mine", lambda z, t: np.sum(z - t), lambda z, t: np.ones_like(z))
     assert wrong.evaluate([1.0, 2.0], [0.0, 0.0])[0] == 3.0
     with pytest.raises(gp.GraphpropError, match="sum over the last axis and keep the others"):
         wrong.evaluate([[1.0, 2.0], [3.0, 4.0]], np.zeros((2, 2)))
+
+
+def test_a_wrong_gradient_is_refused_with_both_numbers() -> None:
+    with pytest.raises(gp.GraphpropError, match=r"loss 'two': the gradient does not .* it gives 0\.2, .* 0\.4"):
+        gp.Loss("two", lambda z, t: ((z - t) ** 2).sum(-1), lambda z, t: z - t)
+    gp.Loss("two", lambda z, t: ((z - t) ** 2).sum(-1), lambda z, t: z - t, check=False)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_the_gradients_of_the_table_pass_the_check(entry: gp.Loss) -> None:
+    gp.Loss(entry.name, entry.value, entry.gradient, reads=entry.reads, targets=entry.targets)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": None}, "the name of a loss"),
+        ({"value": None}, "value and gradient are functions"),
+        ({"reads": "x"}, "reads is one of 'values', 'probabilities'"),
+        ({"targets": "x"}, "targets is one of 'any', 'distribution', 'unit'"),
+        ({"value": lambda z, t: 1 / 0}, "ZeroDivisionError"),
+        ({"value": lambda z, t: "a"}, "its value: numbers are needed"),
+        ({"gradient": lambda z, t: 1j * z}, "its gradient: real numbers are needed"),
+    ],
+)
+def test_bad_losses(changes: dict[str, Any], message: str) -> None:
+    given = {"name": "mine", "value": lambda z, t: (z - t).sum(-1), "gradient": lambda z, t: np.ones_like(z)} | changes
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.Loss(**given)
+
+
+def test_the_docstring_of_a_loss_says_what_its_target_is() -> None:
+    assert "(samples,) whole numbers, the class labels" in gp.loss("nll").__doc__
+    assert "[0, 1]" in gp.loss("binary_cross_entropy").__doc__
 
 
 def test_names() -> None:

@@ -223,7 +223,9 @@ def test_randomize_scales_by_fan_in_and_keeps_masks_and_frozen() -> None:
     assert (net.theta != first).any()
 
 
-@pytest.mark.parametrize("clone", [gp.Network.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+@pytest.mark.parametrize(
+    "clone", [gp.Network.copy, copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
+)
 def test_copies_are_equal_and_independent(clone: Any) -> None:
     net = example()
     net.parameter("f", [1.0, 2.0])
@@ -332,8 +334,12 @@ BAD: list[tuple[str, Any, str]] = [
     ("edge shape", lambda n: n.add_edge("x2", "y", 1.0), r"has shape \(\); it should have \(2,\)"),
     ("edge nan", lambda n: n.add_edge("x2", "y", [1.0, math.nan]), "is nan"),
     ("remove node", lambda n: n.remove_node("q"), "unknown node 'q'"),
-    ("remove edge", lambda n: n.remove_edge("h1", "x1"), "unknown edge 'h1 -> x1'"),
-    ("set_weight edge", lambda n: n.set_weight("h1", "h2", 1.0), "unknown edge 'h1 -> h2'"),
+    ("remove edge", lambda n: n.remove_edge("h1", "x1"), "unknown edge 'h1' -> 'x1'; the parents of 'x1' are: none"),
+    (
+        "set_weight edge",
+        lambda n: n.set_weight("h1", "h2", 1.0),
+        "'h1' -> 'h2'; the parents of 'h2' are: 'x1', 'x2'",
+    ),
     ("set_weight shape", lambda n: n.set_weight("h1", "y", 1.0), r"shape \(\); it should have \(2,\)"),
     ("set_weight nan", lambda n: n.set_weight("h1", "y", [1.0, math.nan]), "is nan at"),
     ("set_weight inf", lambda n: n.set_weight("h1", "y", [1.0, math.inf]), "is inf"),
@@ -349,7 +355,21 @@ BAD: list[tuple[str, Any, str]] = [
     ("outputs empty", lambda n: n.set_outputs([]), "an empty list is no head"),
     ("parameter nan", lambda n: n.parameter("f", math.nan), "parameter 'f' is not finite"),
     ("parameter empty", lambda n: n.parameter("f", []), "parameter 'f' is empty"),
-    ("trainable bias", lambda n: n.add_node("z", "tanh", {"x1": 1.0}, size=2.5), "size is a whole number"),
+    ("huge", lambda n: n.add_node("z", "tanh", {"x1": 10**400}), "real numbers are needed"),
+    ("huge bias", lambda n: n.set_bias("h1", 10**400), "real numbers are needed"),
+    ("masked array", lambda n: n.add_node("z", "softmax", {"x1": np.ma.array([1.0, 2.0], mask=[0, 1])}), "are masked"),
+    (
+        "trainable",
+        lambda n: n.add_node("z", "tanh", {"x1": 1.0}, trainable="no"),
+        "is True or False, not 'no'",
+    ),
+    ("trainable edge", lambda n: n.add_edge("x2", "y", [1.0, 2.0], trainable=(1, 2)), "trainable is True or False"),
+    ("trainable parameter", lambda n: n.parameter("f", 1.0, trainable=None), "trainable is True or False"),
+    ("trainable mask", lambda n: setattr(n, "trainable", [True]), "one of them for each of 11 parameters"),
+    ("seed", lambda n: n.randomize(None), "a seed is a whole number of at least 0, not None"),
+    ("seed type", lambda n: n.randomize("a"), "a seed is a whole number"),
+    ("empty matrix", lambda n: n.weight_matrix([], []), "at least one row and one column"),
+    ("size", lambda n: n.add_node("z", "tanh", {"x1": 1.0}, size=2.5), "size is a whole number"),
 ]
 
 
@@ -432,3 +452,75 @@ def test_heads() -> None:
         net.set_outputs(["z", "b"])
     net.set_outputs()
     assert net.layout.heads == (("b", "c"), ("z",))
+
+
+def test_numbers_are_named_by_their_use() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_input("z")
+    F = net.parameter("F", [[1.0, 2.0], [3.0, 4.0]])
+    net.add_node("p", "softmax", {"z": [1.0, 2.0]}, bias=[None, 0.5])
+    net.add_node("h", "tanh", {"x": [1.0, 2.0], "z": F[1, 0], "p": [3.0, 4.0]}, bias=0.0)
+    net.remove_edge("z", "p")
+    names = [net.layout.label_position(i) for i in range(len(net.theta))]
+    assert names == [
+        *("F[0][0]", "F[0][1]", "F[1][0]", "F[1][1]", "theta[4]", "theta[5]", "b[p][1]"),
+        *("w(x[0], h)", "w(x[1], h)", "w(p[0], h)", "w(p[1], h)", "b[h]"),
+    ]
+    assert net.layout.label_row(1) == "a[p][1]"
+    assert net.layout.label_row(2) == "a[h]"
+    assert [net.layout.label_column(k) for k in range(6)] == [
+        "o[x][0]",
+        "o[x][1]",
+        "o[z]",
+        "o[p][0]",
+        "o[p][1]",
+        "o[h]",
+    ]
+
+
+def test_numbers_are_trainable_unless_told_otherwise() -> None:
+    net = example()
+    net.parameter("f", 1.0)
+    net.set_bias("h2", 0.0)
+    assert net.trainable.all()
+
+
+def test_the_entry_that_exists_is_named() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("p", "softmax", {"x": [[None, None], [None, 1.0], [None, None]]})
+    with pytest.raises(gp.GraphpropError, match=r"the entry to=1, of=1 exists already"):
+        net.add_edge("x", "p", [2.0, 3.0], to=1)
+    with pytest.raises(gp.GraphpropError, match=r"the entry to=1, of=1 exists already"):
+        net.add_edge("x", "p", [1.0, 2.0, 3.0], of=1)
+
+
+def test_the_mask_of_trainable_numbers_can_be_set() -> None:
+    net = example()
+    net.trainable = False
+    assert not net.trainable.any()
+    net.trainable = np.arange(11) < 3
+    assert net.trainable.sum() == 3
+
+
+def test_a_parameter_goes_along_when_it_is_copied_with_its_network() -> None:
+    net = example()
+    f = net.parameter("f", 2.0)
+    other, g = pickle.loads(pickle.dumps((net, f)))
+    other.add_node("z", "tanh", {"x1": g})
+    assert g.value == 2.0
+    assert "z" not in net
+
+
+def test_a_network_with_a_nameless_function_says_why_it_is_not_pickled() -> None:
+    net = example()
+    net.add_node("z", gp.Activation("cube", lambda a: a**3, lambda a, o: 3 * a * a), {"y": 1.0})
+    with pytest.raises(pickle.PicklingError, match=r"activation 'cube' cannot be pickled: .*<lambda> has no name"):
+        pickle.dumps(net)
+    assert copy.deepcopy(net).same_structure(net)
+
+
+def test_the_name_of_a_network_is_a_text() -> None:
+    with pytest.raises(gp.GraphpropError, match="the name of a network is a text, not 3"):
+        gp.Network(3)

@@ -286,11 +286,20 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("not in [0, 1]", {"loss": "binary_cross_entropy", "target": {"b": 0.5, "c": 2}}, r"not in \[0, 1\]"),
     ("weights", {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [1, 2]}, "2 entries for 1 samples"),
-    ("weight sign", {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [-1]}, "finite and not negative"),
+    (
+        "weight sign",
+        {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [-1]},
+        "is -1.0; it has to be",
+    ),
     ("seed type", {"seed": [1.0]}, "seed= is a mapping"),
     ("seed node", {"seed": {"q": 1.0}}, "unknown node 'q'"),
     ("seed shape", {"seed": {"z": [1.0]}}, r"seed of node 'z' has shape \(1,\); it should have \(3,\)"),
     ("seed nan", {"seed": {"b": math.inf}}, "seed of node 'b' has an entry that is not finite"),
+    ("no names", {"loss": "half_squared", "target": {}}, "target= names no node"),
+    ("float labels", {"loss": "cross_entropy", "target": 1.0}, "class labels are whole numbers"),
+    ("weight zero", {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [0]}, "is 0 everywhere"),
+    ("of type", {"node": "b", "of": "b"}, "of= is a list of node names, not 'b'"),
+    ("limit", {"node": "b", "limit": math.nan}, "limit is a whole number, not nan"),
     ("form", {"node": "b", "form": "backwards"}, "form is 'parents', 'children' or 'paths', not 'backwards'"),
     ("of", {"node": "b", "of": ["q"]}, "unknown node 'q'"),
 ]
@@ -317,9 +326,10 @@ BAD_INPUTS: list[tuple[Any, str]] = [
     ([1.0, 2.0], r"the array of inputs has shape \(2,\); it should have \(4,\), or \(batch, 4\)"),
     ([[1.0, 2.0, 3.0, math.inf]], r"is inf at \(0, 3\)"),
     (np.zeros((0, 4)), "the batch is empty"),
+    ({"x1": [], "x2": [], "v": np.zeros((0, 2))}, "the batch is empty"),
     (np.zeros((2, 2, 4)), "it should have"),
     ([[1.0, 2.0, 3.0, 4.0], [1.0]], "regular shape"),
-    (None, r"the array of inputs has shape \(\)"),
+    (None, "real numbers are needed, not None"),
     ("abc", "numbers are needed, not 'abc'"),
 ]
 
@@ -351,7 +361,7 @@ def test_inputs_by_name_and_by_column_are_the_same() -> None:
     [
         ("log", -1.0, r"node 'y': a is -1\.0; log needs a number in"),
         ("exp", 1000.0, r"node 'y': exp\(1000\.0\): math range error"),
-        ("square", 1e200, "node 'y': the output is inf; it overflows"),
+        ("square", 1e200, "node 'y': the output is inf; it has to be finite"),
         ("tanh", 1.5e308, r"node 'y': a\[y\] is inf; the sum of its terms is not finite"),
     ],
 )
@@ -397,3 +407,57 @@ def test_a_network_of_inputs_alone() -> None:
     trace = net.forward([3.0])
     for form in FORMS:
         assert gp.recursion.backpropagate(net, trace, "x", form=form).input["x"] == 1.0
+
+
+def test_large_sample_weights_are_as_good_as_small_ones() -> None:
+    net = two_heads()
+    trace = net.forward([[0.3], [0.7]])
+    objective: dict[str, Any] = {"loss": "half_squared", "target": np.ones((2, 5))}
+    plain = net.backward(trace, **objective)
+    for weight in (1e308, 1e-320, 3.0):
+        weighted = net.backward(trace, **objective, sample_weight=[weight, weight])
+        np.testing.assert_allclose(weighted.theta, plain.theta, rtol=1e-15)
+
+
+def lone(activation: Any, weight: float) -> gp.Network:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", activation, {"x": weight})
+    return net
+
+
+def far_out(a: float, o: float) -> float:
+    return math.nan if abs(a) > 50 else 1.0
+
+
+@pytest.mark.parametrize(
+    ("net", "x", "objective", "message"),
+    [
+        (lone("exp", 1.0), 709.0, {"node": "y"}, r"the derivative with respect to w\(x, y\) is inf"),
+        (lone("square", 1e200), 1e-50, {"node": "y"}, r"the derivative with respect to o\[x\] is inf"),
+        (lone("log", 1.0), 5e-324, {"node": "y"}, r"the derivative .*: float division by zero|a\[y\] is inf"),
+        (lone("identity", 1.0), 1e10, {"seed": {"y": 1e308}}, "the objective, seed . o, is inf: it overflows"),
+        (lone(gp.Activation("f", lambda a: a, far_out), 1.0), 100.0, {"node": "y"}, r"respect to a\[y\] is nan"),
+        (
+            lone("identity", 1.0),
+            1.0,
+            {"loss": gp.Loss("l", lambda z, t: 0 * t.sum(-1) / 0, lambda z, t: z, check=False), "target": 1.0},
+            "loss l: head y gives nan",
+        ),
+    ],
+)
+def test_what_is_not_finite_is_told_with_its_name(net: gp.Network, x: float, objective: Any, message: str) -> None:
+    with pytest.raises(gp.NumberError, match=message):
+        net.backward(net.forward([x]), **objective)
+
+
+def test_other_numbers_have_to_be_finite_too() -> None:
+    with pytest.raises(gp.NumberError, match="finite numbers are needed"):
+        gp.recursion.forward(lone("tanh", 1.0), [mpmath.nan], numbers=mpmath.mp)
+
+
+def test_a_loss_may_overflow_where_its_gradient_does_not() -> None:
+    net = lone("identity", 1.0)
+    g = net.backward(net.forward([1.0]), loss="half_squared", target=[1e200])
+    assert g.value == math.inf
+    assert g.weight["x", "y"] == -1e200

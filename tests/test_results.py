@@ -175,3 +175,17 @@ def test_a_tie_that_was_asked_for_in_part_is_not_given() -> None:
     g = gp.recursion.backpropagate(net, trace, "y", form="parents", of=["y"])
     assert np.isnan(g.parameter["f"])
     assert not np.isnan(g.weight["h", "y"])
+
+
+def test_what_cannot_be_a_name_is_no_name() -> None:
+    g = example().backward(example().forward(INPUTS), "y")
+    for mapping in (g.delta, g.gamma, g.bias, g.o, g.weight, g.input, g.parameter):
+        assert [1] not in mapping
+        assert mapping.get([1]) is None
+        with pytest.raises(gp.UnknownNameError, match="a name is a text, an integer or a tuple"):
+            mapping[[1]]
+    for other in (None, 3):
+        with pytest.raises(gp.GraphpropError, match="gradients are compared with gradients"):
+            g.allclose(other)
+    with pytest.raises(ValueError, match="read-only"):
+        g.theta[0] = 1.0

@@ -1,0 +1,793 @@
+"""Identities that hold for every input and every graph, as properties.
+
+Where terms cancel, two numbers may differ by a part of the sum of the absolute terms, and of nothing else. Of a
+gradient that sum comes from the network's matrices: with L the block diagonal of local Jacobians and W the weights,
+
+    D = (I - |L| |W|)^-1 |L|
+
+adds up the absolute values of all paths. It shares no code with the recursion.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import mpmath
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import graphprop as gp
+from tests.random_graphs import NUMBERS, UNIT, components, graphs, is_array, is_smooth, kind, numbers, objectives
+
+TOLERANCE = 1e-12
+FORMS = ("parents", "children", "paths")
+GROUPS = ("softmax_dot", "softmax", "log_softmax")
+
+DYADIC = st.integers(-640, 640).map(lambda k: k / 64)
+SCALARS = st.floats(-30, 30).map(lambda x: round(x, 12))  # products of several do not underflow
+VECTORS = st.lists(SCALARS, min_size=1, max_size=6).map(np.array)
+PAIRS = st.integers(1, 6).flatmap(lambda n: st.tuples(*[st.lists(SCALARS, min_size=n, max_size=n).map(np.array)] * 2))
+TARGETS = st.integers(1, 6).flatmap(
+    lambda n: st.tuples(st.lists(SCALARS, min_size=n, max_size=n).map(np.array), numbers(n, UNIT))
+)
+
+softmax, log_softmax, softmax_dot = map(gp.activation, ("softmax", "log_softmax", "softmax_dot"))
+logsumexp, sigmoid, tanh, silu = map(gp.activation, ("logsumexp", "sigmoid", "tanh", "silu"))
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, derandomize=True)
+
+
+def assert_close(x: Any, y: Any, scale: Any) -> None:
+    """|x - y| <= 1e-12 scale, where scale is the sum of the absolute terms; where it is 0, x is exactly y."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    assert x.shape == y.shape
+    worst = np.max(np.abs(x - y) - TOLERANCE * np.asarray(scale), initial=0.0)
+    assert worst <= 0, f"{x}\nand\n{y}\ndiffer by {np.abs(x - y)}; the terms add up to {scale}"
+
+
+# ------------------------------------------------------------------ softmax and log-softmax (1-11)
+
+
+@examples(60)
+@given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array), DYADIC)
+def test_softmax_and_log_softmax_do_not_change_under_a_common_shift(a: np.ndarray, c: float) -> None:
+    for f in (softmax, log_softmax):  # a + c is exact here, so that the bits agree
+        assert (f.value(a + c) == f.value(a)).all()
+        assert (f.jacobian(a + c) == f.jacobian(a)).all()
+
+
+@examples(60)
+@given(VECTORS)
+def test_rows_of_both_jacobians_sum_to_zero(a: np.ndarray) -> None:
+    for f in (softmax, log_softmax):
+        J = f.jacobian(a)
+        assert_close(J.sum(1), np.zeros(len(a)), np.abs(J).sum(1))
+
+
+@examples(60)
+@given(VECTORS)
+def test_outputs_keep_their_sum_to_first_order(a: np.ndarray) -> None:
+    J = softmax.jacobian(a)
+    assert_close(J.sum(0), np.zeros(len(a)), np.abs(J).sum(0))
+    p, J = softmax.value(a), log_softmax.jacobian(a)
+    assert_close(p @ J, np.zeros(len(a)), p @ np.abs(J))
+
+
+@examples(60)
+@given(VECTORS)
+def test_softmax_jacobian_is_diag_p_times_that_of_log_softmax(a: np.ndarray) -> None:
+    p, J = softmax.value(a), softmax.jacobian(a)
+    terms = np.diag(p) + np.outer(p, p)
+    assert_close(J, p[:, None] * log_softmax.jacobian(a), terms)
+    assert_close(J, np.diag(p) - np.outer(p, p), terms)
+    assert_close(J, J.T, terms)
+    assert_close(np.trace(J), 1 - p @ p, 1 + p @ p)
+
+
+@examples(60)
+@given(PAIRS)
+def test_softmax_jacobian_is_a_variance(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, v = pair
+    p, J = softmax.value(a), softmax.jacobian(a)
+    assert_close(v @ J @ v, p @ (v - p @ v) ** 2, p @ (np.abs(v) + p @ np.abs(v)) ** 2)
+    assert v @ J @ v >= -TOLERANCE * np.abs(v) @ np.abs(J) @ np.abs(v)
+    narrow = a / 10  # no p underflows next to another one, and the rank is what it is in exact arithmetic
+    assert np.linalg.matrix_rank(softmax.jacobian(narrow)) == len(a) - 1
+
+
+@examples(60)
+@given(PAIRS)
+def test_vjps_have_their_closed_forms_and_sum_to_zero(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, v = pair
+    p, size = softmax.value(a), np.abs(v)
+    for f, closed, terms in (
+        (softmax, p * (v - v @ p), p * (size + size @ p)),
+        (log_softmax, v - p * v.sum(), size + p * size.sum()),
+    ):
+        assert_close(f.vjp(a, v), closed, terms)
+        assert_close(f.vjp(a, v).sum(), 0.0, terms.sum())
+
+
+@examples(60)
+@given(PAIRS, st.data())
+def test_vjp_and_jvp_are_adjoint(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
+    a, v = pair
+    u = np.array(data.draw(numbers(len(a), SCALARS)))
+    for f in (softmax, log_softmax):
+        J = f.jacobian(a)
+        assert_close(f.vjp(a, v) @ u, v @ (J @ u), np.abs(v) @ (np.abs(J) + np.diag(f.value(a) ** 2)) @ np.abs(u))
+
+
+@examples(60)
+@given(VECTORS)
+def test_log_softmax_is_idempotent_and_normalises(a: np.ndarray) -> None:
+    z, size = log_softmax.value(a), 1 + np.abs(a).max() + np.abs(a)
+    assert_close(log_softmax.value(z), z, size)
+    assert_close(logsumexp.value(z), 0.0, size.max())
+    assert_close(softmax.value(z), softmax.value(a), softmax.value(a) * size)
+    assert_close(np.exp(z), softmax.value(a), softmax.value(a) * size)
+
+
+@examples(60)
+@given(SCALARS)
+def test_softmax_of_two_is_logistic(x: float) -> None:
+    assert_close(softmax.value([x, 0.0]), [sigmoid.value(x), sigmoid.value(-x)], softmax.value([x, 0.0]))
+
+
+@examples(60)
+@given(VECTORS)
+def test_softmax_keeps_order(a: np.ndarray) -> None:
+    ranked = np.sort(a)
+    assert (np.diff(softmax.value(ranked)) >= 0).all()
+    assert (np.diff(log_softmax.value(ranked)) >= 0).all()
+
+
+@examples(60)
+@given(VECTORS, st.randoms(use_true_random=False))
+def test_permuting_inputs_permutes_outputs_and_leaves_reductions(a: np.ndarray, random: Any) -> None:
+    order = random.sample(range(len(a)), len(a))
+    for f in (softmax, log_softmax):
+        assert_close(f.value(a[order]), f.value(a)[order], np.abs(f.value(a)[order]))
+    for f in (softmax_dot, logsumexp):
+        assert_close(f.value(a[order]), f.value(a), np.abs(a).max() + np.log(len(a)))
+        assert_close(f.jacobian(a[order]), f.jacobian(a)[order], delta_terms(a)[order])
+
+
+@examples(60)
+@given(TARGETS)
+def test_cross_entropy_gradient_sums_to_zero_for_every_total(pair: tuple[np.ndarray, list[float]]) -> None:
+    a, t = pair[0], np.array(pair[1])
+    gradient, terms = gp.loss("softmax_cross_entropy").evaluate(a, t)[1], softmax.value(a) * t.sum() + t
+    assert_close(gradient.sum(), 0.0, terms.sum())
+    assert_close(gradient, softmax.value(a) * t.sum() - t, terms)
+
+
+@examples(60)
+@given(PAIRS)
+def test_cross_entropy_is_at_least_the_entropy_of_the_target(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    a, t = pair[0], softmax.value(pair[1])
+    entropy, cross_entropy = -t @ np.log(t), gp.loss("softmax_cross_entropy")
+    assert cross_entropy.evaluate(a, t)[0] >= entropy - TOLERANCE * (1 + t @ np.abs(np.log(t)))
+    assert_close(cross_entropy.evaluate(pair[1], t)[0], entropy, t @ (1 + np.abs(pair[1]) + np.abs(np.log(t))))
+
+
+@examples(60)
+@given(TARGETS)
+def test_cross_entropy_through_softmax_is_nll_through_log_softmax(pair: tuple[np.ndarray, list[float]]) -> None:
+    a, t = pair[0], np.array(pair[1])
+    p, terms = softmax.value(a), softmax.value(a) * t.sum() + t
+    for gradient in (
+        softmax.vjp(a, gp.loss("cross_entropy").evaluate(p, t)[1]),
+        log_softmax.vjp(a, gp.loss("nll").evaluate(log_softmax.value(a), t)[1]),
+        gp.loss("softmax_cross_entropy").evaluate(a, t)[1],
+    ):
+        assert_close(gradient, p * t.sum() - t, terms)
+
+
+# ------------------------------------------------------------------ softmax-dot (12-17)
+
+
+def delta_terms(a: np.ndarray) -> np.ndarray:
+    """p (1 + d + K): the absolute terms of the derivative of softmax-dot."""
+    p, d = softmax.value(a), a.max() - a
+    return p * (1 + d + p @ d)
+
+
+@examples(60)
+@given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array), DYADIC)
+def test_softmax_dot_moves_with_a_common_shift_and_its_delta_does_not(a: np.ndarray, c: float) -> None:
+    assert_close(softmax_dot.value(a + c), softmax_dot.value(a) + c, np.abs(a).max() + abs(c))
+    delta = softmax_dot.jacobian(a)
+    assert (softmax_dot.jacobian(a + c) == delta).all()  # so its derivative along 1, the Hessian times 1, is 0
+    assert_close(delta.sum(), 1.0, delta_terms(a).sum())
+
+
+@examples(40)
+@given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array))
+def test_softmax_dot_is_the_slope_of_logsumexp_in_the_temperature(a: np.ndarray) -> None:
+    with mpmath.workdps(50):
+        slope = mpmath.diff(lambda tau: mpmath.log(sum(mpmath.exp(tau * mpmath.mpf(x)) for x in a)), 1)
+    assert_close(softmax_dot.value(a), float(slope), np.abs(a).max())
+    assert_close(softmax_dot.value(a), a @ logsumexp.jacobian(a), np.abs(a).max())
+
+
+@examples(60)
+@given(VECTORS)
+def test_softmax_dot_is_logsumexp_less_the_entropy(a: np.ndarray) -> None:
+    p, log_p = softmax.value(a), log_softmax.value(a)
+    assert_close(softmax_dot.value(a), logsumexp.value(a) + p @ log_p, np.abs(a).max() + p @ np.abs(log_p))
+
+
+@examples(60)
+@given(VECTORS)
+def test_derivative_of_softmax_dot_under_scaling_is_its_value_plus_the_variance(a: np.ndarray) -> None:
+    p, s = softmax.value(a), softmax_dot.value(a)
+    assert_close(a @ softmax_dot.jacobian(a), s + p @ (a - p @ a) ** 2, np.abs(a) @ delta_terms(a) + np.abs(a).max())
+
+
+@examples(60)
+@given(VECTORS)
+def test_softmax_dot_lies_between_its_bounds(a: np.ndarray) -> None:
+    n, s, top = len(a), softmax_dot.value(a), a.max()
+    slack = TOLERANCE * (1 + np.abs(a).max())
+    rivals = float(mpmath.lambertw((n - 1) / mpmath.e).real)
+    assert a.mean() - slack <= s <= top + slack
+    assert top - rivals - slack <= s
+    assert logsumexp.value(a) - np.log(n) - slack <= s <= logsumexp.value(a) + slack
+
+
+@examples(60)
+@given(SCALARS, st.integers(1, 6))
+def test_softmax_dot_of_equal_entries_is_their_mean(x: float, n: int) -> None:
+    assert softmax_dot.value([x]) == x
+    assert softmax_dot.jacobian([x]) == [1.0]
+    assert softmax_dot.value([x] * n) == x
+    assert_close(softmax_dot.jacobian([x] * n), [1 / n] * n, 1 / n)
+
+
+@examples(60)
+@given(VECTORS, st.integers(1, 4))
+def test_repeating_all_entries_leaves_softmax_dot_and_divides_its_delta(a: np.ndarray, r: int) -> None:
+    assert_close(softmax_dot.value(np.tile(a, r)), softmax_dot.value(a), np.abs(a).max())
+    repeated = np.tile(softmax_dot.jacobian(a) / r, r)
+    assert_close(softmax_dot.jacobian(np.tile(a, r)), repeated, np.tile(delta_terms(a), r))
+
+
+@examples(60)
+@given(SCALARS, SCALARS)
+def test_softmax_dot_of_two_is_silu_of_their_difference(x: float, y: float) -> None:
+    delta = softmax_dot.jacobian([x, y])
+    assert_close(softmax_dot.value([x, y]), y + silu.value(x - y), abs(x) + abs(y))
+    assert_close(delta[0], silu.jacobian(x - y), delta_terms(np.array([x, y]))[0])
+    assert -0.0998393 < delta[0] < 1.0998393
+
+
+def test_softmax_dot_is_not_monotone() -> None:
+    assert softmax_dot.jacobian([0.0, 2.4])[0] < -0.099
+    assert softmax_dot.jacobian([0.0, 2.4])[1] > 1.099
+
+
+# ------------------------------------------------------------------ scalar activations (18)
+
+
+@examples(100)
+@given(SCALARS)
+def test_tanh_and_sigmoid_are_the_same_curve(x: float) -> None:
+    assert_close(tanh.value(x), 2 * sigmoid.value(2 * x) - 1, 2 * sigmoid.value(2 * x) + 1)
+    assert_close(tanh.jacobian(x), 4 * sigmoid.jacobian(2 * x), tanh.jacobian(x))
+    assert tanh.value(-x) == -tanh.value(x)
+
+
+@examples(100)
+@given(SCALARS)
+def test_sigmoid_is_symmetric(x: float) -> None:
+    s, mirrored, slope = sigmoid.value(x), sigmoid.value(-x), sigmoid.jacobian(x)
+    assert_close(mirrored, 1 - s, 1 + s)
+    assert_close(slope, s * mirrored, s * mirrored)
+    assert slope == sigmoid.jacobian(-x)
+    assert slope <= 0.25 * (1 + TOLERANCE)
+    assert_close(np.log(s) - np.log(mirrored), x, abs(np.log(s)) + abs(np.log(mirrored)))
+
+
+# ------------------------------------------------------------------ a network as matrices
+
+
+def vector(x: Any) -> np.ndarray:
+    return np.atleast_1d(np.asarray(x, dtype=float))
+
+
+def matrices(net: gp.Network, trace: gp.Trace) -> tuple[np.ndarray, np.ndarray]:
+    """L and W over all components of all nodes; an input has a = o and L = 1."""
+    sizes = {v: components(net, v) for v in net.nodes}
+    rows = slices({v: n for v, (n, _) in sizes.items()})
+    columns = slices({v: m for v, (_, m) in sizes.items()})
+    L = np.zeros((sum(m for _, m in sizes.values()), sum(n for n, _ in sizes.values())))
+    W = np.zeros(L.T.shape)
+    for v in net.nodes:
+        f = None if v in net.inputs else gp.activation(kind(net, v))
+        L[columns[v], rows[v]] = np.eye(sizes[v][0]) if f is None else f.jacobian(vector(trace.a[v]))
+    for u, v in net.edges:
+        W[rows[v], columns[u]] = np.nan_to_num(np.reshape(net.weight(u, v), (sizes[v][0], sizes[u][1])))
+    return L, W
+
+
+def slices(lengths: dict[Any, int]) -> dict[Any, slice]:
+    ends = list(itertools.accumulate(lengths.values()))
+    return {v: slice(end - n, end) for (v, n), end in zip(lengths.items(), ends, strict=True)}
+
+
+def resolvent(L: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """(I - L W)^-1 L as the sum over the lengths of paths, which ends: the graph is acyclic."""
+    D, step = L, L
+    while step.any():
+        step = L @ W @ step
+        D = D + step
+    return D
+
+
+def seed_of(net: gp.Network, trace: gp.Trace, objective: dict[str, Any]) -> np.ndarray:
+    """The direct derivative of an objective with respect to all outputs, one behind the other."""
+    columns = slices({v: components(net, v)[1] for v in net.nodes})
+    seed = np.zeros(sum(components(net, v)[1] for v in net.nodes))
+    if "node" in objective:
+        seed[columns[objective["node"]]][objective["component"]] = 1.0
+    for v, given_seed in objective.get("seed", {}).items():
+        seed[columns[v]] = given_seed
+    target = objective.get("target", {})
+    for head in heads(net, target):
+        z, t = (np.concatenate([vector(values[v]) for v in head]) for values in (trace.o, target))
+        gradient = gp.loss(objective["loss"]).evaluate(z, t)[1]
+        for v, part in zip(
+            head, np.split(gradient, np.cumsum([components(net, v)[1] for v in head])[:-1]), strict=True
+        ):
+            seed[columns[v]] = part
+    return seed
+
+
+def heads(net: gp.Network, names: Iterable[Any]) -> list[list[Any]]:
+    """What each term of a loss reads: a vector node, or all scalar nodes together."""
+    scalars = [v for v in names if not is_array(net, v)]
+    return [[v] for v in names if is_array(net, v)] + ([scalars] if scalars else [])
+
+
+def sensitivities(net: gp.Network, g: gp.Gradients) -> np.ndarray:
+    """delta or gamma of every node, and the derivative of every input, one behind the other."""
+    return np.concatenate([vector(sensitivity(g, v)) for v in net.nodes])
+
+
+def sensitivity(g: gp.Gradients, v: Any) -> Any:
+    return next(found[v] for found in (g.input, g.delta, g.gamma) if v in found)
+
+
+def absolute_terms(net: gp.Network, trace: gp.Trace, objective: dict[str, Any]) -> np.ndarray:
+    """The sum of the absolute values of all paths, for every sensitivity."""
+    L, W = map(np.abs, matrices(net, trace))
+    return np.abs(seed_of(net, trace, objective)) @ resolvent(L, W)
+
+
+def per_theta(net: gp.Network, delta: np.ndarray, o: np.ndarray) -> np.ndarray:
+    """What sensitivities mean for theta: of every number the sum of delta o over its uses."""
+    layout, result = net.layout, np.zeros(len(net.theta))
+    inner = np.concatenate([np.full(components(net, v)[0], v not in net.inputs) for v in net.nodes])
+    np.add.at(result, layout.position, delta[inner][layout.row] * o[layout.column])
+    np.add.at(result, layout.bias_position, delta[inner][layout.bias_row])
+    return result
+
+
+def outputs(net: gp.Network, trace: gp.Trace) -> np.ndarray:
+    return np.concatenate([vector(trace.o[v]) for v in net.nodes])
+
+
+def every_component(net: gp.Network) -> Iterable[dict[str, Any]]:
+    return ({"node": v, "component": k} for v in net.nodes for k in range(components(net, v)[1]))
+
+
+def backpropagate(net: gp.Network, trace: gp.Trace, objective: dict[str, Any], **options: Any) -> gp.Gradients:
+    return gp.recursion.backpropagate(net, trace, **objective, **options)
+
+
+def rebuilt(
+    net: gp.Network, order: list[Any], shuffle: Callable[[list[Any]], None], rename: Callable[[Any], Any], tied: bool
+) -> gp.Network:
+    """The same network made in another order under other names, entry by entry; if not `tied`, without its ties."""
+    other, layout = gp.Network(), net.layout
+    theta: list[Any] = [other.parameter(("theta", j), x) for j, x in enumerate(net.theta)] if tied else list(net.theta)
+    numbers = {layout.names[i]: node for i, node in enumerate(layout.nodes)}
+    for v in order:
+        node = numbers[v]
+        if node.is_input:
+            other.add_input(rename(v), node.m if node.vector else None)
+        else:
+            bias = None if node.bias is None else [None if j < 0 else theta[j] for j in node.bias]
+            other.add_node(rename(v), kind(net, v), bias=bias, size=node.n if node.vector else None)
+    uses = list(zip(layout.row.tolist(), layout.column.tolist(), layout.position.tolist(), strict=True))
+    shuffle(uses)
+    for row, column, position in uses:
+        v = int(np.searchsorted(layout.a_start, row, side="right")) - 1
+        u = int(np.searchsorted(layout.o_start, column, side="right")) - 1
+        i, k = row - int(layout.a_start[v]), column - int(layout.o_start[u])
+        other.add_edge(rename(layout.names[u]), rename(layout.names[v]), theta[position], to=i, of=k)
+    return other
+
+
+# ------------------------------------------------------------------ graphs (19-26)
+
+
+@examples(100)
+@given(graphs())
+def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(drawn: Any) -> None:
+    net, inputs = drawn
+    trace = net.forward(inputs)
+    L, W = matrices(net, trace)
+    D, terms = resolvent(L, W), resolvent(np.abs(L), np.abs(W))
+    for row, objective in enumerate(every_component(net)):
+        for form in FORMS:
+            g = backpropagate(net, trace, objective, form=form)
+            assert_close(sensitivities(net, g), D[row], terms[row])
+
+
+@pytest.mark.parametrize("loss", gp.LOSSES)
+@examples(50)
+@given(data=st.data())
+def test_three_forms_and_the_resolvent_agree_for_losses_and_seeds(loss: str, data: st.DataObject) -> None:
+    net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
+    trace, objective = net.forward(inputs), data.draw(objectives(net, losses=(loss,)))
+    expected = seed_of(net, trace, objective) @ resolvent(*matrices(net, trace))
+    terms = absolute_terms(net, trace, objective)
+    o = outputs(net, trace)
+    for form in FORMS:
+        g = backpropagate(net, trace, objective, form=form)
+        assert_close(sensitivities(net, g), expected, terms)
+        assert_close(g.theta, per_theta(net, expected, o), per_theta(net, terms, np.abs(o)))
+
+
+def value_at(net: gp.Network, theta: list[Any], inputs: list[Any], objective: dict[str, Any]) -> Any:
+    """The objective in mpmath's numbers, from a forward pass alone."""
+    trace = gp.recursion.forward(net, np.array(inputs, dtype=object), theta=theta, numbers=mpmath.mp)
+    o = {v: np.atleast_1d(trace.o[v]) for v in net.nodes}
+    if "node" in objective:
+        return o[objective["node"]][objective["component"]]
+    if "seed" in objective:
+        return sum(g * x for v, seed in objective["seed"].items() for g, x in zip(seed, o[v], strict=True))
+    target, formula = objective["target"], gp.loss(objective["loss"]).formula
+    parts = [
+        [(x, t) for v in head for x, t in zip(o[v], vector(target[v]), strict=True)] for head in heads(net, target)
+    ]
+    return sum(formula(mpmath.mp, *zip(*pairs, strict=True)) for pairs in parts)
+
+
+@pytest.mark.parametrize("activation", gp.ACTIVATIONS)
+@examples(15)
+@given(data=st.data())
+def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.DataObject) -> None:
+    """Against differences of 30-digit forward passes, in which no chain rule is used."""
+    net, inputs = data.draw(graphs(kinds=(activation, "softmax", "softmax_dot", "exp")))
+    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    assume(is_smooth(net, trace))
+    size, o = len(net.theta), outputs(net, trace)
+    terms = absolute_terms(net, trace, objective)
+    fed = np.concatenate([np.full(components(net, v)[0], v in net.inputs) for v in net.nodes])
+    scale = np.concatenate([per_theta(net, terms, np.abs(o)), terms[fed]])
+    with mpmath.workdps(30):
+        point = [mpmath.mpf(x) for x in [*net.theta, *np.concatenate([vector(inputs[x]) for x in net.inputs])]]
+        g, exact = (backpropagate(net, trace, objective, numbers=m) for m in (None, mpmath.mp))
+        for j in data.draw(st.lists(st.sampled_from(range(len(point))), min_size=1, max_size=3, unique=True)):
+
+            def along(x: Any, j: int = j) -> Any:
+                moved = [*point[:j], x, *point[j + 1 :]]
+                return value_at(net, moved[:size], moved[size:], objective)
+
+            slope = float(mpmath.diff(along, point[j]))
+            for found in (g, exact):
+                flat = [*found.theta, *np.concatenate([np.atleast_1d(found.input[x]) for x in net.inputs])]
+                assert_close(float(flat[j]), slope, scale[j] + 1e-12)  # the differences resolve 1e-24
+
+
+@examples(100)
+@given(st.data())
+def test_weights_times_their_gradients_add_up_to_delta_times_a_less_b(data: st.DataObject) -> None:
+    net, inputs = data.draw(graphs())
+    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    g = backpropagate(net, trace, objective)
+    for v in trace.a:
+        n = components(net, v)[0]
+        products = [
+            np.nan_to_num(np.reshape(net.weight(u, v), (n, -1)) * np.reshape(g.weight[u, v], (n, -1)))
+            for u in net.parents(v)
+        ]
+        a, b, delta = vector(trace.a[v]), np.nan_to_num(vector(net.bias(v))), vector(sensitivity(g, v))
+        terms = sum(np.abs(x).sum(1) for x in products) + np.abs(delta) * (np.abs(a) + np.abs(b))
+        assert_close(sum(x.sum(1) for x in products), delta * (a - b), terms)
+
+
+def path_products(net: gp.Network, u: Any, v: Any) -> Iterable[np.ndarray]:
+    """The product of the weights along each path from u to v."""
+    for path in [[u]] if u == v else nx.all_simple_paths(net.graph, u, v):
+        product = np.eye(components(net, u)[0])
+        for p, c in itertools.pairwise(path):
+            product = np.nan_to_num(np.reshape(net.weight(p, c), (-1, len(product)))) @ product
+        yield product
+
+
+@examples(40)
+@given(graphs(kinds=("identity",)))
+def test_gradient_of_a_linear_network_is_the_sum_over_paths_of_weight_products(drawn: Any) -> None:
+    net, inputs = drawn
+    trace, target = net.forward(inputs), net.nodes[-1]
+    for k in range(components(net, target)[1]):
+        g = net.backward(trace, target, component=k)
+        for u in net.nodes:
+            rows = [product[k] for product in path_products(net, u, target)]
+            zero = np.zeros(components(net, u)[0])
+            assert_close(vector(sensitivity(g, u)), sum(rows, zero), sum(map(np.abs, rows), zero))
+
+
+@examples(40)
+@given(graphs(kinds=("identity",), biases=False))
+def test_linear_network_without_biases_is_homogeneous(drawn: Any) -> None:
+    net, inputs = drawn
+    trace, x = net.forward(inputs), np.concatenate([vector(given) for given in inputs.values()])
+    for objective in every_component(net):
+        g = backpropagate(net, trace, objective)
+        slopes = np.concatenate([vector(g.input[v]) for v in net.inputs])
+        terms = absolute_terms(net, trace, objective)[: len(x)]  # the inputs come first
+        assert_close(slopes @ x, g.value, terms @ np.abs(x))
+
+
+@examples(40)
+@given(st.data(), NUMBERS)
+def test_linear_network_is_affine_in_inputs_and_in_each_single_weight(data: st.DataObject, s: float) -> None:
+    tied, inputs = data.draw(graphs(kinds=("identity",)))
+    net = rebuilt(tied, list(tied.nodes), lambda uses: None, lambda v: v, tied=False)
+    x = np.concatenate([vector(given) for given in inputs.values()])
+    y, j = np.array(data.draw(numbers(len(x)))), data.draw(st.integers(0, len(net.theta) - 1))
+
+    def at(z: np.ndarray, step: float = 0.0) -> np.ndarray:
+        moved = net.copy()
+        moved.theta[j] += step
+        return outputs(moved, moved.forward(z))
+
+    largest = net.copy()
+    largest.theta = np.abs(net.theta) + 2 * (np.arange(len(net.theta)) == j)
+    terms = (1 + abs(s)) * outputs(largest, largest.forward(np.abs(x) + np.abs(y)))
+    assert_close(at(s * x + (1 - s) * y), s * at(x) + (1 - s) * at(y), terms)
+    assert_close(at(x, step=s), at(x) + s * (at(x, step=1.0) - at(x)), terms)
+
+
+@examples(100)
+@given(st.data(), st.sampled_from([(1.0,), (0.5, 0.5)]))
+def test_identity_nodes_and_parallel_halves_in_an_edge_change_nothing_else(
+    data: st.DataObject, shares: tuple[float, ...]
+) -> None:
+    net, inputs = data.draw(graphs())
+    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    g, terms = backpropagate(net, trace, objective), absolute_terms(net, trace, objective)
+    u, v = data.draw(st.sampled_from(net.edges))
+    weight, n, m = net.weight(u, v), *(components(net, w)[c] for w, c in ((v, 0), (u, 1)))
+    split = net.copy()
+    split.set_outputs(*(list(head) if len(head) > 1 else head[0] for head in net.layout.heads))
+    split.remove_edge(u, v)
+    for part, share in enumerate(shares):
+        split.add_node(("half", part), "identity", {u: absent_as_none(np.where(np.eye(m), 1, np.nan))}, size=m)
+        split.add_edge(("half", part), v, absent_as_none(np.reshape(share * weight, (n, m))))
+    changed = backpropagate(split, split.forward(inputs), objective)
+    assert changed.value == g.value
+    assert_close(sensitivities(split, changed)[: len(terms)], sensitivities(net, g), terms)
+    size = np.outer(terms[slices({w: components(net, w)[0] for w in net.nodes})[v]], np.abs(vector(trace.o[u])))
+    for part in range(len(shares)):
+        pair = (np.reshape(w, (n, m)) for w in (changed.weight[("half", part), v], g.weight[u, v]))
+        assert_close(*(np.nan_to_num(w) for w in pair), size)
+
+
+def absent_as_none(weight: np.ndarray) -> list[Any]:
+    return np.where(np.isnan(weight), None, weight).tolist()
+
+
+@examples(100)
+@given(graphs(), st.randoms(use_true_random=False))
+def test_renaming_nodes_and_reordering_edges_gives_the_same_bits(drawn: Any, random: Any) -> None:
+    net, inputs = drawn
+    other = rebuilt(net, random.sample(net.nodes, len(net)), random.shuffle, lambda v: ("again", v), tied=True)
+    trace, again = net.forward(inputs), other.forward({("again", x): given for x, given in inputs.items()})
+    assert all(np.array_equal(trace.o[v], again.o["again", v]) for v in net.nodes)
+    for objective, form in itertools.product(every_component(net), FORMS):
+        renamed = objective | {"node": ("again", objective["node"])}
+        g, h = backpropagate(net, trace, objective, form=form), backpropagate(other, again, renamed, form=form)
+        assert all(np.array_equal(sensitivity(g, v), sensitivity(h, ("again", v))) for v in net.nodes)
+        for u, v in net.edges:
+            assert np.array_equal(g.weight[u, v], h.weight[("again", u), ("again", v)], equal_nan=True)
+
+
+def test_gradient_of_a_tied_parameter_does_not_depend_on_the_order_of_its_uses() -> None:
+    found = set()
+    for inputs in itertools.permutations({"p": 1e16, "q": 1.0, "r": -1e16}.items()):
+        net = gp.Network()
+        f = net.parameter("f", 1.0)
+        for x, _ in inputs:
+            net.add_input(x)
+        net.add_node("s", "identity", {x: f for x, _ in inputs})
+        found.add(net.backward(net.forward(dict(inputs)), "s").parameter["f"])
+    assert found == {1.0}
+
+
+@examples(100)
+@given(graphs(), st.data())
+def test_removing_nodes_off_every_path_changes_no_bit(drawn: Any, data: st.DataObject) -> None:
+    net, inputs = drawn
+    net.set_outputs()
+    target = data.draw(st.sampled_from(net.nodes))
+    needed = {target, *net.inputs, *nx.ancestors(net.graph, target)}
+    small = net.copy()
+    for v in set(net.nodes) - needed:
+        small.remove_node(v)
+    g, h = (x.backward(x.forward(inputs), target, component=0) for x in (net, small))
+    assert g.value == h.value
+    assert all(np.array_equal(sensitivity(g, v), sensitivity(h, v)) for v in small.nodes)
+    assert np.array_equal(g.theta, h.theta)
+
+
+@examples(100)
+@given(graphs())
+def test_what_does_not_reach_the_objective_has_gradient_exactly_zero(drawn: Any) -> None:
+    net, inputs = drawn
+    trace = net.forward(inputs)
+    for objective, form in itertools.product(every_component(net), FORMS):
+        reaching = {objective["node"], *nx.ancestors(net.graph, objective["node"])}
+        g = backpropagate(net, trace, objective, form=form)
+        assert all((vector(sensitivity(g, v)) == 0.0).all() for v in set(net.nodes) - reaching)
+        dead = [np.nan_to_num(vector(g.weight[u, v])) for u, v in net.edges if v not in reaching]
+        assert all((w == 0.0).all() for w in dead)
+
+
+@examples(150)
+@given(graphs(kinds=(*GROUPS, "tanh")), st.data(), NUMBERS)
+def test_a_common_bias_moves_softmax_dot_and_no_softmax(drawn: Any, data: st.DataObject, c: float) -> None:
+    net, inputs = drawn
+    groups = [v for v in net.nodes if kind(net, v) in GROUPS]
+    assume(groups)
+    v = data.draw(st.sampled_from(groups))
+    before = net.forward(inputs)
+    a = vector(before.a[v])
+    net.add_input("c")
+    net.add_edge("c", v, [1.0] * len(a))
+    trace = net.forward(inputs | {"c": c})
+    moves = kind(net, v) == "softmax_dot"
+    slopes = np.abs(gp.activation(kind(net, v)).jacobian(a)).sum(-1)
+    assert_close(trace.o[v], before.o[v] + c * moves, np.abs(before.o[v]) + slopes * (np.abs(a).max() + abs(c)))
+    objective = data.draw(objectives(net))
+    g, terms = backpropagate(net, trace, objective), absolute_terms(net, trace, objective)
+    place = slices({u: components(net, u)[0] for u in net.nodes})
+    direct = seed_of(net, trace, objective)[-1]
+    assert_close(g.input["c"], g.delta[v].sum() + direct, terms[place["c"]].sum())
+    assert_close(g.delta[v].sum(), g.o[v] if moves else 0.0, terms[place[v]].sum())
+
+
+@examples(100)
+@given(graphs(), st.data(), NUMBERS, NUMBERS)
+def test_gradients_are_linear_in_the_objective(drawn: Any, data: st.DataObject, alpha: float, beta: float) -> None:
+    net, inputs = drawn
+    trace = net.forward(inputs)
+    first, second = ({v: np.array(data.draw(numbers(components(net, v)[1]))) for v in net.nodes} for _ in range(2))
+    seeds = first, second, {v: alpha * first[v] + beta * second[v] for v in net.nodes}, {v: 2 * first[v] for v in first}
+    g1, g2, both, double = (sensitivities(net, backpropagate(net, trace, {"seed": seed})) for seed in seeds)
+    sizes = {v: np.abs(alpha * first[v]) + np.abs(beta * second[v]) for v in net.nodes}
+    assert_close(both, alpha * g1 + beta * g2, absolute_terms(net, trace, {"seed": sizes}))
+    assert np.array_equal(double, 2 * g1)
+
+
+@examples(100)
+@given(graphs(), st.data())
+def test_gradient_of_a_batch_is_that_of_its_samples_together(drawn: Any, data: st.DataObject) -> None:
+    net, inputs = drawn
+    x, objective = np.concatenate([vector(given) for given in inputs.values()]), data.draw(objectives(net))
+    rows = np.array([x, x / 2, 1 - x])
+    repeated = {
+        key: {v: [numbers] * len(rows) for v, numbers in entry.items()} if isinstance(entry, dict) else entry
+        for key, entry in objective.items()
+    }
+    share = 1 / len(rows) if "loss" in objective else 1.0
+    g = backpropagate(net, net.forward(rows), repeated)
+    terms, theta, value = np.zeros(len(net.theta)), np.zeros(len(net.theta)), []
+    for sample, row in enumerate(rows):
+        trace = net.forward(row)
+        single, size = backpropagate(net, trace, objective), share * absolute_terms(net, trace, objective)
+        for v, part in slices({v: components(net, v)[0] for v in net.nodes}).items():
+            assert_close(vector(sensitivity(g, v)[sample]), share * vector(sensitivity(single, v)), size[part])
+        terms += per_theta(net, size, np.abs(outputs(net, trace)))
+        theta += share * single.theta
+        value.append(share * single.value)
+    assert_close(g.value, sum(value), sum(map(abs, value)))
+    assert_close(g.theta, theta, terms)
+
+
+@examples(100)
+@given(graphs(), st.data())
+def test_gradient_of_a_tied_parameter_is_the_sum_of_the_untied_ones(drawn: Any, data: st.DataObject) -> None:
+    net, inputs = drawn
+    untied = rebuilt(net, list(net.nodes), lambda uses: None, lambda v: v, tied=False)
+    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    g, h = backpropagate(net, trace, objective), backpropagate(untied, untied.forward(inputs), objective)
+    terms, summed = absolute_terms(net, trace, objective), np.zeros(len(net.theta))
+    np.add.at(summed, net.layout.position, h.theta[untied.layout.position])
+    np.add.at(summed, net.layout.bias_position, h.theta[untied.layout.bias_position])
+    assert_close(g.theta, summed, per_theta(net, terms, np.abs(outputs(net, trace))))
+    for name, parameter in net.parameters.items():
+        assert g.parameter[name] == g.theta[parameter.positions]
+
+
+# ------------------------------------------------------------------ convolution (27)
+
+
+@st.composite
+def convolutions(draw: Any) -> tuple[gp.Network, np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """A network that is one convolution; the names of x and of s, the kernel, and the padding."""
+    high, wide = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    rows, columns = draw(st.integers(high, 4)), draw(st.integers(wide, 3))
+    padding = draw(st.integers(0, high - 1)), draw(st.integers(0, wide - 1))
+    net, x = gp.Network(), np.empty((rows, columns), dtype=object)
+    for place in np.ndindex(rows, columns):
+        x[place] = ("x", *place)
+        net.add_input(x[place])
+    kernel = np.reshape(draw(numbers(high * wide)), (high, wide))
+    return net, x, gp.conv2d(net, x, kernel, padding=padding), kernel, padding
+
+
+def correlated(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """s[r, c] = sum over i, j of kernel[i, j] image[r + i, c + j]"""
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    return np.einsum("rcij,ij->rc", windows, kernel)
+
+
+def padded(image: np.ndarray, padding: tuple[int, ...]) -> np.ndarray:
+    return np.pad(image, [(p, p) for p in padding])
+
+
+def read(values: Any, names: np.ndarray) -> np.ndarray:
+    return np.reshape([values[name] for name in names.ravel()], names.shape)
+
+
+@examples(40)
+@given(convolutions(), st.data())
+def test_convolution_and_its_gradients_are_cross_correlations(drawn: Any, data: st.DataObject) -> None:
+    net, x, s, kernel, padding = drawn
+    image, seed = (np.reshape(data.draw(numbers(names.size)), names.shape) for names in (x, s))
+    trace = net.forward(image.ravel())
+    g = net.backward(trace, seed=dict(zip(s.ravel(), seed.ravel(), strict=True)))
+    around = tuple(length - 1 - p for length, p in zip(kernel.shape, padding, strict=True))
+    size = {"image": np.abs(image), "kernel": np.abs(kernel), "seed": np.abs(seed)}
+
+    def checked(found: np.ndarray, formula: Callable[..., np.ndarray]) -> None:
+        assert_close(found, formula(image, kernel, seed), formula(*size.values()))
+
+    checked(read(trace.o, s), lambda x, f, g: correlated(padded(x, padding), f))
+    checked(g.parameter["s.kernel"], lambda x, f, g: correlated(padded(x, padding), g))
+    checked(read(g.input, x), lambda x, f, g: correlated(padded(g, around), f[::-1, ::-1]))
+
+
+@examples(40)
+@given(convolutions(), st.data())
+def test_convolution_and_its_pull_back_are_adjoint(drawn: Any, data: st.DataObject) -> None:
+    net, x, s, *_ = drawn
+    W, image, seed = net.weight_matrix(s, x), *(np.array(data.draw(numbers(names.size))) for names in (x, s))
+    trace = net.forward(image)
+    g = net.backward(trace, seed=dict(zip(s.ravel(), seed, strict=True)))
+    forward, back = read(trace.o, s).ravel(), read(g.input, x).ravel()
+    assert_close(forward, W @ image, np.abs(W) @ np.abs(image))
+    assert_close(back, seed @ W, np.abs(seed) @ np.abs(W))
+    assert_close(forward @ seed, image @ back, np.abs(seed) @ np.abs(W) @ np.abs(image))
+
+
+@examples(40)
+@given(convolutions())
+def test_row_wise_and_column_wise_matrices_are_equal_but_for_their_order(drawn: Any) -> None:
+    net, x, s, *_ = drawn
+    rows, columns = (np.arange(names.size).reshape(names.shape).ravel("F") for names in (s, x))
+    by_rows, by_columns = (net.weight_matrix(s, x, order=order) for order in ("C", "F"))
+    assert np.array_equal(by_rows[np.ix_(rows, columns)], by_columns)
