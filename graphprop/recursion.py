@@ -21,6 +21,7 @@ import numpy as np
 
 from graphprop.arithmetic import arithmetic
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.finiteness import check_a, check_gradients, check_o
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
 from graphprop.losses import Loss
@@ -144,36 +145,15 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
         parts = zip(equations.bias[v], equations.rows[v], strict=True)
         a[v] = [numbers.total([*b, *(w * o[u][k] for u, k, w in row)]) for b, row in parts]
         if numbers.dtype is float:
-            _check_a(layout, v, a[v], equations.bias[v])
+            check_a(layout, v, a[v], equations.bias[v])
         try:
             o[v] = numbers.outputs(f, a[v])
         except Exception as error:  # a user's function may raise anything
             shown = ", ".join(str(x) for x in a[v][:4])
             raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from None
         if numbers.dtype is float:
-            _check_o(layout, v, o[v])
+            check_o(layout, v, o[v])
     return a, o
-
-
-def _check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:
-    """Refuse pre-activations that are not finite, but for a bias of -inf, and those the activation refuses."""
-    name, f = layout.names[v], layout.nodes[v].activation
-    for i, (x, b) in enumerate(zip(a, bias, strict=True)):
-        if not np.isfinite(x) and not (x == -np.inf and b == [-np.inf]):
-            component = f"[{i}]" if len(a) > 1 else ""
-            raise NumberError(f"node {name!r}: a[{name}]{component} is {x}; the sum of its terms is not finite")
-    if f is not None and (reason := f.refusal(a)):
-        raise NumberError(f"node {name!r}: {reason}")
-
-
-def _check_o(layout: Layout, v: int, o: Vector) -> None:
-    name, f = layout.names[v], layout.nodes[v].activation
-    for k, x in enumerate(o):
-        if not np.isfinite(x) and not (x == -np.inf and f is not None and f.masks):
-            component = f", component {k}," if len(o) > 1 else ""
-            raise NumberError(f"node {name!r}: the output{component} is {x}; it has to be finite")
-    if f is not None and len(o) != layout.nodes[v].m:
-        raise GraphpropError(f"node {name!r}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
 
 
 # ------------------------------------------------------------------ backward
@@ -269,7 +249,7 @@ def backpropagate(
             weights += a_grad[k, layout.row] * trace.o_flat[k, layout.column]
         biases += a_grad[k, layout.bias_row]
     if kind.dtype is float:
-        _check_gradients(layout, sources, a_grad, o_grad, weights)
+        check_gradients(layout, sources, a_grad, o_grad, weights)
     arrays = (_frozen(a_grad), _frozen(o_grad), _frozen(weights), _frozen(biases))
     return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=calls)
 
@@ -278,23 +258,6 @@ def _sources(layout: Layout, of: Iterable[Name]) -> list[int]:
     if isinstance(of, str) or not isinstance(of, Iterable):
         raise GraphpropError(f"of= is a list of node names, not {of!r}")
     return [layout.find(v) for v in of]
-
-
-def _check_gradients(layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array) -> None:
-    """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for."""
-    asked = np.zeros(len(layout.names), dtype=bool)
-    asked[sources] = True
-    wrong = np.isinf(a_grad) | (np.isnan(a_grad) & np.repeat(asked, np.diff(layout.a_start)))
-    if wrong.any():
-        row = int(np.argwhere(wrong)[0][1])
-        what, number = layout.label_row(row), a_grad[wrong][0]
-    elif np.isinf(o_grad).any():
-        what, number = layout.label_column(int(np.argwhere(np.isinf(o_grad))[0][1])), o_grad[np.isinf(o_grad)][0]
-    elif np.isinf(weights).any():
-        what, number = layout.label_use(int(np.argmax(np.isinf(weights)))), weights[np.isinf(weights)][0]
-    else:
-        return
-    raise NumberError(f"the derivative with respect to {what} is {number}; it has to be finite")
 
 
 def _by_row(layout: Layout, delta: Deltas) -> Vector:

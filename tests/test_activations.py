@@ -13,7 +13,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.arithmetic import Mpmath
-from graphprop.differentiable import check_derivative
+from graphprop.trials import check_derivative, check_formula
 
 TABLE = list(gp.ACTIVATIONS.values())
 ELEMENTWISE = [f for f in TABLE if f.kind == "elementwise"]
@@ -62,8 +62,9 @@ def test_the_table_is_complete() -> None:
 
 
 @pytest.mark.parametrize("f", TABLE, ids=by_name)
-def test_the_derivative_belongs_to_the_value(f: gp.Activation) -> None:
+def test_the_derivative_and_the_formula_belong_to_the_value(f: gp.Activation) -> None:
     check_derivative(f)
+    check_formula(f)
 
 
 @pytest.mark.parametrize("f", TABLE, ids=by_name)

@@ -1,0 +1,51 @@
+"""What a run refuses: numbers that are not finite, told with the node and the component where they arose."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError, NumberError
+from graphprop.layout import Array, Layout
+
+Vector = list[Any]
+
+
+def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:
+    """Refuse pre-activations that are not finite, but for a bias of -inf, and those the activation refuses."""
+    name, f = layout.names[v], layout.nodes[v].activation
+    for i, (x, b) in enumerate(zip(a, bias, strict=True)):
+        if not math.isfinite(x) and not (x == -math.inf and b == [-math.inf]):
+            component = f"[{i}]" if len(a) > 1 else ""
+            raise NumberError(f"node {name!r}: a[{name}]{component} is {x}; the sum of its terms is not finite")
+    if f is not None and (reason := f.refusal(a)):
+        raise NumberError(f"node {name!r}: {reason}")
+
+
+def check_o(layout: Layout, v: int, o: Vector) -> None:
+    name, f = layout.names[v], layout.nodes[v].activation
+    for k, x in enumerate(o):
+        if not math.isfinite(x) and not (x == -math.inf and f is not None and f.masks):
+            component = f", component {k}," if len(o) > 1 else ""
+            raise NumberError(f"node {name!r}: the output{component} is {x}; it has to be finite")
+    if f is not None and len(o) != layout.nodes[v].m:
+        raise GraphpropError(f"node {name!r}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
+
+
+def check_gradients(layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array) -> None:
+    """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for."""
+    asked = np.zeros(len(layout.names), dtype=bool)
+    asked[sources] = True
+    wrong = np.isinf(a_grad) | (np.isnan(a_grad) & np.repeat(asked, np.diff(layout.a_start)))
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0][1])
+        what, number = layout.label_row(row), a_grad[wrong][0]
+    elif np.isinf(o_grad).any():
+        what, number = layout.label_column(int(np.argwhere(np.isinf(o_grad))[0][1])), o_grad[np.isinf(o_grad)][0]
+    elif np.isinf(weights).any():
+        what, number = layout.label_use(int(np.argmax(np.isinf(weights)))), weights[np.isinf(weights)][0]
+    else:
+        return
+    raise NumberError(f"the derivative with respect to {what} is {number}; it has to be finite")
