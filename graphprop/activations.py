@@ -431,6 +431,7 @@ _TABLE = (
         formula=lambda m, a: m.max(a),
         text="max_j a[j]",
         latex=r"\max_j a_j",
+        kinks=(0.0,),
         check=False,
     ),
     Activation(
@@ -441,6 +442,7 @@ _TABLE = (
         formula=lambda m, a: m.min(a),
         text="min_j a[j]",
         latex=r"\min_j a_j",
+        kinks=(0.0,),
         check=False,
     ),
     Activation(
@@ -451,6 +453,7 @@ _TABLE = (
         formula=_maxabs_formula,
         text="the a[j] of largest |a[j]|",
         latex=r"a_{j^*},\ j^* = \arg\max_j |a_j|",
+        kinks=(0.0,),
         check=False,
     ),
     Activation(
@@ -471,6 +474,7 @@ _TABLE = (
         formula=_median_formula,
         text="the middle of the sorted a[j]",
         latex=r"\mathrm{median}_j\, a_j",
+        kinks=(0.0,),
         check=False,
     ),
     Activation(
@@ -526,11 +530,11 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
         raise unknown("activation", name, ACTIVATIONS)
     entry = ACTIVATIONS[name]
     changed = {**parameters, **changes}
-    if all(entry.parameters.get(key) == number for key, number in changed.items()):
-        return entry
     for key in changed:
         if key not in entry.parameters:
             raise unknown("parameter", key, entry.parameters, f"activation {name!r}: ")
+    if all(entry.parameters.get(key) == number for key, number in changed.items()):
+        return entry
     fields: dict[str, Any] = {field: getattr(entry, field) for field in ("kind", "formula", "text", "latex")}
     fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives")}
     functions: tuple[Callable[..., Any], ...] = (entry.value_function, entry.derivative_function)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from graphprop.errors import GraphpropError
-from graphprop.layout import Name
+from graphprop.layout import Array, Name, Node
 from graphprop.parameters import Parameter
 
 
@@ -81,3 +81,56 @@ def generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise GraphpropError(f"a seed is a whole number of at least 0, not {seed!r}")
     return np.random.default_rng(int(seed))
+
+
+def name_array(names: Any) -> Array:
+    """Node names as an array of objects; lists nest, tuples are names."""
+    if isinstance(names, np.ndarray):
+        return names if names.dtype == object else _filled(names.tolist(), names.shape)
+    shape: tuple[int, ...] = ()
+    level = names
+    while isinstance(level, list) and len(shape) < 4:
+        shape += (len(level),)
+        level = level[0] if level else None
+    if not shape:
+        raise GraphpropError(f"an array or list of node names is needed, not {names!r}")
+    return _filled(names, shape)
+
+
+def _filled(nested: Any, shape: tuple[int, ...]) -> Array:
+    flat = nested
+    for length in shape[1:]:
+        if any(not isinstance(row, list) or len(row) != length for row in flat):
+            raise GraphpropError("the rows of an array of node names have different lengths")
+        flat = [name for row in flat for name in row]
+    result = np.empty(len(flat), dtype=object)
+    result[:] = flat
+    return result.reshape(shape)
+
+
+def block_matrix(
+    rows: Any,
+    columns: Any,
+    order: Literal["C", "F"],
+    node: Callable[[Name], Node],
+    blocks_into: Callable[[Name], Iterable[tuple[Name, Array]]],
+) -> Array:
+    """The blocks of the edges from the nodes `columns` into `rows` as one matrix, 0 where there is none."""
+    if order not in ("C", "F"):
+        raise GraphpropError(f"order is 'C' (row by row) or 'F' (column by column), not {order!r}")
+    into, of = (
+        name_array(list(names) if isinstance(names, tuple) else names).ravel(order) for names in (rows, columns)
+    )
+    if not len(into) or not len(of):
+        raise GraphpropError("a weight matrix needs at least one row and one column")
+    row_ends, column_ends = np.cumsum([node(v).n for v in into]), np.cumsum([node(u).m for u in of])
+    start = {u: end - node(u).m for u, end in zip(of, column_ends, strict=True)}
+    matrix = np.zeros((row_ends[-1], column_ends[-1]))
+    for v, end in zip(into, row_ends, strict=True):
+        n = node(v).n
+        if not n:
+            raise GraphpropError(f"row {v!r} is an input; nothing flows into an input")
+        for u, block in blocks_into(v):
+            if u in start:
+                matrix[end - n : end, start[u] : start[u] + block.shape[1]] = np.nan_to_num(block)
+    return matrix

@@ -74,6 +74,10 @@ class Formulas:
         if f.kind == "elementwise":
             return [gi * self._slope(f, x, y) for gi, x, y in zip(g, a, o, strict=True)]
 
+        if f.kinks and len({abs(x) for x in a}) < len(a):  # a tie: by convention too
+            row = f.pull([float(x) for x in a], [float(x) for x in o], [1.0])
+            return [g[0] * self.number(slope) for slope in row]
+
         def directed(x: Numbers) -> Any:
             outputs = [formula(x)] if f.kind == "reducing" else formula(x)
             return sum(gk * ok for gk, ok in zip(g, outputs, strict=True))
@@ -95,7 +99,7 @@ class Formulas:
         return lambda a: formula(self, a, *fixed)
 
     def _slope(self, f: Activation, x: Any, y: Any) -> Any:
-        if any(x == kink for kink in f.kinks):  # by convention, and that is written in the float form
+        if any(x == self.number(kink) for kink in f.kinks):  # by convention, and that is written in the float form
             return self.number(f.pull([float(x)], [float(y)], [1.0])[0])
         return self.gradient(lambda v: self._formula(f)(v[0]), [x])[0]
 
@@ -134,6 +138,8 @@ class Sympy(Formulas):
 
     def number(self, x: Any) -> Any:
         """The expression; a float becomes the fraction that it is."""
+        if isinstance(x, float | np.floating) and not np.isfinite(x):
+            raise NumberError(f"finite numbers are needed, not {x!r}")
         if isinstance(x, float | np.floating):
             return self._library.Rational(*float(x).as_integer_ratio())
         return self._library.sympify(x)

@@ -1,6 +1,6 @@
 """Networks that people name: layered ones, convolutions with tied weights, the log-linear model.
 
-They use the public calls of `Network` and nothing else.
+They build with the public calls of `Network`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.activations import resolve
-from graphprop.arguments import checked_size, generator
+from graphprop.arguments import checked_size, generator, name_array
 from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError
@@ -91,7 +91,9 @@ def dense(
     >>> gp.dense(net, ["x1", "x2"], 2, "tanh", name="h")
     array([('h', 0), ('h', 1)], dtype=object)
     """
+    nodes = list(nodes) if isinstance(nodes, tuple) and nodes not in net else nodes  # such as net.inputs
     before, f = name_array(nodes).ravel(), resolve(activation)
+    _distinct(before, "dense")
     if not len(before):
         raise GraphpropError("dense: there is no node to read")
     n = checked_size(n, "dense: n")
@@ -175,10 +177,13 @@ def conv2d(
             f"conv2d: padding {padding} leaves outputs that read no node; less than the kernel is needed"
         )
     resolve(activation)
-    biases = _channels(bias, len(filters), "the bias of conv2d")
+    offsets = None if bias is None else _entries(bias, "the bias of conv2d")
+    _channels(offsets, len(filters), "the bias of conv2d")
+    _distinct(x, "conv2d")
     with _all_or_nothing(net) as made:
         filters = _tied(net, f"{name}.kernel", filters, taps.shape)
-        biases = None if biases is None else _tied(net, f"{name}.bias", biases, np.shape(bias))
+        shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape)
+        biases = _channels(shared, len(filters), "the bias of conv2d")
         for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
             parents = {
                 images[k, r * step_r + i - pad_r, c * step_c + j - pad_c]: filters[block, k, i, j]
@@ -204,39 +209,14 @@ def softmax_regression(features: int, classes: int) -> Network:
     return net
 
 
-def name_array(names: Any) -> Array:
-    """Node names as an array of objects; lists nest, tuples are names."""
-    if isinstance(names, np.ndarray):
-        return names if names.dtype == object else _filled(names.tolist(), names.shape)
-    shape: tuple[int, ...] = ()
-    level = names
-    while isinstance(level, list) and len(shape) < 4:
-        shape += (len(level),)
-        level = level[0] if level else None
-    if not shape:
-        raise GraphpropError(f"an array or list of node names is needed, not {names!r}")
-    return _filled(names, shape)
-
-
-def _filled(nested: Any, shape: tuple[int, ...]) -> Array:
-    flat = nested
-    for length in shape[1:]:
-        if any(not isinstance(row, list) or len(row) != length for row in flat):
-            raise GraphpropError("the rows of an array of node names have different lengths")
-        flat = [name for row in flat for name in row]
-    result = np.empty(len(flat), dtype=object)
-    result[:] = flat
-    return result.reshape(shape)
-
-
 def _entries(given: Any, where: str) -> Array:
     """Numbers or Parameters, as an array of objects."""
     if isinstance(given, Parameter):
-        entries = [given[index] for index in np.ndindex(given.shape)]
+        entries = [given[index] for index in np.ndindex(given.shape)] if given.shape else [given]
         result = np.empty(len(entries), dtype=object)
         result[:] = entries
         return result.reshape(given.shape)
-    array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+    array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)  # a Parameter stays one entry
     if array.dtype == object:
         for entry in array.ravel():
             if not isinstance(entry, Parameter):
@@ -246,11 +226,23 @@ def _entries(given: Any, where: str) -> Array:
 
 
 def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Array:
-    """Entries that are all plain numbers become one parameter, so that every use shares it."""
-    if any(isinstance(entry, Parameter) for entry in entries.ravel()):
+    """The entries, with all plain numbers among them as one parameter, so that every use shares it."""
+    plain = np.array([not isinstance(entry, Parameter) for entry in entries.ravel()])
+    if not plain.any():
         return entries
-    parameter = net.parameter(name, entries.astype(float).reshape(shape))
-    return _entries(parameter, name).reshape(entries.shape)
+    numbers = entries.ravel()[plain].astype(float)
+    parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers)
+    result = entries.ravel().copy()
+    result[plain] = _entries(parameter, name).ravel()
+    return result.reshape(entries.shape)
+
+
+def _distinct(nodes: Array, where: str) -> None:
+    seen: set[Name] = set()
+    for name in nodes.ravel():
+        if name in seen:
+            raise GraphpropError(f"{where}: node {name!r} is named twice")
+        seen.add(name)
 
 
 def _channels(bias: Any, n: int, where: str) -> Array | None:

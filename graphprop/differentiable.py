@@ -47,7 +47,7 @@ class Activation:
     domain : (low, high), optional
         The closed interval of pre-activations that are allowed; all finite numbers if not given.
     kinks : sequence of float
-        Points where the derivative jumps. The derivative is not checked there.
+        Points where the derivative jumps; it is not checked there. Of a reducing kind, that of a tie is 0.0.
     masks : bool
         Whether a component may be -inf, and then is absent.
     gives : "values", "probabilities" or "log-probabilities"
@@ -155,8 +155,9 @@ it gives 9.68, differences of the value give 14.52
         raise AttributeError(f"activation {self.name!r} is frozen; make another one")
 
     def _identity(self) -> tuple[Any, ...]:
-        functions = (self.value_function, self.derivative_function)
-        return (self.name, self.kind, *functions, *self.parameters.items())
+        functions = (self.value_function, self.derivative_function, self.formula)
+        what = (self.name, self.kind, self.domain, self.kinks, self.masks, self.gives)
+        return (*what, *functions, *self.parameters.items())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Activation) and self._identity() == other._identity()
@@ -251,6 +252,8 @@ it gives 9.68, differences of the value give 14.52
             raise GraphpropError(f"{self.name}: v has shape {g.shape}; the output has shape {shape}")
         if not np.isfinite(g).all():
             raise NumberError(f"{self.name}: v has a component that is not finite")
+        if not rows:
+            return np.zeros(shape)
         pairs = zip(rows, g.reshape(len(rows), -1).tolist(), strict=True)
         out = np.array([self.pull(*self._guarded(row), gi) for row, gi in pairs]).reshape(np.shape(a))
         return float(out) if out.ndim == 0 else out

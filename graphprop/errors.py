@@ -39,12 +39,12 @@ class LimitError(GraphpropError):
 
 def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UnknownNameError:
     """The error for a name that is not among `known`, with the nearest one suggested."""
-    by_text = {str(option): option for option in known}
-    near = difflib.get_close_matches(str(name), by_text, n=1) if len(by_text) <= 10_000 else []
+    by_text = {str(option).lower(): option for option in known}
+    near = difflib.get_close_matches(str(name).lower(), by_text, n=1) if len(by_text) <= 10_000 else []
     if near:
         hint = f"did you mean {by_text[near[0]]!r}?"
     elif by_text and len(by_text) <= 40:
-        hint = f"known: {', '.join(by_text)}"
+        hint = f"known: {', '.join(map(str, by_text.values()))}"
     else:
         hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none"
     return UnknownNameError(f"{where}unknown {what} {name!r}; {hint}")

@@ -81,6 +81,11 @@ class Layout:
     heads: Heads
     outputs_declared: bool
 
+    def __post_init__(self) -> None:
+        for entry in vars(self).values():
+            if isinstance(entry, np.ndarray):
+                entry.flags.writeable = False
+
     def __repr__(self) -> str:
         return f"<layout of {len(self.names)} nodes, {len(self.edge_source)} edges, {self.size} parameters>"
 
@@ -101,10 +106,9 @@ class Layout:
 
     @cached_property
     def maskable(self) -> Array:
-        """Where in theta -inf may stand: in biases of the softmax family, and nowhere else at the same time."""
+        """Where in theta -inf may stand: where nothing but biases of the softmax family uses it."""
         masks = np.repeat([n.activation is not None and n.activation.masks for n in self.nodes], np.diff(self.a_start))
-        result = np.zeros(self.size, dtype=bool)
-        result[self.bias_position] = True
+        result = np.ones(self.size, dtype=bool)
         result[self.bias_position[~masks[self.bias_row]]] = False
         result[self.position] = False
         return result
@@ -185,11 +189,18 @@ class Layout:
         component = f"[{place - int(start[v])}]" if getattr(self.nodes[v], length) > 1 else ""
         return f"{symbol}[{self.names[v]}]{component}"
 
+    @cached_property
+    def _parameter_labels(self) -> dict[int, str]:
+        return {
+            int(positions[index]): f"{name}{''.join(f'[{i}]' for i in index)}"
+            for name, positions in self.parameters.items()
+            for index in np.ndindex(positions.shape)
+        }
+
     def label_position(self, position: int) -> str:
         """What theta[position] is: a parameter's name, else its use."""
-        for name, positions in self.parameters.items():
-            for place in np.argwhere(positions == position):
-                return f"{name}{''.join(f'[{i}]' for i in place)}"
+        if position in self._parameter_labels:
+            return self._parameter_labels[position]
         for use in np.flatnonzero(self.position == position):
             return self.label_use(int(use))
         for bias in np.flatnonzero(self.bias_position == position):

@@ -5,7 +5,7 @@ How a network is run is not known here; results and engines read its frozen `lay
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
@@ -13,11 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.activations import resolve
-from graphprop.arguments import checked_flag, checked_name, checked_size, chosen, generator, inferred_components
+from graphprop.arguments import (
+    block_matrix,
+    checked_flag,
+    checked_name,
+    checked_size,
+    chosen,
+    generator,
+    inferred_components,
+)
 from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
-from graphprop.layout import Array, Heads, Layout, Name, Node, lay_out
+from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.order import TopologicalOrder
 from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan
 
@@ -274,10 +282,13 @@ class Network:
             raise GraphpropError(f"node {v!r} is an input, which has no bias")
         f = node.activation
         if node.bias is not None:
-            masks = f.masks and bool(self.layout.maskable[node.bias[node.bias != ABSENT]].all())
+            masks = f.masks and _holds_mask(bias) and bool(self.layout.maskable[node.bias[node.bias != ABSENT]].all())
             self._overwrite(node.bias, bias, f"the bias of node {v!r}", masks)
             return
-        positions = self._vector.commit(self._plan_bias(v, bias, node.n, f))
+        plan = self._plan_bias(v, bias, node.n, f)
+        if plan.is_empty:
+            raise GraphpropError(f"the bias of node {v!r} has no entry")
+        positions = self._vector.commit(plan)
         self._nodes[v] = Node(f, node.n, node.m, node.vector, positions)
         self._layout = None
 
@@ -300,8 +311,9 @@ class Network:
 
     @property
     def theta(self) -> Array:
-        """All trainable numbers, as a writable view: ``net.theta -= 0.1 * g.theta`` trains.
+        """All parameters, as a writable view: ``net.theta -= 0.1 * g.theta`` trains.
 
+        Frozen ones are among them; ``net.theta -= 0.1 * g.theta * net.trainable`` leaves them alone.
         Positions are in order of creation and never move. When the network grows, older views are detached.
         """
         return self._vector.views()[0]
@@ -348,7 +360,9 @@ class Network:
     @property
     def outputs(self) -> tuple[Name, ...]:
         """The nodes that a loss reads, in the order of a target's columns: those declared, else the sinks."""
-        return tuple(name for head in self.layout.heads for name in head)
+        sinks = (v for v, node in self._nodes.items() if not node.is_input and not self._graph.succ[v])
+        heads = default_heads(sinks, self._nodes) if self._heads is None else self._heads
+        return tuple(name for head in heads for name in head)
 
     @property
     def edges(self) -> tuple[tuple[Name, Name], ...]:
@@ -394,6 +408,8 @@ class Network:
     def bias(self, v: Name) -> Any:
         """The bias of a node, a number or one per component; nan where there is none."""
         node = self._node(v)
+        if node.is_input:
+            raise UnknownNameError(f"node {v!r} is an input, which has no bias")
         return self._read(np.full(node.n, ABSENT) if node.bias is None else node.bias)
 
     def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
@@ -412,24 +428,11 @@ class Network:
                [3., 5.],
                [4., 6.]])
         """
-        from graphprop.builders import name_array
 
-        if order not in ("C", "F"):
-            raise GraphpropError(f"order is 'C' (row by row) or 'F' (column by column), not {order!r}")
-        blocks = []
-        rows_flat, columns_flat = name_array(rows).ravel(order), name_array(columns).ravel(order)
-        if not len(rows_flat) or not len(columns_flat):
-            raise GraphpropError("a weight matrix needs at least one row and one column")
-        for v in rows_flat:
-            n, into = self._node(v).n, self._into[v]
-            if not n:
-                raise GraphpropError(f"row {v!r} is an input; nothing flows into an input")
-            row = []
-            for u in columns_flat:
-                m = self._node(u).m
-                row.append(np.nan_to_num(self._values(into[u])) if u in into else np.zeros((n, m)))
-            blocks.append(np.hstack(row))
-        return np.vstack(blocks)
+        def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
+            return ((u, self._values(positions)) for u, positions in self._into[v].items())
+
+        return block_matrix(rows, columns, order, self._node, blocks_into)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -603,13 +606,13 @@ class Network:
 
     def _read(self, positions: Array) -> Any:
         values = np.squeeze(self._values(positions))
+        values.flags.writeable = False  # set_weight and set_bias change them, writing here would not
         return float(values) if values.ndim == 0 else values
 
     def _overwrite(self, positions: Array, given: Any, where: str, masks: bool = False) -> None:
         """Give entries that exist new numbers; nan or None stands for the absent ones."""
         present = positions != ABSENT
-        if isinstance(given, np.ndarray) and given.dtype.kind == "f" and np.isnan(given).any():
-            given = np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
+        given = _nan_as_none(given)
         plan = self._vector.plan(given, positions.shape, where, masks)
         if plan.positions is not None and (plan.positions >= 0).any():
             raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
@@ -621,3 +624,17 @@ class Network:
         if (values[places] != numbers).any():
             values[places] = former
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+
+
+def _holds_mask(bias: Any) -> bool:
+    entries = bias if isinstance(bias, list | tuple) else np.ravel(bias)
+    return any(isinstance(x, float | np.floating) and x == -np.inf for x in entries)
+
+
+def _nan_as_none(given: Any) -> Any:
+    """The numbers with None in place of nan, as an absent entry is given."""
+    if isinstance(given, list | tuple):
+        return [_nan_as_none(x) for x in given]
+    if isinstance(given, np.ndarray) and given.dtype.kind == "f":
+        return np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
+    return None if isinstance(given, float) and given != given else given

@@ -54,17 +54,19 @@ class Objective:
     def _evaluate_loss(self, entry: Loss, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
         seed = np.full(o_flat.shape, numbers.number(0), dtype=numbers.dtype)
         shares = self._shares(len(o_flat), numbers)
-        terms = []
+        terms: list[Any] = []
         for head, columns, targets in zip(self.heads, self.columns, self.targets, strict=True):
-            for sample, share in enumerate(shares):
-                z = o_flat[sample, columns].tolist()
-                if numbers.dtype is float:
-                    _check_reads(entry, head, np.array(z))
-                value, gradient = numbers.loss(entry, z, targets[sample].tolist())
-                if numbers.dtype is float:
-                    _check_gradient(entry, head, value, gradient)
-                terms.append(share * value)
-                seed[sample, columns] = [share * g for g in gradient]
+            z = o_flat[:, columns]
+            if numbers.dtype is float:
+                _check_reads(entry, head, z)
+                values, gradients = entry.evaluate(z, targets)
+                _check_gradient(entry, head, values, gradients)
+            else:
+                pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
+                values = [value for value, _ in pairs]
+                gradients = np.array([gradient for _, gradient in pairs], dtype=object)
+            terms += [share * value for share, value in zip(shares, values, strict=True)]
+            seed[:, columns] = np.array(shares, dtype=numbers.dtype)[:, None] * gradients
         return numbers.total(terms), seed
 
     def _shares(self, samples: int, numbers: Floats | Formulas) -> list[Any]:
@@ -93,8 +95,12 @@ def read_objective(
     target: Any = None,
     sample_weight: Any = None,
     seed: Mapping[Any, Any] | None = None,
+    exact: bool = False,
 ) -> Objective:
-    """The objective that a user asked for, or an error that says what is wrong with it."""
+    """The objective that a user asked for, or an error that says what is wrong with it.
+
+    With `exact`, targets and seeds may be numbers of another kind than floats, and are kept as they are.
+    """
     asked = [what for what, given in (("a node", node), ("loss=", loss), ("seed=", seed)) if given is not None]
     if len(asked) != 1:
         found = f"not {' and '.join(asked)}" if asked else "and none of them was given"
@@ -104,9 +110,9 @@ def read_objective(
     if (target is not None or sample_weight is not None) and loss is None:
         raise GraphpropError(f"{'target' if target is not None else 'sample_weight'}= belongs to loss=")
     if loss is not None:
-        return _read_loss(layout, samples, batched, loss, target, sample_weight)
+        return _read_loss(layout, samples, batched, loss, target, sample_weight, exact)
     if seed is not None:
-        return _read_seed(layout, samples, batched, seed)
+        return _read_seed(layout, samples, batched, seed, exact)
     return _read_node(layout, samples, node, component)
 
 
@@ -125,18 +131,20 @@ def _read_node(layout: Layout, samples: int, name: Name, component: int | None) 
     return Objective(title, (v,), seed=seed)
 
 
-def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, Any]) -> Objective:
+def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, Any], exact: bool) -> Objective:
     if not isinstance(given, Mapping) or not given:
         raise GraphpropError("seed= is a mapping from node names to the derivatives of the objective by their outputs")
-    seed = np.zeros((samples, int(layout.o_start[-1])))
+    seed = np.zeros((samples, int(layout.o_start[-1])), dtype=object if exact else float)
     for name, numbers in given.items():
         v = layout.find(name)
-        block = _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}")
+        block = _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}", exact)
         seed[:, layout.o_slice(v)] = block
     return Objective("seed * o", tuple(layout.find(name) for name in given), seed=seed)
 
 
-def _read_loss(layout: Layout, samples: int, batched: bool, given: Any, target: Any, sample_weight: Any) -> Objective:
+def _read_loss(
+    layout: Layout, samples: int, batched: bool, given: Any, target: Any, sample_weight: Any, exact: bool
+) -> Objective:
     entry = loss(given)
     where = f"loss {entry.name}"
     if target is None:
@@ -146,14 +154,15 @@ def _read_loss(layout: Layout, samples: int, batched: bool, given: Any, target: 
         raise GraphpropError(f"{where}: the network has no outputs")
     columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
     if isinstance(target, Mapping):
-        targets = [_head_target(layout, entry, head, target, samples, batched) for head in heads]
+        targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in heads]
     else:
-        targets = _split_target(entry, target, [len(c) for c in columns], samples, batched)
+        targets = _split_target(entry, target, [len(c) for c in columns], samples, batched, exact)
     for head in heads:
         _check_head(layout, entry, head)
     for head, rows in zip(heads, targets, strict=True):
         try:
-            check_targets(entry, rows)
+            if not exact:
+                check_targets(entry, rows)
         except NumberError as error:
             raise NumberError(f"{error} (head {_head_name(head)})") from None
     weights = None if sample_weight is None else _sample_weight(sample_weight, samples)
@@ -199,13 +208,20 @@ def _named_heads(layout: Layout, target: Mapping[Any, Any], where: str) -> Heads
         for name in head:
             if name not in target:
                 raise GraphpropError(f"{where}: head {_head_name(head)} has no target for {name!r}")
-    others = [name for name in target if not any(name in head for head in heads)]
+    read = {name for head in heads for name in head}
+    others = [name for name in target if name not in read]
     nodes = {name: layout.nodes[layout.find(name)] for name in others}
     return (*heads, *default_heads(others, nodes))
 
 
 def _head_target(
-    layout: Layout, entry: Loss, head: tuple[Name, ...], target: Mapping[Any, Any], samples: int, batched: bool
+    layout: Layout,
+    entry: Loss,
+    head: tuple[Name, ...],
+    target: Mapping[Any, Any],
+    samples: int,
+    batched: bool,
+    exact: bool,
 ) -> Array:
     if len(head) == 1:
         m = layout.nodes[layout.find(head[0])].m
@@ -213,12 +229,14 @@ def _head_target(
         where = f"target of node {head[0]!r}"
         if _is_labels(entry, given, (samples,) if batched else ()):
             return _one_hot(given, m, samples, where)
-        return _rows(given, m, samples, batched, where)
-    parts = [_rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}") for x in head]
+        return _rows(given, m, samples, batched, where, exact)
+    parts = [
+        _rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}", exact) for x in head
+    ]
     return np.hstack(parts)
 
 
-def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batched: bool) -> list[Array]:
+def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batched: bool, exact: bool) -> list[Array]:
     """An array of targets, cut into those of the heads."""
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
@@ -227,7 +245,7 @@ def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batc
     if 1 < len(widths) < sum(widths) and _is_labels(entry, given, (*lead, len(widths))):
         labels = np.asarray(given).reshape(samples, len(widths))
         return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(widths)]
-    rows = _rows(given, sum(widths), samples, batched, where)
+    rows = _rows(given, sum(widths), samples, batched, where, exact)
     return np.split(rows, np.cumsum(widths)[:-1], axis=1)
 
 
@@ -253,9 +271,9 @@ def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
     return rows
 
 
-def _rows(given: Any, width: int, samples: int, batched: bool, where: str) -> Array:
+def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:
     """Numbers for the outputs of a node or a head, as (samples, width)."""
-    array = real_array(given, where)
+    array = np.array(given, dtype=object) if exact else real_array(given, where)
     shapes: list[tuple[int, ...]] = [(samples, width)] if batched else [(width,)]
     if width == 1:
         shapes.append((samples,) if batched else ())
@@ -264,7 +282,7 @@ def _rows(given: Any, width: int, samples: int, batched: bool, where: str) -> Ar
         if array.shape in ((samples,), ()) and where.startswith(("loss", "target")):
             allowed += "; class labels are whole numbers, for losses that read classes"
         raise GraphpropError(f"{where} has shape {array.shape}; it should have {allowed}")
-    if not np.isfinite(array).all():
+    if not exact and not np.isfinite(array).all():
         raise NumberError(f"{where} has an entry that is not finite: {array[~np.isfinite(array)].ravel()[0]}")
     return array.reshape(samples, width)
 
@@ -282,11 +300,14 @@ def _sample_weight(given: Any, samples: int) -> Array:
     return weights
 
 
-def _check_gradient(entry: Loss, head: tuple[Name, ...], value: float, gradient: list[float]) -> None:
-    """Refuse an infinite gradient, nan, and an infinite loss of probabilities; else a value may overflow to inf."""
-    wrong = np.isnan(value) or (np.isinf(value) and entry.reads.endswith("probabilities"))
-    if wrong or not np.isfinite(gradient).all():
+def _check_gradient(entry: Loss, head: tuple[Name, ...], values: Array, gradients: Array) -> None:
+    """Refuse an infinite gradient, nan, and an infinite loss of probabilities; else a value may be inf."""
+    wrong = np.isnan(values) | ~np.isfinite(gradients).all(axis=-1)
+    if entry.reads.endswith("probabilities"):
+        wrong |= np.isinf(values)
+    if wrong.any():
         hint = "; softmax_cross_entropy on plain outputs has no such limit" if entry.targets == "distribution" else ""
+        value = values[wrong][0]
         raise NumberError(
             f"loss {entry.name}: head {_head_name(head)} gives {value}, and its gradient is no number{hint}"
         )
@@ -302,11 +323,13 @@ def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
         return
     with np.errstate(over="ignore"):
         p = z if entry.reads == "probabilities" else np.exp(z)
-    if (p < 0).any() or not abs(p.sum() - 1) <= 1e-6:
+    bad = (p < 0).any(axis=-1) | ~(np.abs(p.sum(axis=-1) - 1) <= 1e-6)
+    if bad.any():
+        row = p[bad][0]
+        found = "one of them is negative" if (row < 0).any() else f"they sum to {row.sum():.6g}"
         of = "its outputs" if entry.reads == "probabilities" else "exp of its outputs"
-        found = "has a negative one" if (p < 0).any() else f"sums to {p.sum():.6g}"
         hint = "softmax" if entry.reads == "probabilities" else "log_softmax"
         raise GraphpropError(
-            f"loss {entry.name} reads {entry.reads}, but {_head_name(head)} is no distribution: {of} {found}; "
+            f"loss {entry.name} reads {entry.reads}, but {_head_name(head)} is no distribution ({of}: {found}); "
             f"use a {hint} node, or softmax_cross_entropy on plain outputs"
         )

@@ -47,7 +47,10 @@ class Parameter:
     def value(self) -> Any:
         """The present number or array."""
         value = self._vector.values[self.positions]
-        return float(value) if value.ndim == 0 else value
+        if value.ndim == 0:
+            return float(value)
+        value.flags.writeable = False
+        return value
 
     def __getitem__(self, index: Any) -> Parameter:
         if not self.shape:
@@ -160,7 +163,8 @@ class ParameterVector:
             raise GraphpropError(f"{where} has shape {positions.shape}; it should have {wanted or '() (one number)'}")
         values, positions = values.reshape(shape), positions.reshape(shape)
         fresh = positions == NEW
-        good = np.isfinite(values) | ~fresh
+        values = np.where(positions >= 0, self.values[np.maximum(positions, 0)], values) if len(self) else values
+        good = np.isfinite(values) | (positions == ABSENT)
         if masks:
             good |= values == -np.inf
         if not good.all():

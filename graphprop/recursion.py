@@ -57,17 +57,17 @@ def over_parents(s: Sample, direct: list[Vector], sources: list[int], region: li
     return delta, len(sources) * len(region)
 
 
-def over_children(s: Sample, direct: list[Vector]) -> tuple[Deltas, int]:
+def over_children(s: Sample, direct: list[Vector], region: list[int]) -> tuple[Deltas, int]:
     """Form (b): once over the nodes, children first; each adds its part to its parents."""
     total, rows = s.equations.numbers.total, s.equations.rows
-    delta: Deltas = {}
+    delta: Deltas = {v: [total([]) for _ in a] for v, a in enumerate(s.a)}
     o_bar = [[[number] for number in row] for row in direct]  # the terms of each; added to, never overwritten
-    for v in reversed(s.equations.order):
+    for v in reversed(region):
         delta[v] = s.pull(v, [total(terms) for terms in o_bar[v]])
         for d, row in zip(delta[v], rows[v], strict=False):
             for u, k, w in row:
                 o_bar[u][k].append(d * w)
-    return delta, len(delta)
+    return delta, len(region)
 
 
 def over_paths(s: Sample, direct: list[Vector], reads: Iterable[int], region: list[int]) -> tuple[Deltas, int]:
@@ -185,7 +185,7 @@ def backpropagate(
     form : "parents", "children" or "paths"
         Equation (a), memoised; equation (b); or (c), the sum over all paths, without memo.
     of : names, optional
-        The nodes whose delta or gamma is wanted, for the costly forms (a) and (c); the others are nan.
+        The nodes, inputs too, whose derivatives are wanted; the others are nan. For the costly forms (a) and (c).
     limit : int
         Forms (a) and (c) count their calls first, and refuse to make more than this.
     numbers : optional
@@ -211,6 +211,8 @@ def backpropagate(
         raise GraphpropError(f"limit is a whole number, not {limit!r}")
     if form not in ("parents", "children", "paths"):
         raise GraphpropError(f"form is 'parents', 'children' or 'paths', not {form!r}")
+    if numbers is not None and trace.numbers not in (None, numbers):
+        raise GraphpropError("the trace was computed with other numbers; leave numbers= out, or run forward with them")
     if numbers is not None and trace.numbers is None:
         trace = _again(net, trace, numbers)
     layout, kind = trace.layout, arithmetic(trace.numbers)
@@ -224,6 +226,7 @@ def backpropagate(
         target=target,
         sample_weight=sample_weight,
         seed=seed,
+        exact=trace.numbers is not None,
     )
     sources = list(range(len(layout.names))) if of is None else _sources(layout, of)
     if form != "children":
@@ -240,10 +243,13 @@ def backpropagate(
         if form == "parents":
             delta, calls = over_parents(s, direct, sources, region)
         elif form == "children":
-            delta, calls = over_children(s, direct)
+            delta, calls = over_children(s, direct, region)
         else:
             delta, calls = over_paths(s, direct, goal.reads, region)
         o_grad[k] = _by_output(s, direct, {v: delta[v] for v in sources})
+        for v in sources:
+            if layout.nodes[v].is_input:
+                o_grad[k, layout.o_slice(v)] = delta[v]
         a_grad[k] = _by_row(layout, {v: delta[v] for v in sources})
         with np.errstate(all="ignore"):
             weights += a_grad[k, layout.row] * trace.o_flat[k, layout.column]

@@ -10,12 +10,13 @@ import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from graphprop.arguments import block_matrix
 from graphprop.arithmetic import Floats
-from graphprop.errors import GraphpropError, UnknownNameError
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.layout import Array, Layout, Name, Node
 from graphprop.objective import Objective
 from graphprop.values import Values, number, short, shown, squeezed, table
@@ -188,8 +189,8 @@ class Gradients:
                 return f"{reason}; its derivative is input[{name!r}]"
             if name not in layout.number:
                 return ""
-            kinds = ("scalar", "gamma") if vector else ("a vector node", "delta")
-            return f"node {name!r} is {kinds[0]}; its sensitivity is {kinds[1]}[{name!r}]"
+            kinds = ("is scalar", "gamma") if vector else ("has a vector of pre-activations", "delta")
+            return f"node {name!r} {kinds[0]}; its sensitivity is {kinds[1]}[{name!r}]"
 
         return Values(lambda: _where(layout, lambda node: node.n > 0 and node.vector == vector), read, absent)
 
@@ -219,6 +220,23 @@ class Gradients:
 
         return Values(lambda: self.layout.edge_number, read, lambda edge: "")
 
+    def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
+        """The derivatives by the weights from the nodes `columns` into the nodes `rows`, as one dense matrix.
+
+        As `Network.weight_matrix`: the matrix of a layer that was declared neuron by neuron, for example.
+        """
+        layout, uses = self.layout, self.weight_uses
+
+        def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
+            for u in layout.parents[layout.find(v)]:
+                name = layout.names[u]
+                yield name, layout.scatter_edge(layout.find_edge(name, v), uses)
+
+        def node(name: Name) -> Node:
+            return layout.nodes[layout.find(name)]
+
+        return block_matrix(rows, columns, order, node, blocks_into)
+
     @property
     def bias(self) -> Values:
         layout = self.layout
@@ -238,7 +256,7 @@ class Gradients:
 
         def read(name: Name) -> Any:
             if name not in positions:
-                raise UnknownNameError(f"unknown parameter {name!r}; named ones: {list(positions)}")
+                raise unknown("parameter", name, positions)
             value = self.theta[positions[name]]
             return value if isinstance(value, np.ndarray) and value.ndim else number(value)
 
@@ -255,31 +273,38 @@ class Gradients:
         >>> net.backward(trace, "y").difference(net.backward(trace, seed={"y": 2.0})).entry
         'value'
         """
-        aligned = list(self._aligned(other))
-        worst = Difference("value", self.value, other.value, *_apart(self.value, other.value))
-        for mine, theirs, label in aligned:
-            absolute, relative = _apart(mine, theirs)
-            i = int(np.argmax(np.nan_to_num(relative, nan=-1.0, posinf=np.inf))) if relative.size else 0
-            if relative.size and relative[i] > worst.relative:
-                worst = Difference(label(i), number(mine[i]), number(theirs[i]), float(absolute[i]), relative[i])
+        self._check_comparable(other)
+        worst, most = Difference("value", self.value, other.value, *_apart(self.value, other.value)), 0.0
+        if worst.absolute > 0:
+            most = worst.relative
+        for mine, theirs, label in self._aligned(other):
+            excess = _excess(mine, theirs)
+            if excess.size and excess.max() > most:
+                i = int(np.argmax(excess))
+                most = float(excess[i])
+                worst = Difference(label(i), number(mine[i]), number(theirs[i]), *_apart(mine[i], theirs[i]))
         return worst
 
-    def allclose(self, other: Gradients, rtol: float = 1e-9, atol: float = 1e-12) -> bool:
-        """Whether all numbers, the value too, agree: ``|x - y| <= atol + rtol max(|x|, |y|)``."""
-        pairs = [(x, y) for x, y, _ in self._aligned(other)]
-        pairs.append((np.array([self.value]), np.array([other.value])))
-        return all(
-            bool((np.isnan(x) & np.isnan(y) | (x == y) | (np.abs(x - y) <= atol + rtol * _larger(x, y))).all())
-            for x, y in ((p.astype(float), q.astype(float)) for p, q in pairs)
-        )
+    def allclose(self, other: Gradients, rtol: float = 1e-9) -> bool:
+        """Whether all numbers agree, the value too.
+
+        Two entries x and y agree if ``|x - y| <= rtol * (max(|x|, |y|) + s / 1000)`` where s is the largest entry of
+        their kind (delta and gamma, o, weights, biases, theta): what cancelled down to nearly 0 is held to that.
+        """
+        self._check_comparable(other)
+        if not _apart(self.value, other.value)[1] <= rtol:
+            return False
+        return all(bool((_excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))
+
+    def _check_comparable(self, other: object) -> None:
+        if not isinstance(other, Gradients):
+            raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
+        if not self.layout.same_structure(other.layout) or self.a_flat.shape != other.a_flat.shape:
+            raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")
 
     def _aligned(self, other: Gradients) -> Iterator[tuple[Array, Array, Callable[[int], str]]]:
         """Each kind of number of both, flat, and how its entries are called."""
         layout = self.layout
-        if not isinstance(other, Gradients):
-            raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
-        if not layout.same_structure(other.layout) or self.a_flat.shape != other.a_flat.shape:
-            raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")
 
         def sampled(label: Callable[[int, str], str], symbol: str, width: int) -> Callable[[int], str]:
             return lambda i: label(i % width, symbol) + (f" of sample {i // width}" if self.batched else "")
@@ -335,15 +360,24 @@ def _why_no_a(layout: Layout, name: Name) -> str:
     return f"{name!r} is an input, which has no pre-activation" if is_input else ""
 
 
-def _larger(x: Array, y: Array) -> Array:
-    return np.maximum(np.abs(x), np.abs(y))
+def _excess(x: Array, y: Array) -> Array:
+    """How far apart the entries of two arrays are: relative to their size, and a little to the largest of all."""
+    absolute = _apart(x, y)[0]
+    size = np.nan_to_num(np.maximum(np.abs(x), np.abs(y)).astype(float))
+    with np.errstate(all="ignore"):
+        excess = np.where(absolute > 0, absolute / (size + 1e-3 * size.max(initial=0.0)), 0.0)
+    result: Array = np.where(np.isnan(absolute), np.inf, excess)
+    return result
 
 
 def _apart(x: Any, y: Any) -> tuple[Any, Any]:
-    """Absolute difference, and relative to the larger of both."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    """Absolute difference, and relative to the larger of both; nan against a number is infinitely far."""
+    try:
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    except TypeError:
+        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
     with np.errstate(all="ignore"):
         absolute = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-        relative = np.where(absolute > 0, absolute / _larger(x, y), 0.0)
+        relative = np.where(absolute > 0, absolute / np.maximum(np.abs(x), np.abs(y)), 0.0)
         relative = np.where(np.isnan(absolute), np.inf, relative)
     return (float(absolute), float(relative)) if absolute.ndim == 0 else (absolute, relative)

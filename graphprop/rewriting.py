@@ -55,7 +55,8 @@ def _as_given(head: tuple[Name, ...]) -> Any:
 
 
 def _without_empty(parents: Mapping[Name, Array]) -> dict[Name, Array]:
-    return {u: positions for u, positions in parents.items() if (positions >= 0).any()}
+    kept = {u: positions for u, positions in parents.items() if (positions >= 0).any()}
+    return kept or dict(list(parents.items())[:1])  # a component that nothing flows into still belongs to its graph
 
 
 def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
@@ -90,21 +91,19 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
             raise GraphpropError(f"feedback: the input {name!r} is fed twice, by {source[name]!r} and {node!r}")
         source[name] = node
     made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
+    at: dict[Name, Name] = {}  # what each node of the cell is in the present step
+    heads: list[tuple[Name, ...]] = []
     for t in range(steps):
-
-        def at(u: Name, t: int = t) -> Name:
-            """What the cell's node u is in this step; an input that is fed goes back to what feeds it."""
-            while t > 0 and u in source:
-                u, t = source[u], t - 1
-            return (u, t)
-
+        fed_by = {u: at[node] for u, node in source.items()} if t else {}
+        at = {v: fed_by.get(v, (v, t)) for v in cell._nodes}
         for v, node in cell._nodes.items():
-            if t == 0 or v not in source:
-                made[v, t] = node, {at(u): positions for u, positions in cell._into[v].items()}
+            if v not in fed_by:
+                made[v, t] = node, {at[u]: positions for u, positions in cell._into[v].items()}
+        if cell.layout.outputs_declared:
+            heads += [tuple((v, t) for v in head if v not in fed_by) for head in cell.layout.heads]
     result = cell._empty_copy()
     result._fill(made, ((v, t) for t in range(steps) for v in cell._order if (v, t) in made))
-    heads = cell.layout.heads if cell.layout.outputs_declared else ()
-    result.set_outputs(*(_as_given(tuple((v, t) for v in head)) for t in range(steps) for head in heads))
+    result.set_outputs(*(_as_given(head) for head in heads if head))
     return result
 
 

@@ -35,6 +35,9 @@ class Values(Mapping[Any, Any]):
         except UnknownNameError as error:
             raise UnknownNameError(self._absent(name) or str(error)) from None
 
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self._names())
 
@@ -67,6 +70,7 @@ def shown(rows: Array, listed: bool, batched: bool) -> Any:
 
 def squeezed(matrix: Array) -> Any:
     result = np.squeeze(matrix)
+    result.flags.writeable = False
     return number(result[()]) if result.ndim == 0 else result
 
 

@@ -232,6 +232,18 @@ def test_the_check_keeps_to_the_domain_and_off_the_kinks() -> None:
     gp.Activation("step at 0.6", lambda a: max(a, 0.6), lambda a, o: float(a > 0.6), kinks=(0.6,))
 
 
+def test_a_wrong_derivative_of_a_small_function_is_refused() -> None:
+    with pytest.raises(gp.GraphpropError, match="does not match the value"):
+        gp.Activation("small", lambda a: 1e-8 * math.sin(a), lambda a, o: 2e-8 * math.cos(a))
+    gp.Activation("far", lambda a: a - 1e10, lambda a, o: 1.0, domain=(1e10, 1e10 + 1))
+
+
+def test_activations_that_differ_in_anything_are_different() -> None:
+    slope = gp.activation("abs").derivative_function
+    one, other = (gp.Activation("f", abs, slope, domain=domain, kinks=(0.0,)) for domain in ((0, 1), (-5, 5)))
+    assert one != other
+
+
 def test_a_formula_that_is_another_function_is_refused() -> None:
     with pytest.raises(gp.GraphpropError, match=r"'q': the formula does not match the value: at a = \[-2\.2\]"):
         gp.Activation("q", lambda a: a**3, lambda a, o: 3 * a * a, formula=lambda m, a: a * a)

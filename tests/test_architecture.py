@@ -56,7 +56,7 @@ def test_no_module_is_named_like_a_public_function() -> None:
     assert not functions & {module.stem for module in PACKAGE.rglob("*.py")}
 
 
-def test_the_public_names_are_sorted_and_there() -> None:
+def test_the_public_names_are_there_once() -> None:
     assert all(hasattr(gp, name) for name in gp.__all__)
     assert len(gp.__all__) == len(set(gp.__all__))
 

@@ -313,3 +313,51 @@ def test_softmax_regression_is_the_log_linear_model() -> None:
     np.testing.assert_allclose(net.forward(x).o["y"], z / z.sum(), rtol=1e-14)
     g = net.backward(net.forward(x), loss="cross_entropy", target=2)
     np.testing.assert_allclose(g.weight["x", "y"], np.outer(z / z.sum() - [0, 0, 1], x), rtol=1e-13)
+
+
+def test_numbers_beside_parameters_in_a_kernel_are_tied_too() -> None:
+    net = gp.Network()
+    x = image(net, 1, 4)
+    f = net.parameter("f", 3.0)
+    s = gp.conv2d(net, x, np.array([[f, 2.0]], dtype=object), bias=0.5)
+    assert net.theta.tolist() == [3.0, 2.0, 0.5]
+    assert net.weight(x[0, 3], s[0, 2]) == 2.0
+    two = gp.conv2d(net, x, np.ones((2, 1, 1, 2)), bias=0.5, name="two")
+    assert two.shape == (2, 1, 3)
+    assert net.parameters["two.bias"].value == 0.5
+
+
+def test_a_node_that_is_named_twice_is_refused() -> None:
+    net = gp.Network()
+    image(net, 1, 2)
+    name = ("x", 0, 0)
+    for act in (lambda: gp.dense(net, [name, name], 1), lambda: gp.conv2d(net, [[name, name]], [[1.0, 2.0]])):
+        with pytest.raises(gp.GraphpropError, match=r"node \('x', 0, 0\) is named twice"):
+            act()
+    assert gp.dense(net, net.inputs, 2, name="d").shape == (2,)
+
+
+def test_a_component_that_nothing_flows_into_is_expanded_too() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "tanh", {"x": [1.0, None]}, bias=[None, 0.3], size=2)
+    net.add_node("y", "identity", {"h": [1.0, 2.0]})
+    flat = net.expand()
+    one, other = (n.backward(n.forward([0.5]), "y") for n in (net, flat))
+    assert one.value == other.value
+    np.testing.assert_array_equal(one.theta, other.theta)
+
+
+def test_a_declared_output_that_is_fed_is_one_in_the_first_step_only() -> None:
+    cell = recurrent_cell()
+    cell.set_outputs("y", "h")
+    assert gp.unroll(cell, {"h_next": "h"}, 2).outputs == (("y", 0), ("h", 0), ("y", 1))
+
+
+def test_gradients_as_the_matrices_of_the_layers() -> None:
+    neuron, layer = (gp.mlp([3, 4, 2], "tanh", "softmax", seed=2, by=by) for by in ("neuron", "layer"))
+    x, h = [("x", k) for k in range(3)], [("h1", i) for i in range(4)]
+    one, other = (net.backward(net.forward([0.1, 0.2, 0.3]), loss="cross_entropy", target=1) for net in (neuron, layer))
+    np.testing.assert_allclose(one.weight_matrix(rows=h, columns=x), other.weight["x", "h1"], rtol=1e-13)
+    np.testing.assert_allclose(one.weight_matrix(["y"], h), other.weight["h1", "y"], rtol=1e-13)
+    np.testing.assert_array_equal(neuron.weight_matrix(["y"], h), layer.weight("h1", "y"))

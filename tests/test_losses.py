@@ -91,6 +91,19 @@ def test_a_users_loss_has_to_keep_the_samples_apart() -> None:
         wrong.evaluate([[1.0, 2.0], [3.0, 4.0]], np.zeros((2, 2)))
 
 
+def test_a_gradient_that_holds_only_for_targets_of_sum_one_is_refused() -> None:
+    def value(z: Any, t: Any) -> Any:
+        return -(t * (z - np.log(np.exp(z).sum(-1, keepdims=True)))).sum(-1)
+
+    with pytest.raises(gp.GraphpropError, match="the gradient does not match"):
+        gp.Loss("mine", value, lambda z, t: np.exp(z) / np.exp(z).sum(-1, keepdims=True) - t)
+
+
+def test_log_probabilities_are_not_positive() -> None:
+    with pytest.raises(gp.NumberError, match="component 0 of z is positive"):
+        gp.loss("nll").evaluate([0.5, 0.5], [1.0, 0.0])
+
+
 def test_a_wrong_gradient_is_refused_with_both_numbers() -> None:
     with pytest.raises(gp.GraphpropError, match=r"loss 'two': the gradient does not .* it gives 0\.2, .* 0\.4"):
         gp.Loss("two", lambda z, t: ((z - t) ** 2).sum(-1), lambda z, t: z - t)

@@ -28,7 +28,7 @@ def example() -> gp.Network:
 def fingerprint(net: gp.Network) -> tuple[Any, ...]:
     """Everything that can be seen of a network."""
     weights = {edge: np.asarray(net.weight(*edge)).tolist() for edge in net.edges}
-    biases = {v: np.asarray(net.bias(v)).tolist() for v in net.nodes}
+    biases = {v: np.asarray(net.bias(v)).tolist() for v in net.nodes if v not in net.inputs}
     parts = (net.nodes, net.edges, weights, biases, net.theta.tolist(), net.trainable.tolist(), net.outputs)
     return tuple(map(repr, (*parts, list(net.parameters))))
 
@@ -341,7 +341,7 @@ BAD: list[tuple[str, Any, str]] = [
         "'h1' -> 'h2'; the parents of 'h2' are: 'x1', 'x2'",
     ),
     ("set_weight shape", lambda n: n.set_weight("h1", "y", 1.0), r"shape \(\); it should have \(2,\)"),
-    ("set_weight nan", lambda n: n.set_weight("h1", "y", [1.0, math.nan]), "is nan at"),
+    ("set_weight nan", lambda n: n.set_weight("h1", "y", [1.0, math.nan]), "every entry that exists needs a number"),
     ("set_weight inf", lambda n: n.set_weight("h1", "y", [1.0, math.inf]), "is inf"),
     ("set_bias of input", lambda n: n.set_bias("x1", 1.0), "is an input, which has no bias"),
     ("set_bias nan", lambda n: n.set_bias("h2", math.nan), "is nan"),
@@ -524,3 +524,44 @@ def test_a_network_with_a_nameless_function_says_why_it_is_not_pickled() -> None
 def test_the_name_of_a_network_is_a_text() -> None:
     with pytest.raises(gp.GraphpropError, match="the name of a network is a text, not 3"):
         gp.Network(3)
+
+
+def test_a_mask_leaves_with_its_node_and_does_not_become_a_weight() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    p = net.parameter("p", 0.0)
+    net.add_node("s", "softmax", {"x": [1.0, 2.0]}, bias=[p, 0.0])
+    net.set_bias("s", [-math.inf, 0.0])
+    with pytest.raises(gp.NumberError, match="the weight of edge 'x' -> 'z' is -inf"):
+        net.add_node("z", "tanh", {"x": p})
+    net.add_node("y", "tanh", {"x": 1.0})
+    net.remove_node("s")
+    assert net.forward([0.0]).o["y"] == 0.0
+
+
+def test_a_bias_without_an_entry_is_none() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1.0, 2.0]}, bias=[None, None])
+    with pytest.raises(gp.GraphpropError, match="the bias of node 'p' has no entry"):
+        net.set_bias("p", [None, None])
+    net.set_bias("p", [1.0, 2.0])
+    assert net.bias("p").tolist() == [1.0, 2.0]
+    with pytest.raises(gp.UnknownNameError, match="'x' is an input, which has no bias"):
+        net.bias("x")
+
+
+def test_absent_entries_are_given_as_nan_in_lists_too() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1.0, None, 2.0]})
+    net.set_weight("x", "p", [3.0, math.nan, 4.0])
+    assert net.theta.tolist() == [3.0, 4.0]
+
+
+def test_numbers_that_were_read_are_read_only() -> None:
+    net = example()
+    f = net.parameter("f", [1.0, 2.0])
+    for array in (net.weight("h1", "y"), f.value, net.layout.position):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 9

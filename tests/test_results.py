@@ -90,7 +90,7 @@ def test_names_that_are_not_there_are_explained() -> None:
     cases = [
         (trace.a, "x", "'x' is an input, which has no pre-activation"),
         (trace.o, "q", "unknown node 'q'"),
-        (g.gamma, "p", r"node 'p' is a vector node; its sensitivity is delta\['p'\]"),
+        (g.gamma, "p", r"node 'p' has a vector of pre-activations; its sensitivity is delta\['p'\]"),
         (g.delta, "h", r"node 'h' is scalar; its sensitivity is gamma\['h'\]"),
         (g.gamma, "y", r"delta\['y'\]"),
         (g.gamma, "x", r"its derivative is input\['x'\]"),
@@ -155,6 +155,14 @@ def test_a_difference_names_the_worst_entry() -> None:
     assert "w(0, h, p)" in str(found)
     with pytest.raises(gp.GraphpropError, match="different structures"):
         g.difference(net.backward(net.forward(BATCH), "y"))
+
+
+def test_small_numbers_are_compared_by_their_own_size() -> None:
+    net = example()
+    trace = net.forward(INPUTS)
+    one, other = (net.backward(trace, seed={"y": seed}) for seed in (1e-13, 2e-13))
+    assert not one.allclose(other)
+    assert one.difference(other).relative == 0.5
 
 
 def test_nan_is_a_difference() -> None:
