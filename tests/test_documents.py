@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,14 @@ def test_snippets_run_and_print_what_the_page_says(page: Path) -> None:
         follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)
+def test_examples_run(script: Path) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
