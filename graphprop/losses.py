@@ -183,28 +183,27 @@ def _nll(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * z, 0.0).sum(-1)
 
 
-def _log_normaliser(z: Array) -> tuple[Array, Array]:
-    """d, log S: the distances from the largest entry, and the log of the sum of exp(-d), along the last axis."""
+def _shifted(z: Array) -> tuple[Array, Array]:
+    """d, r: the distances from the largest entry, and the sum of exp(-d) over all others, along the last axis."""
     k = np.argmax(z, axis=-1)[..., None]
     d = np.take_along_axis(z, k, -1) - z
     e = np.exp(-d)
     np.put_along_axis(e, k, 0.0, -1)
-    return d, np.log1p(e.sum(-1, keepdims=True))
+    return d, e.sum(-1, keepdims=True)
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
-    d, log_s = _log_normaliser(z)
-    return np.where(t > 0, t * (d + log_s), 0.0).sum(-1)
+    d, r = _shifted(z)
+    return np.where(t > 0, t * (d + np.log1p(r)), 0.0).sum(-1)
 
 
 def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
     # p T - t; for p > 1/2 as T (p - 1) + (T - t), both without cancellation
-    d, log_s = _log_normaliser(z)
+    d, r = _shifted(z)
     total = t.sum(-1, keepdims=True)
     others = np.stack([np.delete(t, i, -1).sum(-1) for i in range(t.shape[-1])], -1)
-    log_p = -d - log_s
-    p = np.exp(log_p)
-    gradient: Array = np.where(p > 0.5, total * np.expm1(log_p) + others, p * total - t)
+    p = np.exp(-d) / (1.0 + r)
+    gradient: Array = np.where(p > 0.5, total * np.expm1(-d - np.log1p(r)) + others, p * total - t)
     return gradient
 
 
