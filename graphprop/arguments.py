@@ -114,6 +114,7 @@ def block_matrix(
     order: Literal["C", "F"],
     node: Callable[[Name], Node],
     blocks_into: Callable[[Name], Iterable[tuple[Name, Array]]],
+    dtype: Any = float,
 ) -> Array:
     """The blocks of the edges from the nodes `columns` into `rows` as one matrix, 0 where there is none."""
     if order not in ("C", "F"):
@@ -125,12 +126,12 @@ def block_matrix(
         raise GraphpropError("a weight matrix needs at least one row and one column")
     row_ends, column_ends = np.cumsum([node(v).n for v in into]), np.cumsum([node(u).m for u in of])
     start = {u: end - node(u).m for u, end in zip(of, column_ends, strict=True)}
-    matrix = np.zeros((row_ends[-1], column_ends[-1]))
+    matrix = np.zeros((row_ends[-1], column_ends[-1]), dtype=dtype)
     for v, end in zip(into, row_ends, strict=True):
         n = node(v).n
         if not n:
             raise GraphpropError(f"row {v!r} is an input; nothing flows into an input")
         for u, block in blocks_into(v):
             if u in start:
-                matrix[end - n : end, start[u] : start[u] + block.shape[1]] = np.nan_to_num(block)
+                matrix[end - n : end, start[u] : start[u] + block.shape[1]] = block
     return matrix

@@ -144,10 +144,10 @@ class Layout:
     def edge_shape(self, e: int) -> tuple[int, int]:
         return self.nodes[int(self.edge_target[e])].n, self.nodes[int(self.edge_source[e])].m
 
-    def scatter_edge(self, e: int, entries: Array) -> Array:
-        """Numbers of the weight uses of one edge, as a matrix with nan where there is no entry."""
+    def scatter_edge(self, e: int, entries: Array, absent: float = np.nan) -> Array:
+        """Numbers of the weight uses of one edge, as a matrix with `absent` where there is no entry."""
         uses = self.edge_slice(e)
-        matrix = np.full(self.edge_shape(e), np.nan, dtype=entries.dtype)
+        matrix = np.full(self.edge_shape(e), absent, dtype=entries.dtype)
         rows = self.row[uses] - self.a_start[self.edge_target[e]]
         matrix[rows, self.column[uses] - self.o_start[self.edge_source[e]]] = entries[uses]
         return matrix

@@ -430,7 +430,7 @@ class Network:
         """
 
         def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
-            return ((u, self._values(positions)) for u, positions in self._into[v].items())
+            return ((u, np.nan_to_num(self._values(positions))) for u, positions in self._into[v].items())
 
         return block_matrix(rows, columns, order, self._node, blocks_into)
 

@@ -223,19 +223,30 @@ class Gradients:
     def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
         """The derivatives by the weights from the nodes `columns` into the nodes `rows`, as one dense matrix.
 
-        As `Network.weight_matrix`: the matrix of a layer that was declared neuron by neuron, for example.
+        As `Network.weight_matrix`: the matrix of a layer that was declared neuron by neuron, for example. It is 0 where
+        there is no edge, and nan where the derivative was not asked for.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("p", "identity", {"x": 2.0})
+        >>> net.add_node("q", "identity", {"x": 3.0, "p": 4.0})
+        >>> g = net.backward(net.forward([1.0]), "q")
+        >>> g.weight_matrix(rows=["p", "q"], columns=["x", "p"])
+        array([[4., 0.],
+               [1., 2.]])
         """
         layout, uses = self.layout, self.weight_uses
 
         def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
             for u in layout.parents[layout.find(v)]:
                 name = layout.names[u]
-                yield name, layout.scatter_edge(layout.find_edge(name, v), uses)
+                yield name, layout.scatter_edge(layout.find_edge(name, v), uses, absent=0.0)
 
         def node(name: Name) -> Node:
             return layout.nodes[layout.find(name)]
 
-        return block_matrix(rows, columns, order, node, blocks_into)
+        return block_matrix(rows, columns, order, node, blocks_into, uses.dtype)
 
     @property
     def bias(self) -> Values:

@@ -197,3 +197,14 @@ def test_what_cannot_be_a_name_is_no_name() -> None:
             g.allclose(other)
     with pytest.raises(ValueError, match="read-only"):
         g.theta[0] = 1.0
+
+
+def test_a_matrix_of_gradients_does_not_take_what_was_not_asked_for_as_zero() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "tanh", {"x": 2.0})
+    net.add_node("q", "softmax_dot", {"p": [None, 4.0], "x": [3.0, 1.0]})
+    g = gp.recursion.backpropagate(net, net.forward([1.0]), "q", form="parents", of=["q"])
+    matrix = g.weight_matrix(rows=["p", "q"], columns=["x", "p"])
+    assert np.isnan(matrix).tolist() == [[True, False], [False, False], [False, False]]
+    assert matrix[1, 1] == 0.0
