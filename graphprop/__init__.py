@@ -8,8 +8,10 @@ from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
+from graphprop.program import Program, compile
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
+from graphprop.threads import get_threads, set_threads
 
 
 def __dir__() -> list[str]:
@@ -32,14 +34,18 @@ __all__ = [
     "Network",
     "NumberError",
     "Parameter",
+    "Program",
     "Trace",
     "UnknownNameError",
     "activation",
+    "compile",
     "conv2d",
     "dense",
+    "get_threads",
     "loss",
     "mlp",
     "recursion",
+    "set_threads",
     "softmax_regression",
     "union",
     "unroll",

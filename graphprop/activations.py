@@ -20,6 +20,7 @@ from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, unknown
 
 EVERYWHERE = (-math.inf, math.inf)
+FAR = 1e300  # where exp(-d) is 0
 POSITIVE = (5e-324, np.finfo(float).max)
 HALF_ROOT, HALF_ROOT_REST = 0.7071067811865476, -4.833646656726457e-17  # the rest of sqrt(1/2) is its rounding error
 
@@ -51,8 +52,7 @@ def _silu_slope(a: float, o: float) -> float:
 
 def _exp_minus_square(a: float, scale: float) -> float:
     """exp(-scale a^2), without the rounding of a^2: its leading part is exact, the rest is small."""
-    if abs(a) > 64.0:
-        return 0.0
+    a = min(max(a, -64.0), 64.0)  # beyond, the result is 0
     lead = math.floor(a * 1024.0) / 1024.0
     return math.exp(-scale * lead * lead) * math.exp(-scale * (a - lead) * (a + lead))
 
@@ -67,9 +67,8 @@ def _gaussian_slope(a: float, o: float) -> float:
 
 def _normal_below(a: float) -> float:
     """The standard normal distribution's probability of less than a."""
+    a = min(max(a, -64.0), 64.0)  # beyond, the result is 0 or 1
     x = -a * HALF_ROOT
-    if abs(a) > 64.0:
-        return 0.0 if a < 0 else 1.0
     # far out erfc magnifies the rounding of x by x^2: take it along to first order
     lead = math.floor(a * 2.0**20) * 2.0**-20
     root_lead = math.floor(HALF_ROOT * 2.0**26) * 2.0**-26
@@ -111,7 +110,7 @@ def _shifted(a: Array) -> tuple[Any, Array, Array, Any]:
 
 def _mean_distance(d: Array, p: Array) -> Any:
     """K, the mean of d under p; an entry of probability 0 contributes 0 even if d is infinite there."""
-    return np.where(p > 0, p * d, 0.0).sum()
+    return (p * np.minimum(d, FAR)).sum()
 
 
 def _softmax(a: Array) -> Any:
@@ -160,7 +159,8 @@ def _softmax_dot_pull(a: Array, o: float, g: float) -> Array:
     # p (1 + a - o) with a - o = K - d: nothing is lost where all of a share a large offset
     _, d, e, r = _shifted(a)
     p = e / (1.0 + r)
-    return g * np.where(p > 0, p * ((1.0 - d) + _mean_distance(d, p)), 0.0)
+    delta: Array = g * (p * ((1.0 - np.minimum(d, FAR)) + _mean_distance(d, p)))
+    return delta
 
 
 # ------------------------------------------------------------------ other reducing kinds: value(a), pull(a, o, g)
@@ -168,11 +168,11 @@ def _softmax_dot_pull(a: Array, o: float, g: float) -> Array:
 
 def _scaled_product(factors: Array) -> Any:
     """The product, with mantissas and exponents apart, so that nothing overflows on the way."""
-    mantissas, exponents = np.frexp(factors)
     mantissa, exponent = 1.0, 0
-    for i in range(len(mantissas)):
-        mantissa, shift = math.frexp(mantissa * mantissas[i])
-        exponent += shift + exponents[i]
+    for i in range(len(factors)):
+        part, shift = math.frexp(factors[i])
+        mantissa, carry = math.frexp(mantissa * part)
+        exponent += shift + carry
     return np.ldexp(mantissa, max(min(exponent, 2000), -2000))
 
 

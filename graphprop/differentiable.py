@@ -207,8 +207,11 @@ it gives 9.68, differences of the value give 14.52
         reducing = self.kind == "reducing"
         with np.errstate(all="ignore"):
             result = f(np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), *fixed)
-            delta: list[float] = real_array(result, "the derivative").tolist()
-            return delta
+            delta = real_array(result, "the derivative")
+            if delta.shape != (len(a),):
+                raise GraphpropError(f"{self.name}: the derivative has shape {delta.shape}; it should have ({len(a)},)")
+            numbers: list[float] = delta.tolist()
+            return numbers
 
     def refusal(self, a: list[float]) -> str:
         """Why these pre-activations cannot be computed with, naming the component; empty if they can."""

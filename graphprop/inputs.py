@@ -35,8 +35,8 @@ def read_theta(net: Network, theta: Any, kind: Floats | Formulas) -> Array:
     return np.array([kind.number(x) for x in values], dtype=object)
 
 
-def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[list[Vector], bool]:
-    """What the user gave, as a list of columns per sample, and whether it was a batch."""
+def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[Array, bool]:
+    """What the user gave, as a row of columns per sample, and whether it was a batch."""
     widths = {name: layout.nodes[layout.number[name]].m for name in layout.inputs}
     if isinstance(inputs, dict) or hasattr(inputs, "keys"):
         for name in inputs:
@@ -66,7 +66,7 @@ def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[l
         rows = np.empty((1, 0))
     if not len(rows):
         raise GraphpropError("the batch is empty; at least one sample is needed")
-    return [[kind.number(x) for x in row] for row in rows.tolist()], is_batch
+    return rows, is_batch
 
 
 def _input_array(given: Any, kind: Floats | Formulas, where: str, axes: int, width: int) -> Array:

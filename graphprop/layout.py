@@ -59,6 +59,28 @@ class Node:
         return "input" if self.activation is None else self.activation.name
 
 
+class AlikeNodes(Sequence[Node]):
+    """The scalar nodes of a graph given as arrays: node v is an input, or has the activation `activations[which[v]]`.
+
+    Its bias, if it has one, is at `bias_first + v - inputs` of theta. The objects are made when they are asked for.
+    """
+
+    def __init__(self, activations: Sequence[Activation | None], which: Array, inputs: int, bias_first: int | None):
+        self.activations, self.which, self._inputs, self._bias_first = activations, which, inputs, bias_first
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, v: Any) -> Any:
+        if isinstance(v, slice):
+            return [self[i] for i in range(*v.indices(len(self)))]
+        v = range(len(self))[v]
+        if v < self._inputs:
+            return Node(None, 0, 1, False)
+        bias = None if self._bias_first is None else np.array([self._bias_first + v - self._inputs])
+        return Node(self.activations[self.which[v]], 1, 1, False, bias)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Layout:
     """Names to slices; see the module. Nodes are numbered in the order in which they were created."""
@@ -86,6 +108,10 @@ class Layout:
             if isinstance(entry, np.ndarray):
                 entry.flags.writeable = False
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
     def __repr__(self) -> str:
         return f"<layout of {len(self.names)} nodes, {len(self.edge_source)} edges, {self.size} parameters>"
 
@@ -103,6 +129,26 @@ class Layout:
     @cached_property
     def inputs(self) -> tuple[Name, ...]:
         return tuple(name for name, node in zip(self.names, self.nodes, strict=True) if node.is_input)
+
+    @cached_property
+    def input_columns(self) -> Array:
+        """The columns of all inputs, in order."""
+        is_input = np.repeat(np.diff(self.a_start) == 0, np.diff(self.o_start))
+        return np.flatnonzero(is_input)
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Activation, ...], Array]:
+        """The activations, each once, and for each node which of them it has; 0 for an input."""
+        found: dict[Activation, int] = {}
+        if isinstance(self.nodes, AlikeNodes):
+            per_kind = [0 if f is None else found.setdefault(f, len(found)) for f in self.nodes.activations]
+            return tuple(found), np.array(per_kind, dtype=np.uint32)[self.nodes.which]
+        seen: dict[int, int] = {id(None): 0}  # objects are told apart faster than compared
+        for f in (node.activation for node in self.nodes):
+            if id(f) not in seen and f is not None:
+                seen[id(f)] = found.setdefault(f, len(found))
+        numbers = (seen[id(node.activation)] for node in self.nodes)
+        return tuple(found), np.fromiter(numbers, dtype=np.uint32, count=len(self.nodes))
 
     @cached_property
     def maskable(self) -> Array:

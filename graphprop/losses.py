@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.arrays import Array, real_array
+from graphprop.arrays import Array, all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError, unknown
 
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
@@ -106,12 +106,21 @@ class Loss:
                 f"loss {self.name}: component {_where(z > 1e-9)} of z is positive; z are log-probabilities"
             )
         check_targets(self, t)
+        with np.errstate(all="ignore"):
+            value, gradient = self.apply(z, t)
+        return (float(value) if value.ndim == 0 else value), gradient
+
+    def apply(self, z: Array, t: Array) -> tuple[Array, Array]:
+        """(value, gradient) of arrays that were checked before; what the functions give is checked here.
+
+        Call it where numpy's warnings are silenced.
+        """
         try:
-            with np.errstate(all="ignore"):
-                value, gradient = (
-                    real_array(self.value(z, t), "its value"),
-                    real_array(self.gradient(z, t), "its gradient"),
-                )
+            value, gradient = self.value(z, t), self.gradient(z, t)
+            if type(value) is not np.ndarray or value.dtype != float:
+                value = real_array(value, "its value")
+            if type(gradient) is not np.ndarray or gradient.dtype != float:
+                gradient = real_array(gradient, "its gradient")
         except Exception as error:
             raise GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}") from None
         if value.shape != z.shape[:-1]:
@@ -121,7 +130,7 @@ class Loss:
             )
         if gradient.shape != z.shape:
             raise GraphpropError(f"loss {self.name}: the gradient has shape {gradient.shape}, z has {z.shape}")
-        return (float(value) if value.ndim == 0 else value), gradient
+        return value, gradient
 
 
 _SAMPLES: dict[str, Array] = {
@@ -153,7 +162,7 @@ def _check_gradient(entry: Loss) -> None:
 
 def check_targets(entry: Loss, t: Array) -> None:
     """Refuse targets that the loss cannot read, naming the component."""
-    if not np.isfinite(t).all():
+    if not all_finite(t):
         bad = ~np.isfinite(t)
         raise NumberError(f"loss {entry.name}: component {_where(bad)} of the target is {t[bad][0]}")
     if entry.targets == "distribution" and (t < 0).any():
@@ -167,8 +176,28 @@ def _where(bad: Array) -> Any:
     return place[0] if len(place) == 1 else place
 
 
+# Of three operations along the last axis: for the compiled loops, which see one sample, natives.py has others.
+
+
+def largest_of(z: Array) -> Any:
+    return z.max(axis=-1, keepdims=True)
+
+
+def sum_of(z: Array) -> Any:
+    return z.sum(axis=-1, keepdims=True)
+
+
+def sum_of_others(t: Array) -> Array:
+    """For each entry the sum of all but it, without subtracting."""
+    others = np.zeros(t.shape)
+    np.cumsum(t[..., :-1], axis=-1, out=others[..., 1:])
+    others[..., :-1] += np.cumsum(t[..., :0:-1], axis=-1)[..., ::-1]
+    return others
+
+
 def _half_squared(z: Array, t: Array) -> Any:
-    return (0.5 * (z - t) * (z - t)).sum(-1)
+    d = z - t
+    return (0.5 * d * d).sum(-1)
 
 
 def _cross_entropy(z: Array, t: Array) -> Any:
@@ -183,13 +212,11 @@ def _nll(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * z, 0.0).sum(-1)
 
 
-def _shifted(z: Array) -> tuple[Array, Array]:
+def _shifted(z: Array) -> tuple[Array, Any]:
     """d, r: the distances from the largest entry, and the sum of exp(-d) over all others, along the last axis."""
-    k = np.argmax(z, axis=-1)[..., None]
-    d = np.take_along_axis(z, k, -1) - z
-    e = np.exp(-d)
-    np.put_along_axis(e, k, 0.0, -1)
-    return d, e.sum(-1, keepdims=True)
+    d = largest_of(z) - z
+    largest = d == 0
+    return d, sum_of(np.where(largest, 0.0, np.exp(-d))) + (sum_of(largest) - 1)
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
@@ -200,8 +227,7 @@ def _softmax_cross_entropy(z: Array, t: Array) -> Any:
 def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
     # p T - t; for p > 1/2 as T (p - 1) + (T - t), both without cancellation
     d, r = _shifted(z)
-    total = t.sum(-1, keepdims=True)
-    others = np.stack([np.delete(t, i, -1).sum(-1) for i in range(t.shape[-1])], -1)
+    total, others = sum_of(t), sum_of_others(t)
     p = np.exp(-d) / (1.0 + r)
     gradient: Array = np.where(p > 0.5, total * np.expm1(-d - np.log1p(r)) + others, p * total - t)
     return gradient

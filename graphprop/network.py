@@ -31,6 +31,7 @@ from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan
 
 if TYPE_CHECKING:
     from graphprop.losses import Loss
+    from graphprop.program import Program
     from graphprop.results import Gradients, Trace
 
 
@@ -63,6 +64,7 @@ class Network:
         self._vector = ParameterVector()
         self._heads: Heads | None = None
         self._layout: Layout | None = None
+        self._program: Program | None = None  # of the layout that it holds
 
     # ------------------------------------------------------------------ building
 
@@ -383,6 +385,15 @@ class Network:
             self._layout = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
         return self._layout
 
+    @property
+    def program(self) -> Program:
+        """The structure as arrays that the engine runs, made once; the same as `gp.compile(net)`."""
+        if self._program is None or self._program.layout is not self.layout:
+            from graphprop.lowering import compile_layout
+
+            self._program = compile_layout(self.layout)
+        return self._program
+
     def parents(self, v: Name) -> tuple[Name, ...]:
         """The nodes that v reads, in the order in which their edges were made."""
         self._node(v)
@@ -468,7 +479,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_layout": None}
+        return self.__dict__ | {"_layout": None, "_program": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -494,9 +505,7 @@ class Network:
         >>> net.forward([[3.0, 4.0], [5.0, 6.0]]).o["y"]
         array([43., 65.])
         """
-        from graphprop.recursion import forward
-
-        return forward(self, inputs)
+        return self.program.forward(self.theta, inputs)
 
     def backward(
         self,
@@ -538,18 +547,13 @@ class Network:
         >>> net.backward(trace, seed={"y": [1.0, -1.0]}).input["x"]
         array([ 3., -3.])
         """
-        from graphprop.recursion import backpropagate
+        objective: dict[str, Any] = {"component": component, "loss": loss, "target": target}
+        objective |= {"sample_weight": sample_weight, "seed": seed}
+        if getattr(trace, "numbers", None) is not None:
+            from graphprop.recursion import backpropagate
 
-        return backpropagate(
-            self,
-            trace,
-            node,
-            component=component,
-            loss=loss,
-            target=target,
-            sample_weight=sample_weight,
-            seed=seed,
-        )
+            return backpropagate(self, trace, node, **objective)
+        return self.program.backward(trace, node, **objective)
 
     # ------------------------------------------------------------------ inside
 

@@ -8,74 +8,96 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
-from graphprop.arrays import real_array
+from graphprop.arrays import all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Heads, Layout, Name, default_heads
 from graphprop.losses import Loss, check_targets, loss
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Objective:
-    """An objective that fits a layout and a number of samples.
+    """An objective that fits a layout and a number of samples. It reads `columns` of o.
 
-    Without a loss, `seed` holds the direct derivative with respect to every column of o; with one, `columns` are those
-    that each head reads and `target` is aligned with them.
+    Without a loss, `seed` holds the direct derivative with respect to each of these; with one, `heads` share them out,
+    one behind the other, and `targets` has what each head is compared with.
     """
 
     title: str
+    samples: int
     reads: tuple[int, ...]  # numbers of the nodes it depends on directly
+    columns: Array
     seed: Array | None = None
     loss: Loss | None = None
     heads: Heads = ()
-    columns: tuple[Array, ...] = ()
     targets: tuple[Array, ...] = ()
-    sample_weight: Array | None = None
+    sample_weight: Array | None = None  # the largest is 1
 
     def __str__(self) -> str:
         return self.title
 
-    def evaluate(self, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
-        """The value, and its direct derivative with respect to o, shaped like `o_flat` (samples, columns)."""
+    def evaluate(self, z: Array, numbers: Floats | Formulas, part: slice = slice(None)) -> tuple[list[Any], Array]:
+        """What each term adds to the value, and the derivative with respect to z, the columns that are read.
+
+        z has one row for each sample, or for those of a `part` of them. Call it where numpy's warnings are silenced.
+        """
         if self.loss is None:
             assert self.seed is not None
-            seed = self.seed if numbers.dtype is float else _converted(self.seed, numbers)
-            used = np.flatnonzero((self.seed != 0).any(axis=0))
-            with np.errstate(over="ignore"):
-                value = numbers.total((seed[:, used] * o_flat[:, used]).ravel().tolist())
-            if numbers.dtype is float and not np.isfinite(value):
-                raise NumberError(f"the objective, {self.title}, is {value}: it overflows")
-            return value, seed
-        return self._evaluate_loss(self.loss, o_flat, numbers)
+            seed = self.seed[part]
+            if numbers.dtype is object:
+                seed = _converted(seed, numbers)
+            return np.where(seed != 0, seed * z, 0).ravel().tolist(), seed
+        if len(self.heads) == 1:
+            values, gradients = self._compare(self.heads[0], z, self.targets[0][part], numbers)
+        else:
+            widths = np.cumsum([targets.shape[1] for targets in self.targets])[:-1]
+            pieces = zip(self.heads, np.split(z, widths, axis=1), self.targets, strict=True)
+            pairs = [self._compare(head, own, targets[part], numbers) for head, own, targets in pieces]
+            values, gradients = np.stack([v for v, _ in pairs], -1), np.hstack([g for _, g in pairs])
+        share = self._share(numbers)
+        if self.sample_weight is not None:
+            share = share[part, None]
+            values = values.reshape(len(z), -1)
+        return (values * share).ravel().tolist(), gradients * share
 
-    def _evaluate_loss(self, entry: Loss, o_flat: Array, numbers: Floats | Formulas) -> tuple[Any, Array]:
-        seed = np.full(o_flat.shape, numbers.number(0), dtype=numbers.dtype)
-        shares = self._shares(len(o_flat), numbers)
-        terms: list[Any] = []
-        for head, columns, targets in zip(self.heads, self.columns, self.targets, strict=True):
-            z = o_flat[:, columns]
-            if numbers.dtype is float:
-                _check_reads(entry, head, z)
-                values, gradients = entry.evaluate(z, targets)
-                _check_gradient(entry, head, values, gradients)
-            else:
-                pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
-                values = [value for value, _ in pairs]
-                gradients = np.array([gradient for _, gradient in pairs], dtype=object)
-            terms += [share * value for share, value in zip(shares, values, strict=True)]
-            seed[:, columns] = np.array(shares, dtype=numbers.dtype)[:, None] * gradients
-        return numbers.total(terms), seed
+    def total(self, terms: list[Any], numbers: Floats | Formulas) -> Any:
+        """The value, from all terms."""
+        value = numbers.total(terms)
+        if self.loss is None and numbers.dtype is float and not np.isfinite(value):
+            raise NumberError(f"the objective, {self.title}, is {value}: it overflows")
+        return value
 
-    def _shares(self, samples: int, numbers: Floats | Formulas) -> list[Any]:
-        """What each sample counts for; the shares add up to 1."""
+    def for_kernels(self) -> tuple[Array, Array, Array]:
+        """Where each head begins among `columns`, the targets of these, and what samples count for, or one number."""
+        starts = np.cumsum([0, *(targets.shape[1] for targets in self.targets)])
+        targets = self.targets[0] if len(self.targets) == 1 else np.hstack(self.targets)
+        return starts, np.ascontiguousarray(targets), np.atleast_1d(self._share(Floats()))
+
+    def _compare(
+        self, head: tuple[Name, ...], z: Array, targets: Array, numbers: Floats | Formulas
+    ) -> tuple[Array, Array]:
+        """The loss of every sample in one head, and its gradient."""
+        entry = self.loss
+        assert entry is not None
+        if numbers.dtype is float:
+            _check_reads(entry, head, z)
+            values, gradients = entry.apply(z, targets)
+            _check_gradient(entry, head, values, gradients)
+            return values, gradients
+        pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
+        return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
+
+    def _share(self, numbers: Floats | Formulas) -> Any:
+        """What each sample counts for, together 1: one number for all, or an array."""
         if self.sample_weight is None:
-            return [numbers.number(1) / samples] * samples
-        weights = [numbers.number(w) for w in (self.sample_weight / self.sample_weight.max()).tolist()]
+            return numbers.number(1) / self.samples
+        weights = [numbers.number(w) for w in self.sample_weight.tolist()]
         total = numbers.total(weights)
-        return [w / total for w in weights]
+        return np.array([w / total for w in weights], dtype=numbers.dtype)
 
 
 def _converted(array: Array, numbers: Floats | Formulas) -> Array:
@@ -110,7 +132,7 @@ def read_objective(
     if (target is not None or sample_weight is not None) and loss is None:
         raise GraphpropError(f"{'target' if target is not None else 'sample_weight'}= belongs to loss=")
     if loss is not None:
-        return _read_loss(layout, samples, batched, loss, target, sample_weight, exact)
+        return read_loss(layout, samples, batched, loss, target, sample_weight, exact)
     if seed is not None:
         return _read_seed(layout, samples, batched, seed, exact)
     return _read_node(layout, samples, node, component)
@@ -125,50 +147,99 @@ def _read_node(layout: Layout, samples: int, name: Name, component: int | None) 
         component = 0
     if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < m:
         raise GraphpropError(f"node {name!r}: component={component!r} is out of range; it has 0 to {m - 1}")
-    seed = np.zeros((samples, int(layout.o_start[-1])))
-    seed[:, layout.o_start[v] + component] = 1.0
     title = f"o[{name}]" + (f"[{component}]" if m > 1 else "")
-    return Objective(title, (v,), seed=seed)
+    return Objective(title, samples, (v,), layout.o_start[v] + np.array([component]), np.ones((samples, 1)))
 
 
 def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, Any], exact: bool) -> Objective:
     if not isinstance(given, Mapping) or not given:
         raise GraphpropError("seed= is a mapping from node names to the derivatives of the objective by their outputs")
-    seed = np.zeros((samples, int(layout.o_start[-1])), dtype=object if exact else float)
-    for name, numbers in given.items():
-        v = layout.find(name)
-        block = _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}", exact)
-        seed[:, layout.o_slice(v)] = block
-    return Objective("seed * o", tuple(layout.find(name) for name in given), seed=seed)
+    reads = tuple(layout.find(name) for name in given)
+    blocks = [
+        _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}", exact)
+        for v, (name, numbers) in zip(reads, given.items(), strict=True)
+    ]
+    columns = np.concatenate([_columns(layout, name) for name in given])
+    return Objective("seed * o", samples, reads, columns, np.hstack(blocks))
 
 
-def _read_loss(
-    layout: Layout, samples: int, batched: bool, given: Any, target: Any, sample_weight: Any, exact: bool
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a loss reads of a layout; `widths` are the numbers of columns of the heads."""
+
+    title: str
+    heads: Heads
+    widths: tuple[int, ...]
+    columns: Array
+    reads: tuple[int, ...]
+
+
+_readings: WeakKeyDictionary[Layout, dict[Loss, Reading]] = WeakKeyDictionary()  # of the layouts' own heads
+
+
+def _reading(layout: Layout, entry: Loss) -> Reading:
+    kept = _readings.setdefault(layout, {})
+    if entry not in kept:
+        kept[entry] = _read_heads(layout, entry, layout.heads)
+    return kept[entry]
+
+
+def _read_heads(layout: Layout, entry: Loss, heads: Heads) -> Reading:
+    if not heads:
+        raise GraphpropError(f"loss {entry.name}: the network has no outputs")
+    for head in heads:
+        _check_head(layout, entry, head)
+    columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
+    title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
+    reads = tuple(layout.find(name) for head in heads for name in head)
+    return Reading(title, heads, tuple(map(len, columns)), np.concatenate(columns), reads)
+
+
+_outputs: WeakKeyDictionary[Layout, tuple[tuple[int, ...], Array]] = WeakKeyDictionary()
+
+
+def outputs_of(layout: Layout) -> tuple[tuple[int, ...], Array]:
+    """The nodes of all heads in order, and their columns."""
+    if layout not in _outputs:
+        names = [name for head in layout.heads for name in head]
+        if not names:
+            raise GraphpropError("the network has no outputs")
+        columns = np.concatenate([_columns(layout, name) for name in names])
+        _outputs[layout] = tuple(map(layout.find, names)), columns
+    return _outputs[layout]
+
+
+def read_seeds(layout: Layout, samples: int, batched: bool, given: Any) -> Objective:
+    """Seeds for the columns of all heads, as an array."""
+    reads, columns = outputs_of(layout)
+    return Objective(
+        "seed * o", samples, reads, columns, _rows(given, len(columns), samples, batched, "seeds: the array", False)
+    )
+
+
+def read_loss(
+    layout: Layout, samples: int, batched: bool, given: Any, target: Any, sample_weight: Any, exact: bool = False
 ) -> Objective:
+    """A loss of the heads, with what they are compared with."""
     entry = loss(given)
     where = f"loss {entry.name}"
     if target is None:
         raise GraphpropError(f"{where}: target= is missing")
-    heads = _named_heads(layout, target, where) if isinstance(target, Mapping) else layout.heads
-    if not heads:
-        raise GraphpropError(f"{where}: the network has no outputs")
-    columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
     if isinstance(target, Mapping):
-        targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in heads]
+        reading = _read_heads(layout, entry, _named_heads(layout, target, where))
+        targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in reading.heads]
     else:
-        targets = _split_target(entry, target, [len(c) for c in columns], samples, batched, exact)
-    for head in heads:
-        _check_head(layout, entry, head)
-    for head, rows in zip(heads, targets, strict=True):
-        try:
-            if not exact:
+        reading = _reading(layout, entry)
+        targets = _split_target(entry, target, reading.widths, samples, batched, exact)
+    if not exact:
+        for head, rows in zip(reading.heads, targets, strict=True):
+            try:
                 check_targets(entry, rows)
-        except NumberError as error:
-            raise NumberError(f"{error} (head {_head_name(head)})") from None
+            except NumberError as error:
+                raise NumberError(f"{error} (head {_head_name(head)})") from None
     weights = None if sample_weight is None else _sample_weight(sample_weight, samples)
-    reads = tuple(layout.find(name) for head in heads for name in head)
-    title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
-    return Objective(title, reads, None, entry, heads, tuple(columns), tuple(targets), weights)
+    read = reading.reads, reading.columns
+    return Objective(reading.title, samples, *read, None, entry, reading.heads, tuple(targets), weights)
 
 
 def _check_head(layout: Layout, entry: Loss, head: tuple[Name, ...]) -> None:
@@ -236,8 +307,12 @@ def _head_target(
     return np.hstack(parts)
 
 
-def _split_target(entry: Loss, given: Any, widths: list[int], samples: int, batched: bool, exact: bool) -> list[Array]:
+def _split_target(
+    entry: Loss, given: Any, widths: tuple[int, ...], samples: int, batched: bool, exact: bool
+) -> list[Array]:
     """An array of targets, cut into those of the heads."""
+    if batched and type(given) is np.ndarray and given.dtype == float and given.shape == (samples, sum(widths)):
+        return [given.copy()] if len(widths) == 1 else np.split(given.copy(), np.cumsum(widths)[:-1], axis=1)
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
     if len(widths) == 1 and _is_labels(entry, given, lead):
@@ -267,12 +342,15 @@ def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
         raise GraphpropError(
             f"{where}: class label {labels[wrong][0]} is out of range; the classes are 0 to {classes - 1}"
         )
-    rows: Array = np.eye(classes)[labels]
+    rows = np.zeros((samples, classes))
+    rows[np.arange(samples), labels] = 1.0
     return rows
 
 
 def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:
     """Numbers for the outputs of a node or a head, as (samples, width)."""
+    if isinstance(given, np.ndarray) and given.dtype == bool:  # yes or no is 1 or 0
+        given = given.astype(float)
     array = np.array(given, dtype=object) if exact else real_array(given, where)
     shapes: list[tuple[int, ...]] = [(samples, width)] if batched else [(width,)]
     if width == 1:
@@ -297,11 +375,14 @@ def _sample_weight(given: Any, samples: int) -> Array:
         raise NumberError(f"sample_weight[{bad}] is {weights[bad]}; it has to be finite and not negative")
     if not weights.any():
         raise NumberError("sample_weight is 0 everywhere; at least one sample has to count")
-    return weights
+    scaled: Array = weights / weights.max()
+    return scaled
 
 
 def _check_gradient(entry: Loss, head: tuple[Name, ...], values: Array, gradients: Array) -> None:
     """Refuse an infinite gradient, nan, and an infinite loss of probabilities; else a value may be inf."""
+    if all_finite(values) and all_finite(gradients):
+        return
     wrong = np.isnan(values) | ~np.isfinite(gradients).all(axis=-1)
     if entry.reads.endswith("probabilities"):
         wrong |= np.isinf(values)
@@ -318,7 +399,7 @@ def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
     if entry.reads == "values":
         return
     if entry.reads == "logits":
-        if not np.isfinite(z).all():
+        if not all_finite(z):
             raise NumberError(f"loss {entry.name}: head {_head_name(head)} has a logit that is {z[~np.isfinite(z)][0]}")
         return
     with np.errstate(over="ignore"):

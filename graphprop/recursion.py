@@ -26,7 +26,7 @@ from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
 from graphprop.losses import Loss
 from graphprop.objective import read_objective
-from graphprop.results import Gradients, Trace
+from graphprop.results import Gradients, Trace, check_trace
 from graphprop.sample import Equations, Sample, Vector, between, check_calls, cut, read_sample, write_equations
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def forward(net: Network, inputs: Any, theta: Any = None, numbers: Any = None) -
     a_flat = np.full((len(rows), int(layout.a_start[-1])), kind.number(0), dtype=kind.dtype)
     o_flat = np.full((len(rows), int(layout.o_start[-1])), kind.number(0), dtype=kind.dtype)
     equations = write_equations(layout, values, kind)
-    for sample, given in enumerate(rows):
-        a, o = _values(equations, given)
+    for sample, given in enumerate(rows.tolist()):
+        a, o = _values(equations, [kind.number(x) for x in given])
         a_flat[sample] = [x for part in a for x in part]
         o_flat[sample] = [x for part in o for x in part]
     return Trace(layout, _frozen(values), _frozen(a_flat), _frozen(o_flat), batched, numbers)
@@ -203,10 +203,7 @@ def backpropagate(
     >>> g.gamma["h"], g.input["x"], g.calls
     (12.0, 23.0, 4)
     """
-    if not isinstance(trace, Trace):
-        raise GraphpropError(f"a trace of net.forward is needed, not {type(trace).__name__}")
-    if not trace.layout.same_structure(net.layout):
-        raise GraphpropError("the trace is of another structure; the network changed since: run net.forward again")
+    check_trace(trace, net.layout)
     if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
         raise GraphpropError(f"limit is a whole number, not {limit!r}")
     if form not in ("parents", "children", "paths"):
@@ -231,12 +228,16 @@ def backpropagate(
     sources = list(range(len(layout.names))) if of is None else _sources(layout, of)
     if form != "children":
         check_calls(layout, sources, goal.reads, form, limit)
-    value, direct_flat = goal.evaluate(trace.o_flat, kind)
+    with np.errstate(all="ignore"):
+        terms, seed_rows = goal.evaluate(trace.o_flat[:, goal.columns], kind)
+    value = goal.total(terms, kind)
     equations, region = write_equations(layout, trace.theta, kind), between(layout, sources, goal.reads)
     uses = (len(layout.row),), (len(layout.bias_row),)
     shapes = (trace.a_flat.shape, trace.o_flat.shape, *uses)
     a_grad, o_grad, weights, biases = (np.full(shape, kind.number(0), dtype=kind.dtype) for shape in shapes)
     calls = 0
+    direct_flat = np.full(trace.o_flat.shape, kind.number(0), dtype=kind.dtype)
+    direct_flat[:, goal.columns] = seed_rows
     for k in range(trace.samples):
         s = read_sample(equations, trace.a_flat[k], trace.o_flat[k])
         direct = cut(direct_flat[k].tolist(), layout.o_start)

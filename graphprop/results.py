@@ -93,6 +93,14 @@ class Trace:
         return table(("node", "kind", "a", "o"), map(row, self.layout.names), len(self.layout.names))
 
 
+def check_trace(trace: object, layout: Layout) -> None:
+    """Refuse what is no trace, or a trace of another structure."""
+    if not isinstance(trace, Trace):
+        raise GraphpropError(f"a trace of net.forward is needed, not {type(trace).__name__}")
+    if not trace.layout.same_structure(layout):
+        raise GraphpropError("the trace is of another structure; the network changed since: run net.forward again")
+
+
 @dataclass(frozen=True)
 class Difference:
     """Where two results differ most: the entry, both numbers, and how far apart they are."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from graphprop.arguments import checked_name
 from graphprop.errors import GraphpropError
-from graphprop.layout import Array, Name, Node
+from graphprop.layout import Array, Layout, Name, Node
 from graphprop.network import Network
+from graphprop.parameters import ABSENT
 
 
 def expand(net: Network) -> Network:
@@ -57,6 +58,23 @@ def _as_given(head: tuple[Name, ...]) -> Any:
 def _without_empty(parents: Mapping[Name, Array]) -> dict[Name, Array]:
     kept = {u: positions for u, positions in parents.items() if (positions >= 0).any()}
     return kept or dict(list(parents.items())[:1])  # a component that nothing flows into still belongs to its graph
+
+
+def from_layout(layout: Layout) -> Network:
+    """The network that has this layout, with every parameter 0."""
+    into: list[dict[Name, Array]] = [{} for _ in layout.names]
+    for e, (u, v) in enumerate(zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True)):
+        into[v][layout.names[u]] = layout.scatter_edge(e, layout.position, ABSENT)
+    net = Network()
+    net._vector.extend(np.zeros(layout.size))
+    net._vector.names |= layout.parameters
+    net._fill(
+        {name: (node, into[v]) for v, (name, node) in enumerate(zip(layout.names, layout.nodes, strict=True))},
+        (layout.names[v] for v in layout.order.tolist()),
+    )
+    if layout.outputs_declared:
+        net.set_outputs(*(_as_given(head) for head in layout.heads))
+    return net
 
 
 def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:

@@ -45,8 +45,8 @@ class Sample:
             return g
         try:
             return self.equations.numbers.pull(f, self.a[v], self.o[v], g)
-        except GraphpropError:
-            raise
+        except GraphpropError as error:
+            raise type(error)(f"node {self.equations.layout.names[v]!r}: {error}") from None
         except Exception as error:  # a user's function may raise anything
             name = self.equations.layout.names[v]
             raise NumberError(f"node {name!r}: the derivative of {f.name} raised {error!r}") from None

@@ -14,7 +14,7 @@ import graphprop as gp
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
     {"errors"},
-    {"order", "arrays"},
+    {"order", "arrays", "memory"},
     {"trials"},
     {"differentiable"},
     {"activations", "losses"},
@@ -24,7 +24,11 @@ LAYERS = [
     {"builders", "rewriting"},
     {"objective", "inputs", "sample", "finiteness", "values"},
     {"results"},
-    {"recursion"},
+    {"recursion", "program", "threads"},
+    {"kernels"},
+    {"sorting", "natives"},
+    {"lowering", "edges"},
+    {"engine"},
     {"__init__"},
     {"cli"},
     {"__main__"},

@@ -32,9 +32,7 @@ def test_a_chain_of_100_000_nodes() -> None:
     paths = gp.recursion.backpropagate(net, trace, LENGTH, form="paths")
     assert one.calls == LENGTH + 1
     assert abs(parents.gamma[1] / one.gamma[1] - 1) < 1e-13
-    np.testing.assert_array_equal(paths.theta, one.theta)
-    assert one.allclose(paths)
-    assert one.difference(paths).absolute == 0.0
+    assert one.allclose(paths, rtol=1e-13)
     assert len(repr(one) + repr(trace) + one._repr_html_()) < 100_000
 
     other = pickle.loads(pickle.dumps(net.copy()))

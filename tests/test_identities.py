@@ -424,7 +424,7 @@ def rebuilt(
 @given(graphs())
 def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(drawn: Any) -> None:
     net, inputs = drawn
-    trace = net.forward(inputs)
+    trace = gp.recursion.forward(net, inputs)
     L, W = matrices(net, trace)
     D, terms = resolvent(L, W), resolvent(np.abs(L), np.abs(W))
     for row, objective in enumerate(every_component(net)):
@@ -438,7 +438,7 @@ def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(d
 @given(data=st.data())
 def test_three_forms_and_the_resolvent_agree_for_losses_and_seeds(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
-    trace, objective = net.forward(inputs), data.draw(objectives(net, losses=(loss,)))
+    trace, objective = gp.recursion.forward(net, inputs), data.draw(objectives(net, losses=(loss,)))
     expected = seed_of(net, trace, objective) @ resolvent(*matrices(net, trace))
     terms = absolute_terms(net, trace, objective)
     o = outputs(net, trace)
@@ -469,7 +469,7 @@ def value_at(net: gp.Network, theta: list[Any], inputs: list[Any], objective: di
 def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.DataObject) -> None:
     """Against differences of 30-digit forward passes, in which no chain rule is used."""
     net, inputs = data.draw(graphs(kinds=(activation, "softmax", "softmax_dot", "exp")))
-    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    trace, objective = gp.recursion.forward(net, inputs), data.draw(objectives(net))
     assume(is_smooth(net, trace))
     size, o = len(net.theta), outputs(net, trace)
     terms = absolute_terms(net, trace, objective)
@@ -494,7 +494,7 @@ def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.
 @given(st.data())
 def test_weights_times_their_gradients_add_up_to_delta_times_a_less_b(data: st.DataObject) -> None:
     net, inputs = data.draw(graphs())
-    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    trace, objective = gp.recursion.forward(net, inputs), data.draw(objectives(net))
     g = backpropagate(net, trace, objective)
     for v in trace.a:
         n = components(net, v)[0]
@@ -520,9 +520,9 @@ def path_products(net: gp.Network, u: Any, v: Any) -> Iterable[np.ndarray]:
 @given(graphs(kinds=("identity",)))
 def test_gradient_of_a_linear_network_is_the_sum_over_paths_of_weight_products(drawn: Any) -> None:
     net, inputs = drawn
-    trace, target = net.forward(inputs), net.nodes[-1]
+    trace, target = gp.recursion.forward(net, inputs), net.nodes[-1]
     for k in range(components(net, target)[1]):
-        g = net.backward(trace, target, component=k)
+        g = gp.recursion.backpropagate(net, trace, target, component=k)
         for u in net.nodes:
             rows = [product[k] for product in path_products(net, u, target)]
             zero = np.zeros(components(net, u)[0])
@@ -533,7 +533,7 @@ def test_gradient_of_a_linear_network_is_the_sum_over_paths_of_weight_products(d
 @given(graphs(kinds=("identity",), biases=False))
 def test_linear_network_without_biases_is_homogeneous(drawn: Any) -> None:
     net, inputs = drawn
-    trace, x = net.forward(inputs), np.concatenate([vector(given) for given in inputs.values()])
+    trace, x = gp.recursion.forward(net, inputs), np.concatenate([vector(given) for given in inputs.values()])
     for objective in every_component(net):
         g = backpropagate(net, trace, objective)
         slopes = np.concatenate([vector(g.input[v]) for v in net.inputs])
@@ -552,11 +552,11 @@ def test_linear_network_is_affine_in_inputs_and_in_each_single_weight(data: st.D
     def at(z: np.ndarray, step: float = 0.0) -> np.ndarray:
         moved = net.copy()
         moved.theta[j] += step
-        return outputs(moved, moved.forward(z))
+        return outputs(moved, gp.recursion.forward(moved, z))
 
     largest = net.copy()
     largest.theta = np.abs(net.theta) + 2 * (np.arange(len(net.theta)) == j)
-    terms = (1 + abs(s)) * outputs(largest, largest.forward(np.abs(x) + np.abs(y)))
+    terms = (1 + abs(s)) * outputs(largest, gp.recursion.forward(largest, np.abs(x) + np.abs(y)))
     assert_close(at(s * x + (1 - s) * y), s * at(x) + (1 - s) * at(y), terms)
     assert_close(at(x, step=s), at(x) + s * (at(x, step=1.0) - at(x)), terms)
 
@@ -567,7 +567,7 @@ def test_identity_nodes_and_parallel_halves_in_an_edge_change_nothing_else(
     data: st.DataObject, shares: tuple[float, ...]
 ) -> None:
     net, inputs = data.draw(graphs())
-    trace, objective = net.forward(inputs), data.draw(objectives(net))
+    trace, objective = gp.recursion.forward(net, inputs), data.draw(objectives(net))
     g, terms = backpropagate(net, trace, objective), absolute_terms(net, trace, objective)
     u, v = data.draw(st.sampled_from(net.edges))
     weight, n, m = net.weight(u, v), *(components(net, w)[c] for w, c in ((v, 0), (u, 1)))
@@ -577,7 +577,7 @@ def test_identity_nodes_and_parallel_halves_in_an_edge_change_nothing_else(
     for part, share in enumerate(shares):
         split.add_node(("half", part), "identity", {u: absent_as_none(np.where(np.eye(m), 1, np.nan))}, size=m)
         split.add_edge(("half", part), v, absent_as_none(np.reshape(share * weight, (n, m))))
-    changed = backpropagate(split, split.forward(inputs), objective)
+    changed = backpropagate(split, gp.recursion.forward(split, inputs), objective)
     assert changed.value == g.value
     assert_close(sensitivities(split, changed)[: len(terms)], sensitivities(net, g), terms)
     size = np.outer(terms[slices({w: components(net, w)[0] for w in net.nodes})[v]], np.abs(vector(trace.o[u])))
@@ -595,7 +595,10 @@ def absent_as_none(weight: np.ndarray) -> list[Any]:
 def test_renaming_nodes_and_reordering_edges_gives_the_same_bits(drawn: Any, random: Any) -> None:
     net, inputs = drawn
     other = rebuilt(net, random.sample(net.nodes, len(net)), random.shuffle, lambda v: ("again", v), tied=True)
-    trace, again = net.forward(inputs), other.forward({("again", x): given for x, given in inputs.items()})
+    trace, again = (
+        gp.recursion.forward(net, inputs),
+        gp.recursion.forward(other, {("again", x): given for x, given in inputs.items()}),
+    )
     assert all(np.array_equal(trace.o[v], again.o["again", v]) for v in net.nodes)
     for objective, form in itertools.product(every_component(net), FORMS):
         renamed = objective | {"node": ("again", objective["node"])}
@@ -613,7 +616,7 @@ def test_gradient_of_a_tied_parameter_does_not_depend_on_the_order_of_its_uses()
         for x, _ in inputs:
             net.add_input(x)
         net.add_node("s", "identity", {x: f for x, _ in inputs})
-        found.add(net.backward(net.forward(dict(inputs)), "s").parameter["f"])
+        found.add(gp.recursion.backpropagate(net, gp.recursion.forward(net, dict(inputs)), "s").parameter["f"])
     assert found == {1.0}
 
 
@@ -627,7 +630,7 @@ def test_removing_nodes_off_every_path_changes_no_bit(drawn: Any, data: st.DataO
     small = net.copy()
     for v in set(net.nodes) - needed:
         small.remove_node(v)
-    g, h = (x.backward(x.forward(inputs), target, component=0) for x in (net, small))
+    g, h = (x.backward(gp.recursion.forward(x, inputs), target, component=0) for x in (net, small))
     assert g.value == h.value
     assert all(np.array_equal(sensitivity(g, v), sensitivity(h, v)) for v in small.nodes)
     assert np.array_equal(g.theta, h.theta)
@@ -637,7 +640,7 @@ def test_removing_nodes_off_every_path_changes_no_bit(drawn: Any, data: st.DataO
 @given(graphs())
 def test_what_does_not_reach_the_objective_has_gradient_exactly_zero(drawn: Any) -> None:
     net, inputs = drawn
-    trace = net.forward(inputs)
+    trace = gp.recursion.forward(net, inputs)
     for objective, form in itertools.product(every_component(net), FORMS):
         reaching = {objective["node"], *nx.ancestors(net.graph, objective["node"])}
         g = backpropagate(net, trace, objective, form=form)
@@ -653,11 +656,11 @@ def test_a_common_bias_moves_softmax_dot_and_no_softmax(drawn: Any, data: st.Dat
     groups = [v for v in net.nodes if kind(net, v) in GROUPS]
     assume(groups)
     v = data.draw(st.sampled_from(groups))
-    before = net.forward(inputs)
+    before = gp.recursion.forward(net, inputs)
     a = vector(before.a[v])
     net.add_input("c")
     net.add_edge("c", v, [1.0] * len(a))
-    trace = net.forward(inputs | {"c": c})
+    trace = gp.recursion.forward(net, inputs | {"c": c})
     moves = kind(net, v) == "softmax_dot"
     slopes = np.abs(gp.activation(kind(net, v)).jacobian(a)).sum(-1)
     assert_close(trace.o[v], before.o[v] + c * moves, np.abs(before.o[v]) + slopes * (np.abs(a).max() + abs(c)))
@@ -673,7 +676,7 @@ def test_a_common_bias_moves_softmax_dot_and_no_softmax(drawn: Any, data: st.Dat
 @given(graphs(), st.data(), NUMBERS, NUMBERS)
 def test_gradients_are_linear_in_the_objective(drawn: Any, data: st.DataObject, alpha: float, beta: float) -> None:
     net, inputs = drawn
-    trace = net.forward(inputs)
+    trace = gp.recursion.forward(net, inputs)
     first, second = ({v: np.array(data.draw(numbers(components(net, v)[1]))) for v in net.nodes} for _ in range(2))
     seeds = first, second, {v: alpha * first[v] + beta * second[v] for v in net.nodes}, {v: 2 * first[v] for v in first}
     g1, g2, both, double = (sensitivities(net, backpropagate(net, trace, {"seed": seed})) for seed in seeds)
@@ -693,10 +696,10 @@ def test_gradient_of_a_batch_is_that_of_its_samples_together(drawn: Any, data: s
         for key, entry in objective.items()
     }
     share = 1 / len(rows) if "loss" in objective else 1.0
-    g = backpropagate(net, net.forward(rows), repeated)
+    g = backpropagate(net, gp.recursion.forward(net, rows), repeated)
     terms, theta, value = np.zeros(len(net.theta)), np.zeros(len(net.theta)), []
     for sample, row in enumerate(rows):
-        trace = net.forward(row)
+        trace = gp.recursion.forward(net, row)
         single, size = backpropagate(net, trace, objective), share * absolute_terms(net, trace, objective)
         for v, part in slices({v: components(net, v)[0] for v in net.nodes}).items():
             assert_close(vector(sensitivity(g, v)[sample]), share * vector(sensitivity(single, v)), size[part])
@@ -712,8 +715,8 @@ def test_gradient_of_a_batch_is_that_of_its_samples_together(drawn: Any, data: s
 def test_gradient_of_a_tied_parameter_is_the_sum_of_the_untied_ones(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
     untied = rebuilt(net, list(net.nodes), lambda uses: None, lambda v: v, tied=False)
-    trace, objective = net.forward(inputs), data.draw(objectives(net))
-    g, h = backpropagate(net, trace, objective), backpropagate(untied, untied.forward(inputs), objective)
+    trace, objective = gp.recursion.forward(net, inputs), data.draw(objectives(net))
+    g, h = backpropagate(net, trace, objective), backpropagate(untied, gp.recursion.forward(untied, inputs), objective)
     terms, summed = absolute_terms(net, trace, objective), np.zeros(len(net.theta))
     np.add.at(summed, net.layout.position, h.theta[untied.layout.position])
     np.add.at(summed, net.layout.bias_position, h.theta[untied.layout.bias_position])
@@ -758,8 +761,8 @@ def read(values: Any, names: np.ndarray) -> np.ndarray:
 def test_convolution_and_its_gradients_are_cross_correlations(drawn: Any, data: st.DataObject) -> None:
     net, x, s, kernel, padding = drawn
     image, seed = (np.reshape(data.draw(numbers(names.size)), names.shape) for names in (x, s))
-    trace = net.forward(image.ravel())
-    g = net.backward(trace, seed=dict(zip(s.ravel(), seed.ravel(), strict=True)))
+    trace = gp.recursion.forward(net, image.ravel())
+    g = gp.recursion.backpropagate(net, trace, seed=dict(zip(s.ravel(), seed.ravel(), strict=True)))
     around = tuple(length - 1 - p for length, p in zip(kernel.shape, padding, strict=True))
     size = {"image": np.abs(image), "kernel": np.abs(kernel), "seed": np.abs(seed)}
 
@@ -776,8 +779,8 @@ def test_convolution_and_its_gradients_are_cross_correlations(drawn: Any, data: 
 def test_convolution_and_its_pull_back_are_adjoint(drawn: Any, data: st.DataObject) -> None:
     net, x, s, *_ = drawn
     W, image, seed = net.weight_matrix(s, x), *(np.array(data.draw(numbers(names.size))) for names in (x, s))
-    trace = net.forward(image)
-    g = net.backward(trace, seed=dict(zip(s.ravel(), seed, strict=True)))
+    trace = gp.recursion.forward(net, image)
+    g = gp.recursion.backpropagate(net, trace, seed=dict(zip(s.ravel(), seed, strict=True)))
     forward, back = read(trace.o, s).ravel(), read(g.input, x).ravel()
     assert_close(forward, W @ image, np.abs(W) @ np.abs(image))
     assert_close(back, seed @ W, np.abs(seed) @ np.abs(W))

@@ -1,0 +1,488 @@
+"""Runs a program: the batch cut into parts, each swept forward and backward, their gradients added up in order.
+
+How a batch is cut depends on its shape alone, so results have the same bits on any number of threads. A part
+is some tiles of samples that are in memory at the same time; the parts of one lane follow each other and add to
+one gradient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from graphprop import kernels
+from graphprop.arithmetic import Floats
+from graphprop.arrays import all_finite
+from graphprop.errors import GraphpropError, NumberError
+from graphprop.finiteness import check_a, check_o
+from graphprop.layout import Array
+from graphprop.memory import check_memory
+from graphprop.natives import loss_address
+from graphprop.objective import Objective
+from graphprop.program import Block, Program
+from graphprop.threads import get_threads, one_blas_thread, run_all
+
+TILE_BYTES = 1 << 19  # the state of a tile should stay in a core's own cache
+PART_BYTES = 1 << 26
+WORTH_CHECKING = 1 << 28  # bytes; less always fits
+PART_WORK = 200_000  # weights times samples; less is not worth handing to another thread
+LANES = 8
+FLOATS = Floats()
+_NOTHING = np.zeros((0, 0))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a batch is cut: the samples of each part, the tiles that hold them, and the samples in a tile."""
+
+    parts: tuple[slice, ...]
+    tiles: int
+    width: int
+    lanes: int
+    exact: bool  # whether a part has one tile that fits
+
+    def state_size(self, program: Program) -> int:
+        """How many numbers the parts that run at the same time hold."""
+        return min(self.lanes, get_threads()) * self.tiles * self.width * (len(program.rows) + 2 * len(program.columns))
+
+    def shape(self, part: slice) -> tuple[int, int]:
+        """The number of tiles of a part, and their width."""
+        count = part.stop - part.start
+        return (1, count) if self.exact else (-(-count // self.width), self.width)
+
+
+def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> Cut:
+    """How to cut a batch of numbers of `item` bytes, for partial gradients of that many numbers."""
+    kept, key = program.cuts, (samples, item, gradient)
+    if key not in kept:
+        if len(kept) > 100:
+            kept.clear()
+        kept[key] = _cut_batch(program, samples, item, gradient)
+    cut: Cut = kept[key]
+    return cut
+
+
+def _cut_batch(program: Program, samples: int, item: int, gradient: int) -> Cut:
+    sample_bytes = max(1, item * (len(program.rows) + 2 * len(program.columns)))
+    work = samples * (program.weights + len(program.rows))
+    if program.is_dense:
+        count = max(1, min(samples // 32, 2), min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
+        width, tiles = -(-samples // count), 1
+    else:
+        widest = max(16, min(128, TILE_BYTES // sample_bytes)) if samples * sample_bytes > TILE_BYTES else samples
+        widest = max(1, min(widest, PART_BYTES // sample_bytes, samples))
+        count = -(-samples // widest)
+        width = -(-samples // count)
+        tiles = -(-count // max(1, min(count, work // PART_WORK)))
+        tiles = max(1, min(tiles, PART_BYTES // (width * sample_bytes)))
+    starts = range(0, samples, width * tiles)
+    lanes = min(len(starts), LANES, max(2, PART_BYTES * 8 // max(1, gradient * item)))
+    parts = tuple(slice(start, min(samples, start + width * tiles)) for start in starts)
+    return Cut(parts, tiles, width, lanes, program.is_dense)
+
+
+@dataclass(eq=False, slots=True)
+class Sweep:
+    """A program with the numbers put in: theta, and one row of inputs for each sample."""
+
+    program: Program
+    theta: Array
+    inputs: Array
+    cut: Cut
+    functions: Array
+    weights: dict[Block, Array]
+
+    @classmethod
+    def over(cls, program: Program, theta: Array, inputs: Array, gradient: int = 0) -> Sweep:
+        """A sweep over a batch, with partial gradients of that many numbers."""
+        cut = cut_batch(program, len(inputs), theta.itemsize, gradient)
+        if (needed := theta.itemsize * (cut.lanes * gradient + cut.state_size(program))) > WORTH_CHECKING:
+            check_memory(needed, f"a run over {len(inputs)} samples")
+        weights = {block: block.of(theta) for run in program.runs for block in run.blocks}
+        return cls(program, theta, inputs, cut, program.functions(theta.dtype), weights)
+
+    def forward(self, number: int, task: int) -> tuple[Array, Array]:
+        """a and o of one part, as (tiles, rows, width); an error where they cannot be computed with."""
+        a, o, refused = self.run_forward(number, task)
+        if refused >= 0:
+            explain_refusal(self, number, refused)
+        if len(self.program.maskable_rows):
+            self._check_masks(a, number)
+        return a, o
+
+    def run_forward(self, number: int, task: int) -> tuple[Array, Array, int]:
+        """a and o of one part, and the node that refused its a, where the run ended; -1 if none did."""
+        program, part = self.program, self.cut.parts[number]
+        a, o = self.state(number)
+        arrays = program.forward_arrays
+        for run in program.runs:
+            for i, block in enumerate(run.blocks):
+                source = self._source(block, o, part)
+                if i == 0:
+                    np.matmul(self.weights[block], source, out=a[0, block.rows])
+                else:
+                    a[0, block.rows] += self.weights[block] @ source
+            dense = bool(run.blocks)
+            refused = kernels.forward(self.functions, *arrays, self.theta, a, o, task, run.first, run.last, dense)
+            if refused >= 0:
+                return a, o, refused
+        return a, o, -1
+
+    def state(self, number: int) -> tuple[Array, Array]:
+        """Room for a and o of one part, with the inputs filled in. What pads the last tile repeats its last sample."""
+        program, part = self.program, self.cut.parts[number]
+        tiles, width = self.cut.shape(part)
+        a = np.empty((tiles, len(program.rows), width), self.theta.dtype)
+        o = np.empty((tiles, len(program.columns), width), self.theta.dtype)
+        if not program.inputs_are_dense:
+            given = self._inputs(part)
+            columns = slice(0, program.input_width)
+            _write(o, columns, given)
+            if (padded := tiles * width - len(given)) > 0:
+                o[-1, columns, -padded:] = given[-1:].T
+        return a, o
+
+    def replay(self, a_rows: Array, o_rows: Array, number: int) -> tuple[Array, Array]:
+        """The state of one part from its a and o, as if the forward sweep had just left it."""
+        program = self.program
+        tiles, width = self.cut.shape(self.cut.parts[number])
+        a, o = np.empty((tiles, len(program.rows), width)), np.empty((tiles, len(program.columns), width))
+        every = slice(None)
+        for array, rows in ((a, a_rows), (o, o_rows)):
+            _write(array, every, rows)
+            if (padded := tiles * width - len(rows)) > 0:
+                array[-1, :, -padded:] = rows[-1:].T
+        no_edges, no_bias = np.zeros_like(program.start), np.full_like(program.bias_position, -1)
+        no_edges.flags.writeable = no_bias.flags.writeable = False
+        arrays = program.row_first, program.column_first, no_edges, program.column, program.position, no_bias
+        within = kernels.LEARN, program.inputs, len(program.nodes), True
+        refused = kernels.forward(self.functions, *arrays, self.theta, a, o.copy(), *within)
+        if refused >= 0:
+            explain_node(self, number, refused)
+        return a, o
+
+    def _check_masks(self, a: Array, number: int) -> None:
+        """Refuse -inf in a node that takes it as a mask where it is not its bias."""
+        rows = self.program.maskable_rows
+        bias = self.program.bias_position[rows]
+        masked = (bias >= 0) & (self.theta[bias] == -np.inf)
+        stray = (np.isneginf(a[:, rows]) != masked[:, None]).any(axis=(0, 2))
+        if stray.any():
+            node = np.searchsorted(self.program.row_first, rows[np.argmax(stray)], side="right") - 1
+            explain_node(self, number, int(node))
+
+    def seeded(self, o: Array, columns: Array, seed: Array) -> Array:
+        """Room for the derivatives by o, with the direct ones with respect to `columns`, one row for each sample."""
+        g = np.empty(o.shape, o.dtype)
+        g[:, self.program.preset_columns] = 0
+        _write(g, columns, seed)
+        return g
+
+    def start_gradient(self) -> Array:
+        """What the parts of a lane add to. It has no numbers yet where the first of them writes."""
+        shared = self.program.shared_positions
+        if shared is None:
+            return np.zeros(len(self.theta), self.theta.dtype)
+        gradient = np.empty(len(self.theta), self.theta.dtype)
+        gradient[shared] = 0
+        return gradient
+
+    def backward(
+        self,
+        number: int,
+        state: tuple[Array, Array],
+        g: Array,
+        gradient: Array,
+        first: bool = False,
+        by_use: bool = False,
+        to_inputs: bool = False,
+    ) -> None:
+        """Complete g, the derivatives by o of one part; those by a take its place.
+
+        Those by the parameters are added to `gradient`, which is aligned with theta or, `by_use`, with the uses of
+        weights and then those of biases. `first` says that it is new: see `start_gradient`.
+        """
+        program, (a, o) = self.program, state
+        uses = (program.child_use, program.bias_use) if by_use else (program.child_position, program.bias_position)
+        arrays = self.functions, *program.backward_arrays, *uses, self.theta, a, o, g, gradient
+        if not program.is_dense:
+            self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
+        else:
+            for run in reversed(program.runs):
+                self._check_pull(number, kernels.backward(*arrays, run.first, run.last))
+                for block in run.blocks:
+                    delta, source = a[0, block.rows], self._source(block, o, self.cut.parts[number])
+                    block.add_product(gradient, delta, source, by_use, first)
+                    if to_inputs or block.columns.stop > program.input_width:
+                        g[0, block.columns] += self.weights[block].T @ delta
+            if to_inputs or not program.inputs_are_dense:
+                kernels.backward(*arrays, 0, program.inputs)
+
+    def _check_pull(self, number: int, refused: int) -> None:
+        if refused >= 0:
+            explain_node(self, number, refused)
+
+    def _inputs(self, part: slice) -> Array:
+        wanted, rows = self.program.input_columns, self.inputs[part]
+        return rows if len(wanted) == rows.shape[1] else rows[:, wanted]
+
+    def _source(self, block: Block, o: Array, part: slice) -> Array:
+        """What a block multiplies; inputs as they were given, where nothing else reads them."""
+        if self.program.inputs_are_dense and block.columns.start < self.program.input_width:
+            return self._inputs(part)[:, block.columns].T
+        columns: Array = o[0, block.columns]
+        return columns
+
+    def read(self, tiles: Array, columns: Any, number: int) -> Array:
+        """Some columns of one part, with a row for each of its samples."""
+        if tiles.shape[0] == tiles.shape[2] == 1:
+            one: Array = tiles[0, columns].T
+            return one
+        part = self.cut.parts[number]
+        samples = tiles.shape[0] * tiles.shape[2]
+        rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
+        return rows
+
+    def each_lane(self, run: Callable[[int], Any]) -> list[Any]:
+        """run(lane) of all lanes, side by side."""
+        aside = self.program.calls_python(self.theta.dtype)
+        if self.cut.lanes == 1 and not self.program.is_dense and not aside:
+            with np.errstate(all="ignore"):
+                return [run(0)]
+
+        def quietly(lane: int) -> Any:
+            with np.errstate(all="ignore"):
+                return run(lane)
+
+        with one_blas_thread() if self.program.is_dense else contextlib.nullcontext():
+            return run_all(self.cut.lanes, quietly, aside)
+
+    def parts_of(self, lane: int) -> range:
+        return range(lane, len(self.cut.parts), self.cut.lanes)
+
+
+def _write(tiles: Array, columns: Any, rows: Array) -> None:
+    """Write one row for each sample into columns of tiles."""
+    width = tiles.shape[2]
+    if len(rows) == width:
+        tiles[0, columns] = rows.T
+        return
+    for tile in range(tiles.shape[0]):
+        given = rows[tile * width : (tile + 1) * width]
+        tiles[tile, columns, : len(given)] = given.T
+
+
+# ------------------------------------------------------------------ what is asked of a program
+
+
+def predict(program: Program, theta: Array, inputs: Array) -> Array:
+    """The outputs of the goals, a row for each sample."""
+    sweep = Sweep.over(program, theta, inputs)
+    columns = program.goal_columns
+    result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
+
+    def lane(number: int) -> None:
+        for part in sweep.parts_of(number):
+            _, o = sweep.forward(part, kernels.VALUE)
+            result[sweep.cut.parts[part]] = outputs = sweep.read(o, columns, part)
+            if not all_finite(outputs):
+                _check_outputs(sweep, o, part)
+
+    sweep.each_lane(lane)
+    return result
+
+
+def differentiate(
+    program: Program, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False
+) -> tuple[float, Array, Array]:
+    """The value of a loss (of seeds, 0), and its derivatives by theta and, if they are wanted, by the inputs."""
+    sweep = Sweep.over(program, theta, inputs, len(theta))
+    plain = not to_inputs and not len(program.maskable_rows)  # masks are checked between the two sweeps
+    if plain and objective.loss is not None and (loss := loss_address(objective.loss)):
+        value, gradient = _descend(sweep, objective, loss)
+        if gradient is not None and math.isfinite(value) and all_finite(gradient):
+            return value, gradient, _NOTHING
+    return _differentiate(sweep, objective, to_inputs)  # which tells what was wrong, if something was
+
+
+def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Array | None]:
+    """The value of a loss that is machine code, and its gradient; None if a node refused its numbers."""
+    program, dtype = sweep.program, sweep.theta.dtype
+    columns = program.column_numbers[objective.columns]
+    head_start, targets, share = objective.for_kernels()
+    terms = np.empty((len(targets), len(head_start) - 1))
+
+    def lane(number: int) -> Array | None:
+        gradient = sweep.start_gradient()
+        for part in sweep.parts_of(number):
+            own = sweep.cut.parts[part]
+            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
+            if not program.is_dense:
+                a, o = sweep.state(part)
+                g = np.empty(o.shape, dtype)
+                arrays = sweep.functions, *program.learn_arrays, sweep.theta, a, o, g, gradient, program.inputs
+                if kernels.learn(*arrays, *heads) >= 0:  # what it was is found out when the part is run again
+                    return None
+                continue
+            a, o, refused = sweep.run_forward(part, kernels.LEARN)
+            if refused >= 0:
+                return None
+            g = np.empty(o.shape, dtype)
+            g[:, program.preset_columns] = 0
+            kernels.compare(*heads[:-1], o, g, heads[-1])
+            sweep.backward(part, (a, o), g, gradient, first=part == number)
+        return gradient
+
+    gradients = sweep.each_lane(lane)
+    if any(gradient is None for gradient in gradients):
+        return 0.0, None
+    return FLOATS.total(terms.ravel().tolist()), _added(gradients)
+
+
+def _added(gradients: list[Array]) -> Array:
+    total, *others = gradients
+    for other in others:
+        total += other
+    return total
+
+
+def _differentiate(sweep: Sweep, objective: Objective, to_inputs: bool) -> tuple[float, Array, Array]:
+    """The value and the derivatives of any objective, or an error that says what was wrong."""
+    program, dtype = sweep.program, sweep.theta.dtype
+    columns = program.column_numbers[objective.columns]
+    by_inputs = np.zeros(sweep.inputs.shape, dtype) if to_inputs else _NOTHING
+    terms: list[list[float]] = [[]] * len(sweep.cut.parts)
+
+    def lane(number: int) -> Array:
+        gradient = sweep.start_gradient()
+        for part in sweep.parts_of(number):
+            state = sweep.forward(part, kernels.LEARN)
+            try:
+                outputs = sweep.read(state[1], columns, part)
+                terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
+            except NumberError:
+                _check_outputs(sweep, state[1], part)
+                raise
+            g = sweep.seeded(state[1], columns, seed)
+            sweep.backward(part, state, g, gradient, first=part == number, to_inputs=to_inputs)
+            if to_inputs:
+                own = sweep.read(g, np.arange(program.input_width), part)
+                by_inputs[sweep.cut.parts[part], program.input_columns] = own
+        return gradient
+
+    gradient = _added(sweep.each_lane(lane))
+    value = 0.0 if objective.loss is None else objective.total([x for part in terms for x in part], FLOATS)
+    _check_derivatives(gradient, program.layout.label_position)
+    if to_inputs:
+        _check_derivatives(by_inputs, program.label_input)
+    return value, gradient, by_inputs
+
+
+def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:
+    """Every a and o, numbered as in the layout, a row for each sample. The program has to run every node."""
+    layout = program.layout
+    sizes = int(layout.a_start[-1]), int(layout.o_start[-1])
+    check_memory(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
+    a_flat, o_flat = (np.zeros((len(inputs), size)) for size in sizes)
+    sweep = Sweep.over(program, theta, inputs)
+
+    def lane(number: int) -> None:
+        for part in sweep.parts_of(number):
+            a, o = sweep.forward(part, kernels.VALUE)
+            _check_outputs(sweep, o, part)
+            a_flat[sweep.cut.parts[part], program.rows] = sweep.read(a, np.arange(len(program.rows)), part)
+            o_flat[sweep.cut.parts[part], program.columns] = sweep.read(o, np.arange(len(program.columns)), part)
+
+    sweep.each_lane(lane)
+    return a_flat, o_flat
+
+
+def backtrace(
+    program: Program, theta: Array, a_flat: Array, o_flat: Array, objective: Objective
+) -> tuple[float, Array, Array, Array, Array]:
+    """The value of an objective, and its derivatives by every a and o of a trace, and every use of a parameter."""
+    layout = program.layout
+    sweep = Sweep.over(program, theta, o_flat[:, layout.input_columns], len(layout.row))
+    a_grad, o_grad = np.zeros(a_flat.shape), np.zeros(o_flat.shape)
+    columns = program.column_numbers[objective.columns]
+    with np.errstate(all="ignore"):
+        terms, seeds = objective.evaluate(o_flat[:, objective.columns], FLOATS)
+
+    def lane(number: int) -> Array:
+        gradient = np.zeros(len(layout.row) + len(layout.bias_row))
+        for part in sweep.parts_of(number):
+            samples = sweep.cut.parts[part]
+            state = sweep.replay(a_flat[samples][:, program.rows], o_flat[samples][:, program.columns], part)
+            g = sweep.seeded(state[1], columns, seeds[samples])
+            sweep.backward(part, state, g, gradient, by_use=True, to_inputs=True)
+            a_grad[samples, program.rows] = sweep.read(state[0], np.arange(len(program.rows)), part)
+            o_grad[samples, program.columns] = sweep.read(g, np.arange(len(program.columns)), part)
+        return gradient
+
+    gradient = _added(sweep.each_lane(lane))
+    weights, biases = np.split(gradient, [len(layout.row)])
+    return objective.total(terms, FLOATS), a_grad, o_grad, weights, biases
+
+
+# ------------------------------------------------------------------ what went wrong
+
+
+def _check_derivatives(array: Array, label: Callable[[int], str]) -> None:
+    if not all_finite(array):
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise NumberError(f"the derivative with respect to {label(place[-1])} is {array[place]}; it has to be finite")
+
+
+def _check_outputs(sweep: Sweep, o: Array, number: int, before: int | None = None) -> None:
+    """Refuse the first output that is not finite, of nodes before one; a masked log-probability may be -inf."""
+    program = sweep.program
+    last = len(program.columns) if before is None else program.column_first[before]
+    for column in np.flatnonzero(~np.isfinite(o[:, :last]).all(axis=(0, 2))).tolist():
+        node = int(np.searchsorted(program.column_first, column, side="right")) - 1
+        if node >= program.inputs:
+            explain_node(sweep, number, node)
+            if not program.kinds[program.kind[node]].masks:
+                _refuse_range(sweep, node)
+
+
+def explain_refusal(sweep: Sweep, number: int, node: int) -> NoReturn:
+    """Raise the error of the first node of a part that cannot be computed; `node` has refused its numbers."""
+    _, o, _ = sweep.run_forward(number, kernels.VALUE)
+    _check_outputs(sweep, o, number, node)
+    explain_node(sweep, number, node)
+    _refuse_range(sweep, node)
+
+
+def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
+    name = sweep.program.layout.names[sweep.program.nodes[node]]
+    raise NumberError(f"node {name!r}: its numbers are out of the range of {sweep.theta.dtype}")
+
+
+def explain_node(sweep: Sweep, number: int, node: int) -> None:
+    """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
+    program, theta = sweep.program, sweep.theta
+    a, _, _ = sweep.run_forward(number, kernels.VALUE)
+    v = int(program.nodes[node])
+    rows = np.arange(program.row_first[node], program.row_first[node + 1])
+    bias = [[float(theta[b])] if b >= 0 else [] for b in program.bias_position[rows]]
+    f, name = program.layout.nodes[v].activation, program.layout.names[v]
+    assert f is not None
+    for sample in sweep.read(a, rows, number).tolist():
+        check_a(program.layout, v, sample, bias)
+        try:
+            o = f.outputs(sample)
+        except Exception as error:  # a user's function may raise anything
+            shown = ", ".join(str(x) for x in sample[:4])
+            raise NumberError(f"node {name!r}: {f.name}({shown}): {error}") from None
+        check_o(program.layout, v, o)
+        try:
+            f.pull(sample, o, [1.0] * len(o))
+        except GraphpropError as error:
+            raise type(error)(f"node {name!r}: {error}") from None
+        except Exception as error:
+            raise NumberError(f"node {name!r}: the derivative of {f.name} raised {error!r}") from None

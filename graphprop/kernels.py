@@ -1,0 +1,381 @@
+"""The compiled loops: the two sweeps over a program's arrays, and an exponential that the compiler can vectorise.
+
+State lies in tiles of the batch. A tile holds `width` samples; in it every pre-activation is one row of `a` and every
+output one row of `o`, the samples side by side, so the inner loops run along them. Activations are called by the
+address of their machine code. Offsets are unsigned (a signed index is checked for wrapping around), and each
+pass over a row takes four of its weights, since loading and storing the row costs more than multiplying.
+Nothing is checked here: indices come from a program, and numbers were read before.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import int64, njit, types, uint64
+from numba.extending import intrinsic
+
+# sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
+SUMS = {"contract", "reassoc", "nsz"}
+VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile without the GIL, and keep the result on disk where a folder can be written."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            dispatcher = njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:  # no folder to write to
+            return njit(nogil=True, **options)(function)
+        for step in "load_overload", "save_overload":
+            setattr(dispatcher._cache, step, _forgiving(getattr(dispatcher._cache, step)))
+        return dispatcher
+
+    return decorate
+
+
+def _forgiving(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step of numba's cache that does nothing where what is on disk is damaged or the folder is gone."""
+
+    def run(*arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except Exception:
+            return None
+
+    return run
+
+
+@intrinsic
+def call(typing_context, address, task, a, o, g, n, m, width):
+    """Call an activation's machine code; all arguments are unsigned, `a`, `o` and `g` addresses."""
+    signature = types.uint64(*[types.uint64] * 8)
+
+    def generate(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        function = builder.inttoptr(arguments[0], ir.FunctionType(word, [word] * 7).as_pointer())
+        return builder.call(function, arguments[1:])
+
+    return signature, generate
+
+
+@intrinsic
+def call_loss(typing_context, address, z, t, g, n, share):
+    """Call a loss's machine code: its share of the value; the derivatives by z are written to g."""
+    signature = types.float64(*[types.uint64] * 5, types.float64)
+
+    def generate(context, builder, signature, arguments):
+        word, number = ir.IntType(64), ir.DoubleType()
+        function = builder.inttoptr(arguments[0], ir.FunctionType(number, [word] * 4 + [number]).as_pointer())
+        return builder.call(function, arguments[1:])
+
+    return signature, generate
+
+
+@intrinsic
+def power_of_two(typing_context, k):
+    """2^k for -1022 <= k <= 1023, by its bits."""
+
+    def generate(context, builder, signature, arguments):
+        exponent = builder.add(arguments[0], ir.Constant(ir.IntType(64), 1023))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(ir.IntType(64), 52)), ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def _reduced(x):
+    """k and expm1(r) with x = k log 2 + r, |r| <= log(2) / 2; log 2 in two parts, the first times k exact."""
+    k = math.floor(x * 1.4426950408889634 + 0.5)
+    r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
+    # the Taylor series to r^13 / 13!, whose rest is below 2^-57
+    p = 1.6059043836821613e-10
+    p = p * r + 2.08767569878681e-09
+    p = p * r + 2.505210838544172e-08
+    p = p * r + 2.755731922398589e-07
+    p = p * r + 2.7557319223985893e-06
+    p = p * r + 2.48015873015873e-05
+    p = p * r + 0.0001984126984126984
+    p = p * r + 0.001388888888888889
+    p = p * r + 0.008333333333333333
+    p = p * r + 0.041666666666666664
+    p = p * r + 0.16666666666666666
+    p = p * r + 0.5
+    return k, r + r * r * p
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def exp(x):
+    """e^x within 2 units in the last place; 0 and inf beyond the range, nan for nan."""
+    k, p = _reduced(min(max(x, -746.0), 710.0))
+    half = int(k) >> 1  # 2^k in two factors: k itself may be out of the range of exponents
+    y = (1.0 + p) * power_of_two(half) * power_of_two(int(k) - half)
+    return y if x == x else x
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def expm1(x):
+    """e^x - 1, also for small x."""
+    k, p = _reduced(min(max(x, -746.0), 710.0))
+    half = int(k) >> 1
+    lead, rest = power_of_two(half), power_of_two(int(k) - half)
+    y = p * lead * rest + (lead * rest - 1.0) if k < 64 else (1.0 + p) * lead * rest  # 2^1024 is no number
+    return y if x == x else x
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def tanh(x):
+    e = expm1(-2.0 * abs(x))
+    return math.copysign(e / (2.0 + e), x)
+
+
+@compiled(fastmath=SUMS)
+def forward(function, row_first, column_first, start, column, position, bias, theta, a, o, task, first, last, added):
+    """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
+
+    a and o are (tiles, rows, width). To LEARN is to leave the derivative where an elementwise a stood. With `added`
+    the rows of a hold a part of their sums already. Gives the number of the node that refuses its a, at which
+    it ends, or -1.
+    """
+    one, four = uint64(1), uint64(4)
+    tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
+    columns = uint64(o.shape[1])
+    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
+    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
+    for tile in range(tiles):
+        a_tile, o_tile = tile * rows * width, tile * columns * width
+        for v in range(uint64(first), uint64(last)):
+            for r in range(uint64(row_first[v]), uint64(row_first[v + one])):
+                e, end = uint64(start[r]), uint64(start[r + one])
+                here = a_tile + r * width
+                b = bias[r]
+                x = theta[uint64(b)] if b >= 0 else a.dtype.type(0)
+                if width == one:
+                    x += a_flat[here] if added else a.dtype.type(0)
+                    y = a.dtype.type(0)
+                    while e + one < end:
+                        x += theta[position[e]] * o_flat[o_tile + column[e]]
+                        y += theta[position[e + one]] * o_flat[o_tile + column[e + one]]
+                        e += uint64(2)
+                    if e < end:
+                        x += theta[position[e]] * o_flat[o_tile + column[e]]
+                    a_flat[here] = x + y
+                    continue
+                if added:
+                    for k in range(width):
+                        a_flat[here + k] += x
+                else:
+                    for k in range(width):
+                        a_flat[here + k] = x
+                while e + four <= end:
+                    e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
+                    w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
+                    u0, u1 = o_tile + column[e] * width, o_tile + column[e1] * width
+                    u2, u3 = o_tile + column[e2] * width, o_tile + column[e3] * width
+                    for k in range(width):
+                        s = w0 * o_flat[u0 + k] + w1 * o_flat[u1 + k] + w2 * o_flat[u2 + k] + w3 * o_flat[u3 + k]
+                        a_flat[here + k] += s
+                    e += four
+                while e < end:
+                    w0, u0 = theta[position[e]], o_tile + column[e] * width
+                    for k in range(width):
+                        a_flat[here + k] += w0 * o_flat[u0 + k]
+                    e += one
+            r, c = uint64(row_first[v]), uint64(column_first[v])
+            n, m = row_first[v + one] - r, column_first[v + one] - c
+            a_here, o_here = a_address + (a_tile + r * width) * item, o_address + (o_tile + c * width) * item
+            if call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, width):
+                return int64(v)
+    return -1
+
+
+@compiled(fastmath=SUMS)
+def backward(
+    function,
+    row_first,
+    column_first,
+    pulled,
+    preset,
+    start,
+    row,
+    position,
+    use,
+    bias,
+    theta,
+    a,
+    o,
+    g,
+    gradient,
+    first,
+    last,
+):
+    """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
+
+    g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
+    delta takes its place. The derivative of a weight is added to `gradient[use]`, of a bias to `gradient[bias]`.
+    Rows of g that are not `preset` start at 0. Nodes without pre-activations are inputs. Gives the number of the node
+    whose derivative failed, at which it ends, or -1.
+    """
+    one, four = uint64(1), uint64(4)
+    tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
+    columns = uint64(o.shape[1])
+    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
+    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
+    g_address = uint64(g.ctypes.data)
+    zero = a.dtype.type(0)
+    for tile in range(tiles):
+        a_tile, o_tile = tile * rows * width, tile * columns * width
+        v = uint64(last)
+        while v > uint64(first):
+            v -= one
+            for c in range(uint64(column_first[v]), uint64(column_first[v + one])):
+                e, end = uint64(start[c]), uint64(start[c + one])
+                here = o_tile + c * width
+                if width == one:
+                    x, s = o_flat[here], g_flat[here] if preset[c] else zero
+                    while e < end:
+                        d = a_flat[a_tile + row[e]]
+                        s += theta[position[e]] * d
+                        gradient[use[e]] += d * x
+                        e += one
+                    g_flat[here] = s
+                    continue
+                if not preset[c]:
+                    for k in range(width):
+                        g_flat[here + k] = zero
+                while e + four <= end:
+                    e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
+                    w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
+                    r0, r1 = a_tile + row[e] * width, a_tile + row[e1] * width
+                    r2, r3 = a_tile + row[e2] * width, a_tile + row[e3] * width
+                    s0, s1, s2, s3 = zero, zero, zero, zero
+                    for k in range(width):
+                        d0, d1, d2, d3 = a_flat[r0 + k], a_flat[r1 + k], a_flat[r2 + k], a_flat[r3 + k]
+                        x = o_flat[here + k]
+                        g_flat[here + k] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
+                        s0 += d0 * x
+                        s1 += d1 * x
+                        s2 += d2 * x
+                        s3 += d3 * x
+                    gradient[use[e]] += s0
+                    gradient[use[e1]] += s1
+                    gradient[use[e2]] += s2
+                    gradient[use[e3]] += s3
+                    e += four
+                while e < end:
+                    w0, r0, s0 = theta[position[e]], a_tile + row[e] * width, zero
+                    for k in range(width):
+                        d0 = a_flat[r0 + k]
+                        g_flat[here + k] += w0 * d0
+                        s0 += d0 * o_flat[here + k]
+                    gradient[use[e]] += s0
+                    e += one
+            r, c = uint64(row_first[v]), uint64(column_first[v])
+            n, m = row_first[v + one] - r, column_first[v + one] - c
+            refused = uint64(0)
+            if pulled[v]:
+                a_here, o_here = a_address + (a_tile + r * width) * item, o_address + (o_tile + c * width) * item
+                g_here = g_address + (o_tile + c * width) * item
+                refused = call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width)
+            if refused:
+                return int64(v)
+            for i in range(n):
+                here, there, s = a_tile + (r + i) * width, o_tile + (c + i) * width, zero
+                if not pulled[v]:
+                    for k in range(width):
+                        a_flat[here + k] *= g_flat[there + k]
+                b = bias[r + i]
+                if b >= 0:
+                    for k in range(width):
+                        s += a_flat[here + k]
+                    gradient[uint64(b)] += s
+    return -1
+
+
+@compiled()
+def compare(loss, head_start, column, target, share, o, g, terms):
+    """The loss of each head of each sample, to `terms`, and its derivatives by what it reads, to g.
+
+    Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
+    `share` has what each sample counts for, or one number for all.
+    """
+    samples, heads, width = len(terms), len(head_start) - 1, o.shape[2]
+    z, h = np.empty(len(column)), np.empty(len(column))
+    for sample in range(samples):
+        tile, k = sample // width, sample % width
+        for i in range(len(column)):
+            z[i] = o[tile, column[i], k]
+        for head in range(heads):
+            first, last = head_start[head], head_start[head + 1]
+            offset = uint64(8 * first)
+            terms[sample, head] = call_loss(
+                loss,
+                uint64(z.ctypes.data) + offset,
+                uint64(target.ctypes.data) + uint64(8 * sample * len(column)) + offset,
+                uint64(h.ctypes.data) + offset,
+                uint64(last - first),
+                share[sample if len(share) > 1 else 0],
+            )
+        for i in range(len(column)):
+            g[tile, column[i], k] = h[i]
+    for sample in range(samples, o.shape[0] * width):
+        for i in range(len(column)):
+            g[sample // width, column[i], sample % width] = 0
+
+
+@compiled()
+def learn(
+    function,
+    row_first,
+    column_first,
+    start,
+    column,
+    position,
+    bias,
+    pulled,
+    preset,
+    child_start,
+    child_row,
+    child_position,
+    theta,
+    a,
+    o,
+    g,
+    gradient,
+    first,
+    loss,
+    head_start,
+    head_column,
+    target,
+    share,
+    terms,
+):
+    """All three in one for a program without dense blocks: forward, compare, backward."""
+    last = len(function)
+    refused = forward(
+        function, row_first, column_first, start, column, position, bias, theta, a, o, LEARN, first, last, False
+    )
+    if refused < 0:
+        compare(loss, head_start, head_column, target, share, o, g, terms)
+        refused = backward(
+            function,
+            row_first,
+            column_first,
+            pulled,
+            preset,
+            child_start,
+            child_row,
+            child_position,
+            child_position,
+            bias,
+            theta,
+            a,
+            o,
+            g,
+            gradient,
+            0,
+            last,
+        )
+    return refused

@@ -1,0 +1,438 @@
+"""Activations and losses as machine code that the kernels call by address.
+
+The functions of the tables are compiled as they stand, with the `math.exp` of Python replaced by one that
+the compiler can vectorise. What was compiled is kept on disk, keyed by what it was compiled from: numba keeps only
+functions that have a source file, so a file is written for each.
+What cannot be compiled, and a user's functions of whole arrays, are called in Python.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import ctypes
+import dis
+import hashlib
+import math
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba import carray, cfunc, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
+from numba.core.errors import NumbaError
+
+from graphprop import kernels, losses
+from graphprop.activations import ACTIVATIONS
+from graphprop.differentiable import Activation
+from graphprop.losses import LOSSES, Loss
+
+DOUBLE = np.dtype(np.float64)
+LARGEST = float(np.finfo(float).max)
+ITEM = {DOUBLE: float64, np.dtype(np.float32): float32}
+_LOCK = threading.RLock()  # compiling takes a global lock of numba's anyway
+
+# Both sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
+# (but a mask), or out of the domain.
+
+ELEMENTWISE = """
+def run(task, a, o, g, n, m, width):
+    a, o = carray(a, n * width), carray(o, n * width)
+    refused = False
+    if task == VALUE:
+        for k in range(a.size):
+            x = float64(a[k])
+            refused |= not (low <= x <= high)
+            o[k] = value(x, *fixed)
+    else:
+        for k in range(a.size):
+            x = float64(a[k])
+            refused |= not (low <= x <= high)
+            y = value(x, *fixed)
+            o[k] = y
+            a[k] = derivative(x, y, *fixed)
+    return uint64(refused)
+"""
+
+ARRAYS = """
+def run(task, a, o, g, n, m, width):
+    a, o = carray(a, (n, width)), carray(o, (m, width))
+    refused = False
+    for k in range(width):
+        x = np.empty(n)
+        present = False
+        for i in range(n):
+            x[i] = a[i, k]
+            masked = masks and x[i] == -np.inf
+            refused |= not (low <= x[i] <= high or masked)
+            present |= not masked
+        refused |= not present
+        if refused:
+            break
+        if task == PULL:
+            h = carray(g, (m, width))
+            delta = derivative(x, {o}, {h}, *fixed)
+            for i in range(n):
+                a[i, k] = delta[i]
+        else:
+            y = value(x, *fixed)
+            for i in range(m):
+                o[i, k] = {y}
+    return uint64(refused)
+"""
+REDUCING = ARRAYS.format(o="float64(o[0, k])", h="float64(h[0, k])", y="y")
+VECTOR = ARRAYS.format(o="o[:, k].astype(np.float64)", h="h[:, k].astype(np.float64)", y="y[i]")
+SOURCES = {"elementwise": ELEMENTWISE, "reducing": REDUCING, "vector": VECTOR}
+
+LOSS = """
+def run(z, t, g, n, share):
+    z, t, g = carray(z, n), carray(t, n), carray(g, n)
+    gradient = derivative(z, t)
+    for k in range(n):
+        g[k] = share * gradient[k]
+    return share * value(z, t)
+"""
+
+
+@njit
+def _largest_of(z):  # type: ignore[no-untyped-def]
+    return z.max()
+
+
+@njit
+def _sum_of(z):  # type: ignore[no-untyped-def]
+    return z.sum()
+
+
+@njit
+def _sum_of_others(t):  # type: ignore[no-untyped-def]
+    others, before, after = np.zeros(len(t)), 0.0, 0.0
+    for i in range(len(t)):
+        others[i] += before
+        before += t[i]
+        others[-1 - i] += after
+        after += t[-1 - i]
+    return others
+
+
+_OF_ONE_SAMPLE = {losses.largest_of: _largest_of, losses.sum_of: _sum_of, losses.sum_of_others: _sum_of_others}
+_FAST: dict[Any, Any] = {math.exp: kernels.exp, math.expm1: kernels.expm1, math.tanh: kernels.tanh}
+_MATH = ModuleType("math")
+vars(_MATH).update(vars(math), exp=kernels.exp, expm1=kernels.expm1, tanh=kernels.tanh)
+
+_native_losses: dict[Loss, Any] = {}
+_native: dict[tuple[Activation, Any], tuple[int, Any]] = {}
+
+
+def address(f: Activation, dtype: np.dtype[Any]) -> int:
+    """Where the machine code of an activation is, for state of this dtype; compiled on the first call."""
+    key = f, dtype
+    if key not in _native:
+        with _LOCK:
+            if not _native:
+                announce()
+            if key not in _native:
+                function = _compile(f, dtype)
+                _native[key] = _place(function), function
+    return _native[key][0]
+
+
+def loss_address(entry: Loss) -> int:
+    """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
+    if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
+        return 0
+    if entry not in _native_losses:
+        with _LOCK:
+            if entry not in _native_losses:
+                _native_losses[entry] = _compile_loss(entry)
+    return _place(_native_losses[entry])
+
+
+def _compile_loss(entry: Loss) -> Any:
+    pointer = types.CPointer(float64)
+    signature = float64(pointer, pointer, pointer, uint64, float64)
+    space = {"value": _compilable(entry.value), "derivative": _compilable(entry.gradient)}
+    parts = entry.value, entry.gradient
+    return _callback(LOSS, entry.name, parts, "loss", signature, space)
+
+
+def _place(function: Any) -> int:
+    if hasattr(function, "address"):
+        return int(function.address)
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
+    """Whether the activation runs as machine code, not in Python."""
+    address(f, dtype)
+    return hasattr(_native[f, dtype][1], "address")
+
+
+def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
+    is_ours = f.name in ACTIVATIONS and ACTIVATIONS[f.name].value_function is f.value_function
+    functions = f.value_function, f.derivative_function
+    if is_ours or (f.kind == "elementwise" and all(map(_is_plain, functions))):
+        try:
+            return _machine_code(f, dtype)
+        except NumbaError:  # something in it that is not compiled
+            pass
+    return _in_python(f, dtype)
+
+
+def _machine_code(f: Activation, dtype: np.dtype[Any]) -> Any:
+    low, high = max(f.domain[0], -LARGEST), min(f.domain[1], LARGEST)
+    space = {
+        "VALUE": kernels.VALUE,
+        "PULL": kernels.PULL,
+        "low": low,
+        "high": high,
+        "masks": f.masks,
+        "value": _compilable(f.value_function),
+        "derivative": _compilable(f.derivative_function),
+        "fixed": tuple(f.parameters.values()),
+    }
+    pointer = types.CPointer(ITEM[dtype])
+    signature = uint64(uint64, pointer, pointer, pointer, uint64, uint64, uint64)
+    settings = repr((f.kind, f.domain, f.masks, tuple(f.parameters.items())))
+    return _callback(SOURCES[f.kind], f.name, (f.value_function, f.derivative_function), settings, signature, space)
+
+
+def _callback(
+    source: str, name: str, functions: tuple[Any, ...], settings: str, signature: Any, space: dict[str, Any]
+) -> Any:
+    """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
+    space |= {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
+    path = _source_file(source, name, functions, settings)
+    if path is not None:
+        try:
+            exec(compile(source, path, "exec"), space)
+            return cfunc(signature, cache=True, error_model="numpy")(space["run"])
+        except NumbaError:
+            raise
+        except Exception:  # the folder cannot be used, or what is in it is damaged: numba may raise anything
+            pass
+    exec(compile(source, f"<{name}>", "exec"), space)
+    return cfunc(signature, error_model="numpy")(space["run"])
+
+
+def _compilable(function: Any) -> Any:
+    """The function and all those it calls, ready for numba, with the kernels' own exponential."""
+    if isinstance(function, BuiltinFunctionType):
+        return _FAST.get(function, function)
+    if not isinstance(function, FunctionType):
+        return function
+    if function in _OF_ONE_SAMPLE:
+        return _OF_ONE_SAMPLE[function]
+    used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
+    space = {"__name__": __name__} | {name: _replaced(entry) for name, entry in used.items()}
+    cells = tuple(CellType(_replaced(cell.cell_contents)) for cell in function.__closure__ or ())
+    copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
+    copy.__module__ = function.__module__
+    return njit(error_model="numpy", forceinline=True)(copy)
+
+
+def _replaced(entry: Any) -> Any:
+    if entry is math:
+        return _MATH
+    return _compilable(entry) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+ARITHMETIC = {"+", "-", "*", "/", "**", "+=", "-=", "*=", "/=", "**="}
+STEPS: tuple[str, ...] = ("LOAD_", "STORE_FAST", "UNARY_", "COMPARE_OP", "POP_", "RETURN_", "JUMP_", "PRECALL", "CALL")
+STEPS += ("COPY", "SWAP", "RESUME", "NOP", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN", "MAKE_CELL")
+BUILTINS = {name: getattr(builtins, name) for name in ("abs", "min", "max", "float")}
+WHOLE = {
+    "floor",
+    "ceil",
+    "trunc",
+    "gcd",
+    "lcm",
+    "comb",
+    "perm",
+    "factorial",
+    "isqrt",
+    "fsum",
+    "prod",
+    "sumprod",
+    "dist",
+}
+
+
+def _is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
+    """Whether it is made of arithmetic, comparisons and functions of real numbers alone.
+
+    Only such a function does the same in machine code: indices and whole numbers are not checked there, and nothing
+    can be raised.
+    """
+    if isinstance(function, BuiltinFunctionType | np.ufunc):
+        return function in BUILTINS.values() or _is_of_reals(function)
+    if not isinstance(function, FunctionType) or function in callers:
+        return False
+    captured = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    for step in dis.get_instructions(function):
+        name = step.argval
+        if step.opname == "BINARY_OP":
+            good = step.argrepr in ARITHMETIC
+        elif "CONST" in step.opname:
+            good = isinstance(step.argval, int | float)
+        elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            entry = function.__globals__.get(name, BUILTINS.get(name))
+            good = _is_plain_entry(entry, (*callers, function))
+        elif step.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
+            good = name in captured and _is_plain_entry(captured[name].cell_contents, (*callers, function))
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            good = name not in WHOLE and any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
+        else:
+            good = step.opname.startswith(STEPS)
+        if not good:
+            return False
+    return True
+
+
+def _is_plain_entry(entry: Any, callers: tuple[Any, ...]) -> bool:
+    return entry is math or entry is np or isinstance(entry, int | float) or _is_plain(entry, callers)
+
+
+def _is_of_reals(entry: Any) -> bool:
+    """Whether it is a function of numpy or of the module math, for real numbers, or a constant of these."""
+    if isinstance(entry, np.ufunc | float):
+        return True
+    return isinstance(entry, BuiltinFunctionType) and entry.__module__ == "math" and entry.__name__ not in WHOLE
+
+
+# ------------------------------------------------------------------ on disk
+
+
+def cache_folder() -> Path:
+    """Where compiled activations are kept: what NUMBA_CACHE_DIR says, or the user's folder for caches."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen) / "graphprop"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "graphprop"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "graphprop"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprop"
+
+
+def announce() -> None:
+    """Say in one line that the first compilation on a machine takes a while, if a terminal is attached."""
+    if not sys.stderr.isatty():
+        return
+    key = hashlib.sha256((Path(kernels.__file__).read_text() + numba.__version__ + sys.version).encode()).hexdigest()
+    mark = cache_folder() / f"announced_{key[:24]}"
+    if not mark.exists():
+        print("graphprop compiles its loops, once on this machine; this takes some seconds.", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+
+def _source_file(source: str, name: str, functions: tuple[Any, ...], settings: str) -> str | None:
+    """A file with the source, in a folder that can be written; None if there is none.
+
+    Its name is made of all that the machine code depends on.
+    """
+    try:
+        parts = [text for function in functions for text in _described(function, set())]
+    except TypeError:
+        return None
+    parts += [settings, source, numba.__version__, sys.version]
+    parts += [Path(file).read_text() for file in (__file__, kernels.__file__)]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name if name.isidentifier() else 'function'}_{key}.py"
+        if not path.exists():  # numba goes by the time of the file: it must not be written again
+            with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as file:
+                file.write(source)
+            os.replace(file.name, path)
+    except (OSError, RuntimeError):
+        return None
+    return str(path)
+
+
+def _described(entry: Any, seen: set[int]) -> Iterator[str]:
+    """What a function is made of, as texts: its code, and all that it refers to; TypeError if that is not known."""
+    if id(entry) in seen:
+        return
+    seen.add(id(entry))
+    if isinstance(entry, FunctionType):
+        code = entry.__code__
+        yield from _code(code)
+        for name in _names(code):
+            if name in entry.__globals__:
+                yield name
+                yield from _described(entry.__globals__[name], seen)
+        for part in (*(cell.cell_contents for cell in entry.__closure__ or ()), *(entry.__defaults__ or ())):
+            yield from _described(part, seen)
+    elif isinstance(entry, ModuleType | BuiltinFunctionType | np.ufunc | type):
+        yield f"{getattr(entry, '__module__', '')}.{entry.__name__}"
+    elif isinstance(entry, bool | int | float | str | None):
+        yield repr(entry)
+    elif type(entry).__module__ == "numpy" and callable(entry):
+        yield str(getattr(entry, "__name__", entry))
+    else:
+        raise TypeError
+
+
+def _code(code: CodeType) -> Iterator[str]:
+    yield code.co_code.hex()
+    yield repr((code.co_names, code.co_varnames))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _code(constant)
+        else:
+            yield repr(constant)
+
+
+# ------------------------------------------------------------------ in Python
+
+
+def _in_python(f: Activation, dtype: np.dtype[Any]) -> Any:
+    """The activation's Python functions behind an address; calling it takes the GIL."""
+    item = np.ctypeslib.as_ctypes_type(dtype)
+
+    def run(task: int, a: int, o: int, g: int, n: int, m: int, width: int) -> int:
+        def array(place: int, rows: int) -> np.ndarray[Any, Any]:
+            return np.frombuffer((item * (rows * width)).from_address(place), dtype).reshape(rows, width)
+
+        try:
+            return _run(f, task, array(a, n), array(o, m), array(g, m) if g else None)
+        except Exception:  # what it was is found out when the sample is run again
+            return 1
+
+    word = ctypes.c_uint64
+    return ctypes.CFUNCTYPE(word, *[word] * 7)(run)
+
+
+def _run(f: Activation, task: int, a: Any, o: Any, g: Any) -> int:
+    for k in range(a.shape[1]):
+        x: list[float] = a[:, k].tolist()
+        if task == kernels.PULL:
+            a[:, k] = f.pull(x, o[:, k].tolist(), g[:, k].tolist())
+            continue
+        if f.refusal(x) or not all(math.isfinite(entry) or f.masks for entry in x):
+            return 1
+        y = f.outputs(x)
+        if len(y) != len(o):
+            return 1
+        o[:, k] = y
+        if task == kernels.LEARN and f.kind == "elementwise":
+            a[:, k] = f.pull(x, y, [1.0] * len(x))
+    return 0

@@ -1,0 +1,133 @@
+"""The threads that run parts of a batch side by side, and BLAS held to one thread while they do.
+
+Which part computes what is fixed by the caller, so results never depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from graphprop.errors import GraphpropError
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_threads(count: int) -> None:
+    """Run batches on this many threads; as many as there are cores if it is never called. Results are the same bits.
+
+    >>> import graphprop as gp
+    >>> before = gp.get_threads()
+    >>> gp.set_threads(1)
+    >>> gp.set_threads(before)
+    """
+    global _count, _pool
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
+        raise GraphpropError(f"set_threads: a whole number from 1 to 1024, not {count!r}")
+    with _lock:
+        if count != _count:
+            _count, old, _pool = count, _pool, None
+            if old is not None:
+                old.shutdown(wait=False)
+
+
+def get_threads() -> int:
+    """How many threads run batches."""
+    return _count
+
+
+def _forget() -> None:
+    """In a child process there are no threads but one, and locks may have been copied while held."""
+    global _lock, _pool, _blas_lock, _blas_users
+    _lock, _pool, _blas_lock, _blas_users = threading.Lock(), None, threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def run_all(parts: int, run: Callable[[int], Any], aside: bool = False) -> list[Any]:
+    """[run(0), ..., run(parts - 1)], side by side; the first error in this order is raised, and stops the rest.
+
+    With `aside` the calling thread only waits, so that an interrupt reaches it and not a function called from C.
+    """
+    helpers = 1 if aside else min(parts, _count) - 1
+    if helpers < 1:
+        return [run(part) for part in range(parts)]
+    results: list[Any] = [None] * parts
+    errors: dict[int, BaseException] = {}
+    remaining = iter(range(parts))  # its steps are atomic
+
+    def work() -> None:
+        for part in remaining:
+            try:
+                results[part] = run(part)
+            except BaseException as error:
+                errors[part] = error
+                for _ in remaining:
+                    pass
+
+    futures = _submit(work, helpers)
+    try:
+        if not (aside and futures):
+            work()
+        for future in futures:
+            if aside or not future.cancel():
+                future.result()
+    finally:
+        for _ in remaining:
+            pass
+    if errors:
+        raise errors[min(errors)]
+    return results
+
+
+def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, _count - 1), thread_name_prefix="graphprop")
+        try:
+            return [_pool.submit(work) for _ in range(helpers)]
+        except RuntimeError:  # the interpreter is shutting down: no new threads
+            return []
+
+
+# ------------------------------------------------------------------ BLAS
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_before: list[tuple[Any, int]] = []
+_blas_libraries: list[Any] | None = None
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread: with several, a product can differ in its last bits from run to run."""
+    global _blas_users, _blas_before, _blas_libraries
+    with _blas_lock:
+        if _blas_libraries is None:
+            from threadpoolctl import ThreadpoolController
+
+            _blas_libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        _blas_users += 1
+        if _blas_users == 1:
+            _blas_before = [(library, library.get_num_threads()) for library in _blas_libraries]
+            for library, threads in _blas_before:
+                if threads != 1:
+                    library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                for library, threads in _blas_before:
+                    if threads != 1:
+                        library.set_num_threads(threads)
