@@ -1431,7 +1431,7 @@ def test_formula(formula: Formula) -> None:
 
 def test_every_formula_is_here_or_left_out_for_a_reason() -> None:
     expected = [f"{source}.{i}" for source, last in LAST_IDS.items() for i in range(1, last + 1)]
-    assert [id for id in expected if id not in LEFT_OUT] == list(FORMULAS)  # noqa: A001
+    assert [id for id in expected if id not in LEFT_OUT] == list(FORMULAS)
     assert set(LEFT_OUT) < set(expected)
 
 

@@ -1,0 +1,287 @@
+"""The same bits on any number of threads, from several threads, in a child process, and after an interrupt."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+from graphprop import engine
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[int]:
+    before = gp.get_threads()
+    yield before
+    gp.set_threads(before)
+
+
+def sparse() -> gp.Program:
+    """5000 nodes of three edges each."""
+    rng = np.random.default_rng(0)
+    target = np.repeat(np.arange(20, 5020), 3)
+    source = (rng.random(len(target)) * (target // 3)).astype(int) * 3 + np.tile([0, 1, 2], 5000)
+    return gp.Program.from_edges(
+        20, np.minimum(source, target - 1 - np.tile([0, 1, 2], 5000)), target, "tanh", bias=True
+    )
+
+
+def dense() -> gp.Program:
+    return gp.compile(gp.mlp([60, 60, 60, 10], "tanh", seed=1))
+
+
+PROGRAMS = {"sparse": (sparse, 400), "dense": (dense, 1500)}
+
+
+def everything(program: gp.Program, samples: int, dtype: Any = np.float64) -> list[Any]:
+    """Outputs, loss, gradients: the bits of all that is computed."""
+    rng = np.random.default_rng(2)
+    theta = rng.normal(size=program.layout.size).astype(dtype) / 4
+    rows = rng.normal(size=(samples, len(program.layout.input_columns)))
+    outputs = program.predict(theta, rows)
+    value, gradient = program.value_and_grad(theta, rows, np.zeros(outputs.shape), loss="half_squared")
+    results = [outputs, np.array(value), gradient, *program.vjp(theta, rows, np.ones(outputs.shape))]
+    if samples < 500:
+        trace = program.forward(theta, rows)
+        g = program.backward(trace, loss="half_squared", target=np.zeros(outputs.shape))
+        results += [trace.a_flat, trace.o_flat, g.a_flat, g.o_flat, g.weight_uses, g.bias_uses, g.theta]
+    return [np.asarray(x).tobytes() for x in results]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_results_are_the_same_bits_on_any_number_of_threads_and_from_run_to_run(name: str, dtype: type) -> None:
+    make, samples = PROGRAMS[name]
+    program = make()
+    cut = engine.cut_batch(program, samples, np.dtype(dtype).itemsize, program.layout.size)
+    assert len(cut.parts) > 2
+    assert cut.lanes > 2
+    gp.set_threads(1)
+    expected = everything(program, samples, dtype)
+    for count in (2, 4, 1, 3, 4):
+        gp.set_threads(count)
+        assert gp.get_threads() == count
+        assert everything(program, samples, dtype) == expected
+    assert everything(make(), samples, dtype) == expected
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.0, True, "2", None, 10**9, np.float64(2)])
+def test_set_threads_refuses_what_is_no_count(count: Any) -> None:
+    before = gp.get_threads()
+    with pytest.raises(gp.GraphpropError, match=r"set_threads: a whole number from 1 to 1024, not"):
+        gp.set_threads(count)
+    assert gp.get_threads() == before
+
+
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_several_threads_use_one_program_at_once(name: str) -> None:
+    make, samples = PROGRAMS[name]
+    gp.set_threads(2)
+    expected = everything(make(), samples)
+    program = make()  # nothing that is kept has been made yet
+    results: list[Any] = [None] * 6
+    start = threading.Barrier(len(results))
+
+    def work(i: int) -> None:
+        start.wait()
+        results[i] = everything(program, samples)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(results))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    for found in results:
+        if name == "sparse":
+            assert found == expected
+        for x, y in zip(found, expected, strict=True):  # BLAS has given other last bits to callers at the same time
+            np.testing.assert_allclose(np.frombuffer(x), np.frombuffer(y), rtol=1e-9, atol=1e-12)
+
+
+def test_the_number_of_threads_may_change_while_others_run() -> None:
+    program = sparse()
+    expected = everything(program, 400)
+    failures: list[Any] = []
+
+    def work() -> None:
+        try:
+            for _ in range(4):
+                if everything(program, 400) != expected:
+                    failures.append("other bits")
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        for count in (1, 3, 2):
+            gp.set_threads(count)
+            time.sleep(0.002)
+    assert not failures
+
+
+def _in_child(connection: Any, program: gp.Program, samples: int) -> None:
+    connection.send_bytes(b"".join(everything(program, samples)))
+    connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # it is what is tested
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_a_child_process_computes_the_same_bits(name: str) -> None:
+    make, samples = PROGRAMS[name]
+    gp.set_threads(3)
+    program = make()
+    expected = b"".join(everything(program, samples))  # the pool of threads exists when the process forks
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=_in_child, args=(there, program, samples))
+    child.start()
+    there.close()
+    try:
+        assert here.poll(60), "the child does not answer"
+        assert here.recv_bytes() == expected
+        child.join(20)
+        assert child.exitcode == 0
+    finally:
+        if child.is_alive():
+            child.kill()
+            child.join()
+    assert b"".join(everything(program, samples)) == expected
+
+
+INTERRUPTED = """
+    import os, signal, sys, threading, time
+    import numpy as np
+    import graphprop as gp
+
+    gp.set_threads(int(sys.argv[1]))
+    NET
+    rows = np.random.default_rng(3).normal(size=(SAMPLES, len(program.layout.input_columns)))
+    theta = np.random.default_rng(4).normal(size=program.layout.size)
+    width = program.predict(theta, rows[:1]).shape[1]
+
+    def run(rows):
+        return program.value_and_grad(theta, rows, np.zeros((len(rows), width)), loss="half_squared")
+
+    expected = run(rows[:300])
+    start = time.monotonic()
+    run(rows)
+    long = time.monotonic() - start
+    for share in (0.1, 0.5):
+        start = time.monotonic()
+        timer = threading.Timer(share * long, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            while time.monotonic() < start + 8:
+                run(rows)
+            sys.exit("the interrupt was lost")
+        except KeyboardInterrupt:
+            pass
+        timer.join()
+        found = run(rows[:300])
+        assert found[0] == expected[0] and np.array_equal(found[1], expected[1])
+    print("right", gp.get_threads())
+"""
+LONG_RUN = """
+    rng = np.random.default_rng(5)
+    target = np.repeat(np.arange(20, 2020), 4)
+    source = (target // 4 - 5) * 4 + np.tile([0, 1, 2, 3], 2000)
+    program = gp.Program.from_edges(20, source, target, "tanh")
+"""
+IN_PYTHON = """
+    def value(a):
+        if not a < 1e300:
+            raise ValueError("large")
+        return a * 0.5
+
+    half = gp.Activation("half", value, lambda a, o: 0.5)
+    net = gp.mlp([3, 30, 30, 2], half, seed=6)
+    program = gp.compile(net)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("net", "samples"), [(LONG_RUN, 20_000), (IN_PYTHON, 3000)], ids=["machine code", "Python"])
+def test_ctrl_c_ends_a_run_and_harms_nothing(net: str, samples: int, threads: int) -> None:
+    script = textwrap.dedent(INTERRUPTED).replace("NET", textwrap.dedent(net)).replace("SAMPLES", str(samples))
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(threads)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        output, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (output.strip(), child.returncode) == (f"right {threads}", 0), errors
+    assert not errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_ctrl_c_inside_of_a_users_function_is_a_keyboard_interrupt() -> None:
+    """The signal arrives while the function runs, in value and in derivative, elementwise and vector."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    def at(place: str, now: str) -> None:
+        if armed.is_set() and place == now:
+            interrupt()
+
+    for place in ("value", "derivative"):
+        for kind in ("elementwise", "vector"):
+            armed = threading.Event()  # it cannot be compiled, so the function runs in Python
+
+            def value(a: Any, place: str = place) -> Any:
+                at(place, "value")
+                return 2.0 * a
+
+            def derivative(a: Any, o: Any, g: Any = 1.0, place: str = place) -> Any:
+                at(place, "derivative")
+                return 2.0 * g
+
+            f = gp.Activation("twice", value, derivative, kind=kind)  # type: ignore[arg-type]
+            net = gp.Network()
+            net.add_input("x", size=3)
+            net.add_node("y", f, {"x": np.eye(3)}, size=3)
+            program, rows = gp.compile(net), np.ones((4, 3))
+            expected = program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            armed.set()
+            with pytest.raises(KeyboardInterrupt):
+                program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            armed.clear()
+            found = program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            assert found[0] == expected[0]
+            assert np.array_equal(found[1], expected[1])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_error_of_the_first_sample_is_told_whatever_runs_first(count: int) -> None:
+    """An error in several parts of a batch has the same message on any number of threads."""
+    program = sparse()
+    rows = np.zeros((400, 20))
+    theta = np.full(program.layout.size, 0.5)
+    rows[250:, 3] = 1e308
+    gp.set_threads(1)
+    messages = []
+    for threads in (1, count):
+        gp.set_threads(threads)
+        with pytest.raises(gp.NumberError) as caught:
+            program.predict(theta * 1e4, rows)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
