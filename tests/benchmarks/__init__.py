@@ -1,0 +1,1 @@
+"""How long values and gradients take, here and elsewhere: `python -m tests.benchmarks`."""

@@ -1,0 +1,131 @@
+"""The compiled loops of a sweep, next to the same loops in C, on the arrays of one program and on one thread."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphprop import kernels
+from graphprop.program import Program
+from tests.benchmarks.graphs import Array
+from tests.benchmarks.measuring import CannotRunError
+from tests.benchmarks.tasks import Prepared
+
+SOURCE = Path(__file__).with_name("yardstick.c")
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+
+
+@cache
+def _loops_in_c() -> Any:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise CannotRunError("there is no gcc")
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "yardstick.so"
+        # without separate maths flags gcc takes the vector functions of libm where there are some
+        subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(library), "-lmvec", "-lm"], check=True)
+        return ctypes.CDLL(str(library))
+
+
+@dataclass(frozen=True, eq=False)
+class SweepTask:
+    """A forward and a backward sweep over one tile, from given derivatives by the sinks, into arrays made once."""
+
+    program: Program  # without dense blocks; all parameters are used
+    theta: Array
+    inputs: Array
+    seed: Array  # (samples, sinks), 1 everywhere to compare
+
+    @property
+    def samples(self) -> int:
+        return len(self.inputs)
+
+    def state(self) -> tuple[Array, Array, Array, Array]:
+        """a, o with the inputs in it, g with the derivatives by the sinks in it, and the gradient."""
+        program = self.program
+        a = np.zeros((1, len(program.rows), self.samples))
+        o, g = (np.zeros((1, len(program.columns), self.samples)) for _ in range(2))
+        o[0, : program.input_width] = self.inputs.T
+        g[0, program.goal_columns] = self.seed.T
+        return a, o, g, np.zeros(len(self.theta))
+
+    def result(self, o: Array, gradient: Array) -> tuple[float, Array]:
+        return float((o[0, self.program.goal_columns] * self.seed.T).sum()), gradient
+
+
+def by_kernels(task: SweepTask) -> Prepared:
+    """The two compiled loops and nothing else."""
+    program, theta = task.program, task.theta
+    a, o, g, gradient = task.state()
+    sinks, seed = program.goal_columns, task.seed.T.copy()
+    nodes = {
+        "function": program.functions(theta.dtype),
+        "row_first": program.row_first,
+        "column_first": program.column_first,
+        "bias": program.bias_position,
+        "theta": theta,
+        "a": a,
+        "o": o,
+        "last": len(program),
+    }
+    parents = {"start": program.start, "column": program.column, "position": program.position}
+    children = {
+        "start": program.child_start,
+        "row": program.child_row,
+        "position": program.child_position,
+        "use": program.child_position,
+    }
+    forward = nodes | parents | {"task": kernels.LEARN, "first": program.inputs, "added": False}
+    direct = {"pulled": program.pulled, "preset": program.preset, "g": g}
+    backward = nodes | children | direct | {"gradient": gradient, "first": 0}
+
+    def run() -> tuple[Array, Array]:
+        gradient[:] = 0
+        g[0, sinks] = seed
+        kernels.forward(**forward)
+        kernels.backward(**backward)
+        return o, gradient
+
+    return Prepared(run, read=lambda result: task.result(*result))
+
+
+def by_c(task: SweepTask) -> Prepared:
+    """The loops of yardstick.c, on the same arrays."""
+    program, library = task.program, _loops_in_c()
+    a, o, g, gradient = task.state()
+    sinks, seed = program.goal_columns, task.seed.T.copy()
+    unsigned = [
+        np.ascontiguousarray(array, dtype=np.uint32)
+        for array in (
+            *(program.start, program.column, program.position),
+            *(program.child_start, program.child_row, program.child_position),
+        )
+    ]
+    bias = np.ascontiguousarray(program.bias_position, dtype=np.int64)
+    preset = np.ascontiguousarray(program.preset, dtype=np.uint8)
+    sizes = [ctypes.c_long(n) for n in (program.input_width, len(program.rows), task.samples)]
+
+    # an array's `ctypes` is passed as its address, and keeps the array
+    forward = [*(array.ctypes for array in (*unsigned[:3], bias, task.theta, a, o)), *sizes]
+    numbers = bias, preset, task.theta, a, o, g, gradient
+    backward = [*(array.ctypes for array in (*unsigned[3:], *numbers)), *sizes]
+
+    def run() -> tuple[Array, Array]:
+        gradient[:] = 0
+        g[0, sinks] = seed
+        library.forward(*forward)
+        library.backward(*backward)
+        return o, gradient
+
+    return Prepared(run, "gcc " + " ".join(FLAGS[:3]), lambda result: task.result(*result))
+
+
+SWEEP_PEERS = {"graphprop kernels": by_kernels, "C": by_c}
