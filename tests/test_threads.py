@@ -84,8 +84,8 @@ def test_set_threads_refuses_what_is_no_count(count: Any) -> None:
     assert gp.get_threads() == before
 
 
-@pytest.mark.parametrize("name", list(PROGRAMS))
-def test_several_threads_use_one_program_at_once(name: str) -> None:
+def by_six_threads(name: str) -> tuple[list[Any], list[Any]]:
+    """What one caller finds, and what six find with one program at the same time."""
     make, samples = PROGRAMS[name]
     gp.set_threads(2)
     expected = everything(make(), samples)
@@ -102,11 +102,24 @@ def test_several_threads_use_one_program_at_once(name: str) -> None:
         worker.start()
     for worker in workers:
         worker.join(60)
+    return expected, results
+
+
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_several_threads_use_one_program_at_once(name: str) -> None:
+    expected, results = by_six_threads(name)
     for found in results:
-        if name == "sparse":
-            assert found == expected
-        for x, y in zip(found, expected, strict=True):  # BLAS has given other last bits to callers at the same time
+        for x, y in zip(found, expected, strict=True):
             np.testing.assert_allclose(np.frombuffer(x), np.frombuffer(y), rtol=1e-9, atol=1e-12)
+
+
+KNOWN = pytest.mark.xfail(strict=False, reason="an open fault: dense products have given other last bits, seldom")
+
+
+@pytest.mark.parametrize("name", ["sparse", pytest.param("dense", marks=KNOWN)])
+def test_several_threads_at_once_find_the_same_bits(name: str) -> None:
+    expected, results = by_six_threads(name)
+    assert all(found == expected for found in results)
 
 
 def test_the_number_of_threads_may_change_while_others_run() -> None:
