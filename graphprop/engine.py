@@ -256,11 +256,10 @@ class Sweep:
                 return [run(0)]
 
         def quietly(lane: int) -> Any:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), one_blas_thread() if self.program.is_dense else contextlib.nullcontext():
                 return run(lane)
 
-        with one_blas_thread() if self.program.is_dense else contextlib.nullcontext():
-            return run_all(self.cut.lanes, quietly, aside)
+        return run_all(self.cut.lanes, quietly, aside)
 
     def parts_of(self, lane: int) -> range:
         return range(lane, len(self.cut.parts), self.cut.lanes)

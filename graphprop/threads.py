@@ -104,30 +104,56 @@ def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
 _blas_lock = threading.Lock()
 _blas_users = 0
 _blas_before: list[tuple[Any, int]] = []
-_blas_libraries: list[Any] | None = None
+_blas_libraries: tuple[list[Any], list[Any]] | None = None
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread: with several, a product can differ in its last bits from run to run."""
-    global _blas_users, _blas_before, _blas_libraries
+    """Hold BLAS to one thread, for this thread at least: with several, a product can have other last bits."""
+    global _blas_users, _blas_before
     with _blas_lock:
-        if _blas_libraries is None:
-            from threadpoolctl import ThreadpoolController
-
-            _blas_libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        of_process, of_thread = _find_blas()
         _blas_users += 1
         if _blas_users == 1:
-            _blas_before = [(library, library.get_num_threads()) for library in _blas_libraries]
-            for library, threads in _blas_before:
-                if threads != 1:
-                    library.set_num_threads(1)
+            _blas_before = _limit(of_process)
+    before = _limit(of_thread)
     try:
         yield
     finally:
+        _restore(before)
         with _blas_lock:
             _blas_users -= 1
             if _blas_users == 0:
-                for library, threads in _blas_before:
-                    if threads != 1:
-                        library.set_num_threads(threads)
+                _restore(_blas_before)
+
+
+def _find_blas() -> tuple[list[Any], list[Any]]:
+    """The BLAS libraries whose number of threads is one for the whole process, and those with one for each thread."""
+    global _blas_libraries
+    if _blas_libraries is None:
+        from threadpoolctl import ThreadpoolController
+
+        of_process: list[Any] = []
+        of_thread: list[Any] = []
+        for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+            own = library.internal_api == "mkl" or getattr(library, "threading_layer", None) == "openmp"
+            (of_thread if own else of_process).append(library)
+        _blas_libraries = of_process, of_thread
+    return _blas_libraries
+
+
+def _limit(libraries: list[Any]) -> list[tuple[Any, int]]:
+    """Set libraries to one thread; what they had before, where it was more."""
+    before = [(library, library.get_num_threads()) for library in libraries]
+    before = [(library, count) for library, count in before if count != 1]
+    _restore([(library, 1) for library, _ in before])
+    return before
+
+
+def _restore(counts: list[tuple[Any, int]]) -> None:
+    for library, count in counts:
+        # threadpoolctl lets only the thread that asked first change OpenBLAS, and does nothing for others
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(count)
+        release(force=True)
