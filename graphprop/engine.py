@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,13 +24,14 @@ from graphprop.layout import Array
 from graphprop.memory import check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import Objective
-from graphprop.program import Block, Program
+from graphprop.program import Block, Program, Table
 from graphprop.threads import get_threads, one_blas_thread, run_all
 
 TILE_BYTES = 1 << 19  # the state of a tile should stay in a core's own cache
 PART_BYTES = 1 << 26
 WORTH_CHECKING = 1 << 28  # bytes; less always fits
 PART_WORK = 200_000  # weights times samples; less is not worth handing to another thread
+STRETCH_WORK = 100_000_000  # about a tenth of a second
 LANES = 8
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
@@ -45,6 +46,7 @@ class Cut:
     width: int
     lanes: int
     exact: bool  # whether a part has one tile that fits
+    stretches: tuple[slice, ...]  # of whole parts for all lanes; an interrupt waits for the end of one
 
     def state_size(self, program: Program) -> int:
         """How many numbers the parts that run at the same time hold."""
@@ -59,11 +61,11 @@ class Cut:
 def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> Cut:
     """How to cut a batch of numbers of `item` bytes, for partial gradients of that many numbers."""
     kept, key = program.cuts, (samples, item, gradient)
-    if key not in kept:
+    cut: Cut | None = kept.get(key)
+    if cut is None:
         if len(kept) > 100:
             kept.clear()
-        kept[key] = _cut_batch(program, samples, item, gradient)
-    cut: Cut = kept[key]
+        cut = kept[key] = _cut_batch(program, samples, item, gradient)
     return cut
 
 
@@ -83,7 +85,10 @@ def _cut_batch(program: Program, samples: int, item: int, gradient: int) -> Cut:
     starts = range(0, samples, width * tiles)
     lanes = min(len(starts), LANES, max(2, PART_BYTES * 8 // max(1, gradient * item)))
     parts = tuple(slice(start, min(samples, start + width * tiles)) for start in starts)
-    return Cut(parts, tiles, width, lanes, program.is_dense)
+    stretch = width * tiles * lanes
+    stretch *= max(1, STRETCH_WORK * samples // (max(1, work) * stretch))
+    stretches = tuple(slice(start, min(samples, start + stretch)) for start in range(0, samples, stretch))
+    return Cut(parts, tiles, width, lanes, program.is_dense, stretches)
 
 
 @dataclass(eq=False, slots=True)
@@ -94,7 +99,7 @@ class Sweep:
     theta: Array
     inputs: Array
     cut: Cut
-    functions: Array
+    table: Table
     weights: dict[Block, Array]
 
     @classmethod
@@ -103,8 +108,8 @@ class Sweep:
         cut = cut_batch(program, len(inputs), theta.itemsize, gradient)
         if (needed := theta.itemsize * (cut.lanes * gradient + cut.state_size(program))) > WORTH_CHECKING:
             check_memory(needed, f"a run over {len(inputs)} samples")
-        weights = {block: block.of(theta) for run in program.runs for block in run.blocks}
-        return cls(program, theta, inputs, cut, program.functions(theta.dtype), weights)
+        weights = {block: block.of(theta) for block in program.blocks} if program.is_dense else {}
+        return cls(program, theta, inputs, cut, program.table(theta.dtype), weights)
 
     def forward(self, number: int, task: int) -> tuple[Array, Array]:
         """a and o of one part, as (tiles, rows, width); an error where they cannot be computed with."""
@@ -119,7 +124,6 @@ class Sweep:
         """a and o of one part, and the node that refused its a, where the run ended; -1 if none did."""
         program, part = self.program, self.cut.parts[number]
         a, o = self.state(number)
-        arrays = program.forward_arrays
         for run in program.runs:
             for i, block in enumerate(run.blocks):
                 source = self._source(block, o, part)
@@ -128,7 +132,7 @@ class Sweep:
                 else:
                     a[0, block.rows] += self.weights[block] @ source
             dense = bool(run.blocks)
-            refused = kernels.forward(self.functions, *arrays, self.theta, a, o, task, run.first, run.last, dense)
+            refused = kernels.forward(self.table.places, self.theta, a, o, task, run.first, run.last, dense)
             if refused >= 0:
                 return a, o, refused
         return a, o, -1
@@ -157,11 +161,10 @@ class Sweep:
             _write(array, every, rows)
             if (padded := tiles * width - len(rows)) > 0:
                 array[-1, :, -padded:] = rows[-1:].T
-        no_edges, no_bias = np.zeros_like(program.start), np.full_like(program.bias_position, -1)
-        no_edges.flags.writeable = no_bias.flags.writeable = False
-        arrays = program.row_first, program.column_first, no_edges, program.column, program.position, no_bias
+        table = self.table
+        alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
         within = kernels.LEARN, program.inputs, len(program.nodes), True
-        refused = kernels.forward(self.functions, *arrays, self.theta, a, o.copy(), *within)
+        refused = kernels.forward(alone.places, self.theta, a, o.copy(), *within)
         if refused >= 0:
             explain_node(self, number, refused)
         return a, o
@@ -208,8 +211,8 @@ class Sweep:
         weights and then those of biases. `first` says that it is new: see `start_gradient`.
         """
         program, (a, o) = self.program, state
-        uses = (program.child_use, program.bias_use) if by_use else (program.child_position, program.bias_position)
-        arrays = self.functions, *program.backward_arrays, *uses, self.theta, a, o, g, gradient
+        table = program.table(self.theta.dtype, by_use)
+        arrays = table.places, self.theta, a, o, g, gradient
         if not program.is_dense:
             self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
         else:
@@ -250,13 +253,13 @@ class Sweep:
 
     def each_lane(self, run: Callable[[int], Any]) -> list[Any]:
         """run(lane) of all lanes, side by side."""
-        aside = self.program.calls_python(self.theta.dtype)
-        if self.cut.lanes == 1 and not self.program.is_dense and not aside:
+        dense, aside = self.program.is_dense, self.program.calls_python(self.theta.dtype)
+        if self.cut.lanes == 1 and not dense and not aside:
             with np.errstate(all="ignore"):
                 return [run(0)]
 
         def quietly(lane: int) -> Any:
-            with np.errstate(all="ignore"), one_blas_thread() if self.program.is_dense else contextlib.nullcontext():
+            with np.errstate(all="ignore"), one_blas_thread() if dense else contextlib.nullcontext():
                 return run(lane)
 
         return run_all(self.cut.lanes, quietly, aside)
@@ -313,31 +316,35 @@ def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Arra
     """The value of a loss that is machine code, and its gradient; None if a node refused its numbers."""
     program, dtype = sweep.program, sweep.theta.dtype
     columns = program.column_numbers[objective.columns]
-    head_start, targets, share = objective.for_kernels()
+    head_start = objective.starts
+    assert head_start is not None
+    targets, share = objective.for_kernels()
     terms = np.empty((len(targets), len(head_start) - 1))
 
     def lane(number: int) -> Array | None:
         gradient = sweep.start_gradient()
         for part in sweep.parts_of(number):
             own = sweep.cut.parts[part]
-            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
-            if not program.is_dense:
-                a, o = sweep.state(part)
-                g = np.empty(o.shape, dtype)
-                arrays = sweep.functions, *program.learn_arrays, sweep.theta, a, o, g, gradient, program.inputs
-                if kernels.learn(*arrays, *heads) >= 0:  # what it was is found out when the part is run again
-                    return None
-                continue
             a, o, refused = sweep.run_forward(part, kernels.LEARN)
-            if refused >= 0:
+            if refused >= 0:  # what it was is found out when the part is run again
                 return None
             g = np.empty(o.shape, dtype)
             g[:, program.preset_columns] = 0
-            kernels.compare(*heads[:-1], o, g, heads[-1])
+            shares = share[own] if len(share) > 1 else share
+            kernels.compare(loss, head_start, columns, targets[own], shares, o, g, terms[own])
             sweep.backward(part, (a, o), g, gradient, first=part == number)
         return gradient
 
-    gradients = sweep.each_lane(lane)
+    def sparse_lane(number: int) -> Array | None:
+        gradient = np.zeros(len(sweep.theta), dtype)
+        within = program.inputs, sweep.cut.tiles, sweep.cut.width, number, sweep.cut.lanes
+        for own in sweep.cut.stretches:
+            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
+            if kernels.learn(sweep.table.places, sweep.theta, sweep.inputs[own], *heads, gradient, *within) >= 0:
+                return None
+        return gradient
+
+    gradients = sweep.each_lane(lane if program.is_dense else sparse_lane)
     if any(gradient is None for gradient in gradients):
         return 0.0, None
     return FLOATS.total(terms.ravel().tolist()), _added(gradients)
