@@ -419,32 +419,43 @@ def read_inputs(table, inputs, o):
 
 @compiled()
 def learn(
-    table, theta, inputs, loss, head_start, head_column, target, share, terms, gradient, first, tiles, width, part, step
+    table,
+    theta,
+    inputs,
+    loss,
+    head_start,
+    head_column,
+    target,
+    share,
+    terms,
+    gradient,
+    memory,
+    first,
+    tiles,
+    width,
+    part,
+    step,
 ):
     """All in one for a program without dense blocks: parts number `part`, `part + step` and so on of a batch.
 
-    A part is some tiles; each is read, run forward, compared and run backward.
+    A part is some tiles; each is read, run forward, compared and run backward, in the same memory.
     """
-    function, row_first, column_first = (
-        addresses(table, FUNCTION),
-        numbers(table, ROW_FIRST),
-        numbers(table, COLUMN_FIRST),
-    )
-    last, samples = len(function), len(inputs)
-    a = np.empty((tiles, row_first[last], width), theta.dtype)
-    o = np.empty((tiles, column_first[last], width), theta.dtype)
-    g = np.empty(o.shape, theta.dtype)
+    last, samples = len(addresses(table, FUNCTION)), len(inputs)
+    rows, columns = int64(numbers(table, ROW_FIRST)[last]), int64(numbers(table, COLUMN_FIRST)[last])
+    o_begin, g_begin = tiles * width * rows, tiles * width * (rows + columns)
     for begin in range(part * tiles * width, samples, step * tiles * width):
         end = min(samples, begin + tiles * width)
         used = (end - begin + width - 1) // width
-        a_part, o_part, g_part = a[:used], o[:used], g[:used]
-        read_inputs(table, inputs[begin:end], o_part)
-        refused = forward(table, theta, a_part, o_part, LEARN, first, last, False)
+        a = memory[: used * rows * width].reshape(used, rows, width)
+        o = memory[o_begin : o_begin + used * columns * width].reshape(used, columns, width)
+        g = memory[g_begin : g_begin + used * columns * width].reshape(used, columns, width)
+        read_inputs(table, inputs[begin:end], o)
+        refused = forward(table, theta, a, o, LEARN, first, last, False)
         if refused >= 0:
             return refused
         own = share[begin:end] if len(share) > 1 else share
-        compare(loss, head_start, head_column, target[begin:end], own, o_part, g_part, terms[begin:end])
-        refused = backward(table, theta, a_part, o_part, g_part, gradient, 0, last)
+        compare(loss, head_start, head_column, target[begin:end], own, o, g, terms[begin:end])
+        refused = backward(table, theta, a, o, g, gradient, 0, last)
         if refused >= 0:
             return refused
     return -1

@@ -14,7 +14,8 @@ import graphprop as gp
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
     {"errors"},
-    {"order", "arrays", "memory"},
+    {"order", "arrays"},
+    {"memory"},
     {"trials"},
     {"differentiable"},
     {"activations", "losses"},
