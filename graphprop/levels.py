@@ -6,7 +6,6 @@ and no other. What is computed with them is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,12 +148,22 @@ in layer 2; gp.matrixform.backpropagate takes it as it is
     """
     layout, theta = net.layout, net.theta
     layout.check_runnable()
-    check_layered(layout)
-    pairs = with_columns_before(layout, build_levels(layout, theta, limit))
+    pairs = build_layers(layout, theta, limit)
     return [_as_layer(layout, theta, k, level, before) for k, (level, before) in enumerate(pairs, 1)]
 
 
-def check_layered(layout: Layout) -> None:
+def build_layers(layout: Layout, theta: Array, limit: int) -> list[tuple[Level, Array]]:
+    """Each layer as a level, and the columns of o of the one before it; an error if the network has none."""
+    _check_layered(layout)
+    level = level_numbers(layout)
+    widths = (np.bincount(np.repeat(level, np.diff(start))) for start in (layout.a_start, layout.o_start))
+    rows, columns = (width.tolist() for width in widths)
+    check_bytes(sum(n * m for n, m in zip(rows[1:], columns, strict=False)), limit)
+    levels = build_levels(layout, theta, limit)
+    return list(zip(levels, [layout.input_columns, *(level.columns for level in levels)], strict=False))
+
+
+def _check_layered(layout: Layout) -> None:
     level, names, nodes = level_numbers(layout), layout.names, layout.nodes
     advice = "; gp.matrixform.backpropagate takes it as it is"
     for e in np.flatnonzero(level[layout.edge_target] - level[layout.edge_source] > 1).tolist():
@@ -167,18 +176,13 @@ def check_layered(layout: Layout) -> None:
     for v, k in enumerate(level.tolist()):
         u = first.setdefault(k, v)
         if nodes[u].activation != nodes[v].activation:
+            one, other = nodes[u].kind, nodes[v].kind
+            if one == other:
+                one, other = repr(nodes[u].activation), repr(nodes[v].activation)
             raise GraphpropError(
-                f"the network has no layers: {names[u]!r} and {names[v]!r} are both in layer {k}, but one is "
-                f"{nodes[u].kind} and the other {nodes[v].kind}{advice}"
+                f"the network has no layers: {names[u]!r} and {names[v]!r} are both in layer {k}, but one is {one} and "
+                f"the other {other}{advice}"
             )
-
-
-def with_columns_before(layout: Layout, levels: list[Level]) -> Iterator[tuple[Level, Array]]:
-    """Each level, and the columns of o of the level below it."""
-    before = layout.input_columns
-    for level in levels:
-        yield level, before
-        before = level.columns
 
 
 def _as_layer(layout: Layout, theta: Array, k: int, level: Level, before: Array) -> Layer:

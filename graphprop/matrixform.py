@@ -33,14 +33,13 @@ from graphprop.levels import (
     LIMIT,
     Layer,
     Level,
+    build_layers,
     build_levels,
     check_bytes,
-    check_layered,
     frozen,
     has_bias,
     layers,
     level_numbers,
-    with_columns_before,
 )
 from graphprop.losses import Loss
 from graphprop.objective import Objective, compare, read_objective
@@ -183,9 +182,8 @@ def substitute(layout: Layout, levels: list[Level], a: Array, direct: Array, nee
     for level in reversed(levels):
         for v in level.nodes:
             if v in needed:
-                delta[:, layout.a_slice(v)] = _times_jacobian(
-                    layout, v, o_bar[:, layout.o_slice(v)], a[:, layout.a_slice(v)]
-                )
+                own = layout.a_slice(v)
+                delta[:, own] = _times_jacobian(layout, v, o_bar[:, layout.o_slice(v)], a[:, own])
         o_bar[:, level.reads] += delta[:, level.rows] @ level.W
     return delta, o_bar
 
@@ -275,13 +273,13 @@ def gradients(
     if layout not in ("gradient", "numerator"):
         raise GraphpropError(f"layout is 'gradient' or 'numerator', not {layout!r}")
     check_trace(trace, net.layout)
-    check_layered(trace.layout)
+    pairs = build_layers(trace.layout, trace.theta, limit)
     objective = {"component": component, "loss": loss, "target": target, "sample_weight": sample_weight, "seed": seed}
     g = backpropagate(net, trace, node, **objective, limit=limit)
     result = {}
     biases = np.zeros(g.a_flat.shape[1])
     biases[g.layout.bias_row] = g.bias_uses
-    for k, (level, before) in enumerate(with_columns_before(g.layout, build_levels(g.layout, trace.theta, limit)), 1):
+    for k, (level, before) in enumerate(pairs, 1):
         matrix = level.spread(g.weight_uses[level.uses], before)
         result[f"W{k}"] = matrix.T if layout == "numerator" else matrix
         if has_bias(g.layout, level):

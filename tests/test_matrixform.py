@@ -331,21 +331,33 @@ def test_a_layer_says_what_it_is() -> None:
     net = gp.Network()
     net.add_input("x", size=2)
     net.add_node("p", "softmax", {"x": [[1.0, 2.0], [3.0, None]]})
-    net.add_node("q", "softmax", {"x": [[5.0, 6.0]]}, bias=[7.0])
-    net.add_node("y", "identity", {"p": [1.0, 1.0]})
+    net.add_node("q", "softmax", {"x": [[5.0, 6.0], [0.5, 1.0]]}, bias=[7.0, None])
+    net.add_node("y", "identity", {"p": [1.0, 2.0], "q": [3.0, None]})
     first, last = matrixform.layers(net)
-    assert repr(first) == "<layer 1: o1 = softmax(W1 o0 + b1), W1 is 3 x 2, 2 nodes>"
-    assert repr(last) == "<layer 2: o2 = identity(W2 o1), W2 is 1 x 3, 1 node>"
-    assert first.W.tolist() == [[1, 2], [3, 0], [5, 6]]
+    assert repr(first) == "<layer 1: o1 = softmax(W1 o0 + b1), W1 is 4 x 2, 2 nodes>"
+    assert repr(last) == "<layer 2: o2 = identity(W2 o1), W2 is 1 x 4, 1 node>"
+    assert first.W.tolist() == [[1, 2], [3, 0], [5, 6], [0.5, 1]]
     assert first.b is not None
-    assert first.b.tolist() == [0, 0, 7]
-    assert last.W.tolist() == [[1, 1, 0]]
+    assert first.b.tolist() == [0, 0, 7, 0]
+    assert last.W.tolist() == [[1, 2, 3, 0]]
     assert last.b is None
-    g = matrixform.gradients(net, net.forward([1.0, 1.0]), "y")
+
+
+def test_gradients_are_0_where_the_network_has_no_entry() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("p", "tanh", {"x": [[1.0, 2.0], [3.0, None]]}, size=2)
+    net.add_node("q", "tanh", {"x": [[0.5, 0.25], [0.5, 1.0]]}, bias=[0.5, None], size=2)
+    net.add_node("y", "identity", {"p": [1.0, 2.0], "q": [3.0, None]})
+    trace = net.forward([0.25, -0.5])
+    g = matrixform.gradients(net, trace, "y")
+    slope = 1 - np.tanh(np.array([-0.75, 0.75, 0.5, 0.0])) ** 2
+    delta = slope * [1.0, 2.0, 3.0, 0.0]
     assert list(g) == ["W1", "b1", "W2"]
-    assert g["W1"][1, 1] == 0.0
-    assert g["b1"][0] == 0.0
-    assert g["W2"][0, 2] == 0.0
+    present = np.array([[1, 1], [1, 0], [1, 1], [1, 1]])
+    np.testing.assert_allclose(g["W1"], np.outer(delta, [0.25, -0.5]) * present, rtol=1e-14)
+    np.testing.assert_allclose(g["b1"], [0, 0, delta[2], 0], rtol=1e-14)
+    np.testing.assert_allclose(g["W2"][0], [*trace.o["p"], trace.o["q"][0], 0], rtol=1e-14)
 
 
 def test_order_of_creation_does_not_matter_to_layers() -> None:
@@ -437,6 +449,25 @@ def test_a_network_without_layers_names_the_edge_that_skips() -> None:
         matrixform.layers(net)
 
 
+def test_activations_with_other_parameters_are_told_apart() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    for v, slope in (("g", 0.1), ("h", 0.2)):
+        net.add_node(v, gp.activation("leaky_relu", {"slope": slope}), {"x": 1.0})
+    with pytest.raises(gp.GraphpropError, match=r"one is <activation leaky_relu, slope=0\.1: .* slope=0\.2"):
+        matrixform.layers(net)
+
+
+def test_a_network_of_inputs_has_no_layer_and_the_gradient_1() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    assert matrixform.layers(net) == []
+    trace = matrixform.forward(net, [2.0])
+    assert matrixform.backpropagate(net, trace, "x").input["x"] == 1.0
+    assert matrixform.gradients(net, trace, "x") == {}
+    assert matrixform.resolvent(net, trace).matrix.tolist() == [[1.0]]
+
+
 def test_a_network_too_large_for_matrices_is_refused_before_they_are_made() -> None:
     net = gp.mlp([3, 4, 2])
     trace = net.forward([1.0, 2.0, 3.0])
@@ -456,6 +487,25 @@ def test_a_network_too_large_for_matrices_is_refused_before_they_are_made() -> N
         with pytest.raises(gp.GraphpropError, match=r"limit is a whole number of bytes, not 1\.5"):
             call(1.5)
         call(10**6)
+
+
+def test_the_jacobian_of_a_wide_softmax_counts_as_a_matrix() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1.0] * 500})
+    trace = net.forward([1.0])
+    with pytest.raises(gp.LimitError, match="the matrices of this network take 2,008,000 bytes"):
+        matrixform.backpropagate(net, trace, "p", component=0, limit=10**6)
+
+
+def test_nodes_that_the_objective_does_not_depend_on_are_left_alone() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("steep", "log", {"x": 1.0})
+    net.add_node("y", "tanh", {"x": 1.0})
+    g = matrixform.backpropagate(net, net.forward([5e-324]), "y")
+    assert g.gamma["steep"] == 0.0
+    assert g.input["x"] == 1.0
 
 
 def test_other_refusals() -> None:
