@@ -84,7 +84,7 @@ class Objective:
         entry = self.loss
         assert entry is not None
         if numbers.dtype is float:
-            return compare(entry, head, z, targets)
+            return compare_head(entry, head, z, targets)
         pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
         return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
 
@@ -97,7 +97,7 @@ class Objective:
         return np.array([w / total for w in weights], dtype=numbers.dtype)
 
 
-def compare(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
+def compare_head(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
     """The loss of every sample in one head, and its gradient, in floats; refused where they are no numbers."""
     _check_reads(entry, head, z)
     values, gradients = entry.apply(z, targets)
