@@ -146,10 +146,7 @@ def _plain(text: str) -> str:
 def _text(depth: int, step: Step, width: int) -> str:
     margin = " " * (INDENT * min(depth, DEEPEST))
     symbol = write_symbol(step.quantity.symbol, TEXT)
-    if step.expression is None:
-        lines = [decimal(step.result, step.digits)]
-    else:
-        lines = step.lines(TEXT)
+    lines = [decimal(step.result, step.digits)] if step.expression is None else step.lines(TEXT)
     head, behind = margin + symbol, ""
     if len(head) + 3 > width // 2:  # a line of its own
         behind, head = head + "\n", margin + "   "

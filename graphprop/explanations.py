@@ -67,8 +67,12 @@ def explain(
     >>> trace = net.forward([1.0])
     >>> print(gp.explain(net, trace, net.backward(trace, "y"), ("weight", "x", "h")))
     do[y]/dw(x, h) = gamma[h] * o[x]
-                   = 1.57290 * 1
-                   = 1.57290
+                   = 1.5729 * 1
+                   = 1.5729
+    <BLANKLINE>
+      gamma[h] = gamma[y] * w(h, y) * tanh'(a[h])
+               = 1 * 2 * 0.786448
+               = 1.5729
     """
     check_trace(trace, net.layout)
     _check_gradients(trace, gradients)
@@ -193,7 +197,7 @@ def _title(book: Book, s: int | None, summed: bool) -> str:
 
 
 def _grow(book: Book, key: Key, depth: int | None, digits: int) -> Step:
-    """The tree, level by level: a number is derived where it comes first, and its children stand behind it in a list."""
+    """The tree, level by level: a number is derived where it comes first, and its terms stand behind it in a list."""
     found: list[tuple[Quantity, Expression | None, str, list[int]]] = []
     level = [(book.quantity(key), 0)]
     grown = {key}

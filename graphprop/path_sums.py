@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphprop.activations import ACTIVATIONS
 from graphprop.arithmetic import Floats
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.escaping import html_text, label
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from graphprop.network import Network
 
 Cost = tuple[int, float]  # how many factors are 0, and minus the sum of the log2 of the others
+IDENTITY = ACTIVATIONS["identity"].value_function
+MOST = 12  # nodes or factors of a path that are shown
 Place = int  # a column of o, or the number of columns plus a row of a
 
 
@@ -39,7 +42,7 @@ class Factor:
 
 @dataclass(frozen=True, repr=False)
 class Path:
-    """One path: the nodes on it, its factors in order, and their product."""
+    """One path: the nodes on it, its factors in order, and their product; the slope 1 of an identity is left out."""
 
     nodes: tuple[Name, ...]
     factors: tuple[Factor, ...]
@@ -47,7 +50,11 @@ class Path:
 
     @property
     def formula(self) -> str:
-        return " * ".join(factor.symbol for factor in self.factors) or "1"
+        """The product of the factors; of a long one the first and the last."""
+        symbols = [factor.symbol for factor in self.factors]
+        if len(symbols) > MOST:
+            symbols = [*symbols[: MOST // 2], f"... {len(symbols) - MOST} more ...", *symbols[-MOST // 2 :]]
+        return " * ".join(symbols) or "1"
 
     def __repr__(self) -> str:
         return f"<Path {_arrows(self.nodes)}: {self.contribution:.6g}>"
@@ -133,10 +140,10 @@ class PathSum:
         return self.html()
 
 
-def _arrows(nodes: Sequence[Name], most: int = 12) -> str:
-    names = [label(name) for name in nodes]
-    if len(names) > most:
-        names = [*names[: most // 2], f"... {len(names) - most} more ...", *names[-most // 2 :]]
+def _arrows(nodes: Sequence[Name]) -> str:
+    names = list(map(label, nodes))
+    if len(names) > MOST:
+        names = [*names[: MOST // 2], f"... {len(names) - MOST} more ...", *names[-MOST // 2 :]]
     return " -> ".join(names)
 
 
@@ -204,7 +211,7 @@ def paths(
     total, absolute = ways.total[first], ways.absolute[first]
     if not math.isfinite(total):
         raise NumberError(f"{symbol} is {total}; it has to be finite")
-    shown = tuple(web.path(route) for route in ways.largest(first, int(top)))
+    shown = tuple(web.path(first, route) for route in ways.largest(first, int(top)))
     shown = tuple(sorted(shown, key=lambda path: -abs(path.contribution)))
     count = ways.count[first]
     rest = Floats().total([total, *(-path.contribution for path in shown)]) if count > len(shown) else 0.0
@@ -240,27 +247,35 @@ class _Web:
         floats = [np.asarray(x, dtype=float) for x in (trace.theta, trace.a_flat[s], trace.o_flat[s])]
         self.sample: Sample = read_sample(write_equations(self.layout, floats[0], Floats()), floats[1], floats[2])
         self.source, self.region = u, between(self.layout, [u], [v])
+        self.inside = set(self.region)
         self.onward: dict[Place, list[tuple[Place, float]]] = {}
         self.order: list[Place] = []  # from the source to the target
+        self.node_at: dict[Place, int] = {}
         for node in self.region:
             self._add(node)
+        for end in (u, v):  # they have names even if nothing lies between
+            self.node_at |= dict.fromkeys(self._places(end), end)
 
     def first(self, u: int, i: int) -> Place:
         if self.layout.nodes[u].is_input:
             return int(self.layout.o_start[u]) + i
         return self.width + int(self.layout.a_start[u]) + i
 
+    def _places(self, v: int) -> list[Place]:
+        a, o = self.layout.a_slice(v), self.layout.o_slice(v)
+        return [*range(self.width + a.start, self.width + a.stop), *range(o.start, o.stop)]
+
     def _add(self, v: int) -> None:
         """The ways into the components of v, and through it."""
         node, rows = self.layout.nodes[v], self.sample.equations.rows[v]
         a, o = self.width + int(self.layout.a_start[v]), int(self.layout.o_start[v])
-        inside = set() if v == self.source else set(self.region)
-        for i, row in enumerate(rows):
+        for i, row in enumerate([] if v == self.source else rows):
             for u, k, w in row:
-                if u in inside:
+                if u in self.inside:
                     self.onward.setdefault(int(self.layout.o_start[u]) + k, []).append((a + i, w))
-        self.order += range(a, a + node.n)
-        self.order += range(o, o + node.m)
+        places = self._places(v)
+        self.order += places
+        self.node_at |= dict.fromkeys(places, v)
         if node.kind_of_function == "elementwise":
             for i, slope in enumerate(self.sample.pull(v, [1.0] * node.m)):
                 self.onward[a + i] = [(o + i, slope)]
@@ -269,26 +284,23 @@ class _Web:
             for i in range(node.n):
                 self.onward[a + i] = [(o + k, L[k][i]) for k in range(node.m)]
 
-    def path(self, route: list[tuple[Place, Place, float]]) -> Path:
-        nodes = [self._node(place) for place in ([route[0][0]] if route else []) + [to for _, to, _ in route]]
+    def path(self, first: Place, route: list[tuple[Place, Place, float]]) -> Path:
+        nodes = [self.node_at[place] for place in (first, *(to for _, to, _ in route))]
         names = [self.layout.names[v] for j, v in enumerate(nodes) if j == 0 or v != nodes[j - 1]]
-        factors = tuple(Factor(self._symbol(here, to), float(value)) for here, to, value in route)
+        steps = [step for step in route if not self._is_identity(step[0])]
+        factors = tuple(Factor(self._symbol(here, to), float(value)) for here, to, value in steps)
         return Path(tuple(names), factors, _scaled_product([value for _, _, value in route]))
-
-    def _node(self, place: Place) -> int:
-        start, at = (self.layout.o_start, place) if place < self.width else (self.layout.a_start, place - self.width)
-        return int(np.searchsorted(start, at, side="right")) - 1
 
     def _label(self, place: Place, letter: bool = True) -> str:
         """a[v][i] or o[v][k]; without the letter v[k]."""
-        v, is_row = self._node(place), place >= self.width
+        v, is_row = self.node_at[place], place >= self.width
         node, name = self.layout.nodes[v], label(self.layout.names[v])
         at = place - (self.width + self.layout.a_start[v] if is_row else self.layout.o_start[v])
         component = f"[{at}]" if (node.n if is_row else node.m) > 1 else ""
         return f"{'a' if is_row else 'o'}[{name}]{component}" if letter else f"{name}{component}"
 
     def _symbol(self, here: Place, to: Place) -> str:
-        v = self._node(to)
+        v = self.node_at[to]
         if here >= self.width:
             f = self.layout.nodes[v].activation
             if f is not None and f.kind == "elementwise":
@@ -296,6 +308,10 @@ class _Web:
             return self.between_symbol(here, to)
         i = f"{to - self.width - self.layout.a_start[v]}, " if self.layout.nodes[v].n > 1 else ""
         return f"w({i}{self._label(here, letter=False)}, {label(self.layout.names[v])})"
+
+    def _is_identity(self, place: Place) -> bool:
+        f = self.layout.nodes[self.node_at[place]].activation
+        return place >= self.width and f is not None and f.value_function is IDENTITY
 
     def between_symbol(self, here: Place, to: Place) -> str:
         return f"d{self._label(to)}/d{self._label(here)}"
