@@ -171,7 +171,9 @@ def _component(what: tuple[Any, ...], shape: tuple[int, ...], index: tuple[Any, 
     """A whole index of an array of this shape, whose axes of length one may be left out."""
     wide = [axis for axis, length in enumerate(shape) if length > 1]
     whole = isinstance(index, tuple) and all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in index)
-    if whole and len(index) == len(wide) < len(shape):
+    if whole and not wide and len(index) < len(shape) and not any(index):
+        index = (0,) * len(shape)
+    elif whole and len(index) == len(wide) < len(shape):
         index = tuple(index[wide.index(axis)] if axis in wide else 0 for axis in range(len(shape)))
     if not whole or len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
         ranges = " and one ".join(f"from 0 to {shape[axis] - 1}" for axis in wide)
