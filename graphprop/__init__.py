@@ -3,11 +3,14 @@
 from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.explanations import explain
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
+from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
@@ -27,6 +30,7 @@ __all__ = [
     "Activation",
     "CycleError",
     "Difference",
+    "Explanation",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -34,6 +38,7 @@ __all__ = [
     "Network",
     "NumberError",
     "Parameter",
+    "PathSum",
     "Program",
     "Trace",
     "UnknownNameError",
@@ -41,10 +46,12 @@ __all__ = [
     "compile",
     "conv2d",
     "dense",
+    "explain",
     "get_threads",
     "loss",
     "matrixform",
     "mlp",
+    "paths",
     "recursion",
     "set_threads",
     "softmax_regression",
