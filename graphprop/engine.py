@@ -329,6 +329,7 @@ def differentiate(
     """The value of a loss (of seeds, 0), and its derivatives by theta and, if they are wanted, by the inputs."""
     sweep = Sweep.over(program, theta, inputs, len(theta))
     plain = not to_inputs and not len(program.maskable_rows)  # masks are checked between the two sweeps
+    plain &= not (program.is_dense and len(inputs) > 64)  # a loss of many samples is faster in numpy
     if plain and objective.loss is not None and (loss := loss_address(objective.loss)):
         value, gradient = _descend(sweep, objective, loss)
         if gradient is not None and math.isfinite(value) and all_finite(gradient):
