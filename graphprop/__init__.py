@@ -5,6 +5,7 @@ from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.files import load
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
@@ -42,6 +43,7 @@ __all__ = [
     "conv2d",
     "dense",
     "get_threads",
+    "load",
     "loss",
     "mlp",
     "recursion",

@@ -1,0 +1,164 @@
+"""Networks in files: what is on disk is read with limits, and written as a whole or not at all.
+
+What a document says is the matter of `reading.py` and `writing.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from graphprop.differentiable import Activation
+from graphprop.entries import MOST_DIGITS, TooLong, Twice
+from graphprop.errors import GraphpropError, LimitError
+from graphprop.network import Network
+from graphprop.reading import read_network
+from graphprop.writing import write_network
+
+MOST_BYTES = 2**28
+
+
+def load(
+    path: str | os.PathLike[str], activations: Iterable[Activation] = (), *, max_bytes: int = MOST_BYTES
+) -> Network:
+    """The network that `Network.save` wrote: the same structure, and the same numbers to the last bit.
+
+    A file holds no code and none is run. Whatever is wrong with it is a `GraphpropError` that names the place.
+
+    Parameters
+    ----------
+    path : text or path
+    activations : list of Activation
+        Those of your own that the network uses. A file has their names and parameters only.
+    max_bytes : int
+        A larger file is refused before it is read; 256 MiB if not given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import graphprop as gp
+    >>> net = gp.Network("a slope")
+    >>> net.add_input("x")
+    >>> net.add_node("y", "tanh", {"x": 0.1})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(f"{folder}/net.json")
+    ...     gp.load(f"{folder}/net.json")
+    <Network 'a slope': 1 input, 1 node, 1 edge, 1 parameter>
+    """
+    document = read_json(path, max_bytes)
+    try:
+        return read_network(document, activations)
+    except GraphpropError as error:
+        error.args = (f"{os.fspath(path)}: {error}", *error.args[1:])
+        raise error from None
+
+
+def save(net: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network to a file; one that is there is replaced when all of the new one is on disk."""
+    checked = _checked_path(path)
+    try:
+        text = write_network(net)
+    except GraphpropError as error:
+        error.args = (f"{checked}: {error}", *error.args[1:])
+        raise error from None
+    write_whole(checked, text.encode())
+
+
+def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
+    """What a JSON file holds; an object with a key twice is a `Twice`, a number that is too long a `TooLong`."""
+    where = _checked_path(path)
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+        raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
+    try:
+        text = _read_bytes(where, max_bytes).decode("utf-8-sig")
+        if not text.strip():
+            raise GraphpropError(f"{where}: the file is empty")
+        return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise GraphpropError(f"{where}: byte {error.start} is {byte:#04x}; the file is no text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise GraphpropError(f"{where}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except RecursionError:
+        raise GraphpropError(f"{where}: its lists and objects are nested too deeply") from None
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file under another name in its folder, then give it its name; on failure nothing is left behind."""
+    where = _checked_path(path)
+    made = None
+    try:
+        target = os.path.realpath(where)  # a link stays a link
+        mode = _mode_of_file(target, where)
+        temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        made = temporary
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(temporary, mode)
+        os.replace(temporary, target)
+        made = None
+    except OSError as error:
+        raise GraphpropError(f"{where}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if made is not None:
+            os.unlink(made)
+
+
+def _mode_of_file(target: str, where: str) -> int | None:
+    """The permissions of the file that is to be replaced; None if there is none."""
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise GraphpropError(f"{where}: is {_what(mode)}; only a file can be replaced")
+    return stat.S_IMODE(mode)
+
+
+def _read_bytes(where: str, max_bytes: int) -> bytes:
+    try:
+        mode = os.stat(where).st_mode
+        if not stat.S_ISREG(mode):
+            raise GraphpropError(f"{where}: is {_what(mode)}; a file is needed")
+        with open(where, "rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise GraphpropError(f"{where}: there is no such file") from None
+    except OSError as error:
+        raise GraphpropError(f"{where}: cannot be read: {error.strerror or error}") from None
+    if len(data) > max_bytes:
+        raise LimitError(f"{where}: has more than {max_bytes:,} bytes; max_bytes=... allows more")
+    return data
+
+
+def _what(mode: int) -> str:
+    return "a folder" if stat.S_ISDIR(mode) else "no regular file"
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | Path) and not isinstance(path, os.PathLike):
+        raise GraphpropError(f"a path is a text or a path object, not {path!r}")
+    where = os.fspath(path)
+    if not isinstance(where, str) or not where or "\0" in where:
+        raise GraphpropError(f"a path is a text that is not empty, without the character 0, not {where!r}")
+    return where
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    keys = [key for key, _ in pairs]
+    return Twice(next(key for key in keys if keys.count(key) > 1))
+
+
+def _whole_number(digits: str) -> Any:
+    return int(digits) if len(digits) <= MOST_DIGITS else TooLong(len(digits))
