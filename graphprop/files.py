@@ -5,11 +5,11 @@ What a document says is the matter of `reading.py` and `writing.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from graphprop.differentiable import Activation
@@ -73,8 +73,13 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
     where = _checked_path(path)
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
         raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
+    return parse_json(_read_bytes(where, max_bytes), where)
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """What bytes say as JSON, as in `read_json`."""
     try:
-        text = _read_bytes(where, max_bytes).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         if not text.strip():
             raise GraphpropError(f"{where}: the file is empty")
         return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
@@ -90,6 +95,8 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file under another name in its folder, then give it its name; on failure nothing is left behind."""
     where = _checked_path(path)
+    if where.endswith(os.sep):
+        raise GraphpropError(f"{where}: is the name of a folder; a file is needed")
     made = None
     try:
         target = os.path.realpath(where)  # a link stays a link
@@ -101,7 +108,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
+        if mode is not None and mode != stat.S_IMODE(os.stat(temporary).st_mode):
             os.chmod(temporary, mode)
         os.replace(temporary, target)
         made = None
@@ -109,7 +116,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         raise GraphpropError(f"{where}: cannot be written: {error.strerror or error}") from None
     finally:
         if made is not None:
-            os.unlink(made)
+            with contextlib.suppress(OSError):
+                os.unlink(made)
 
 
 def _mode_of_file(target: str, where: str) -> int | None:
@@ -120,6 +128,8 @@ def _mode_of_file(target: str, where: str) -> int | None:
         return None
     if not stat.S_ISREG(mode):
         raise GraphpropError(f"{where}: is {_what(mode)}; only a file can be replaced")
+    if not os.access(target, os.W_OK):
+        raise GraphpropError(f"{where}: cannot be written: the file is read-only")
     return stat.S_IMODE(mode)
 
 
@@ -144,7 +154,7 @@ def _what(mode: int) -> str:
 
 
 def _checked_path(path: Any) -> str:
-    if not isinstance(path, str | Path) and not isinstance(path, os.PathLike):
+    if not isinstance(path, str | os.PathLike):
         raise GraphpropError(f"a path is a text or a path object, not {path!r}")
     where = os.fspath(path)
     if not isinstance(where, str) or not where or "\0" in where:
@@ -160,5 +170,6 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     return Twice(next(key for key in keys if keys.count(key) > 1))
 
 
-def _whole_number(digits: str) -> Any:
-    return int(digits) if len(digits) <= MOST_DIGITS else TooLong(len(digits))
+def _whole_number(text: str) -> Any:
+    digits = len(text.removeprefix("-"))
+    return int(text) if digits <= MOST_DIGITS else TooLong(digits)
