@@ -31,6 +31,7 @@ LAYERS = [
     {"lowering", "edges"},
     {"engine"},
     {"__init__"},
+    {"typed", "summary"},
     {"cli"},
     {"__main__"},
 ]
