@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from graphprop.differentiable import Activation
 from graphprop.entries import MOST_DIGITS, TooLong, Twice
@@ -20,6 +23,10 @@ from graphprop.reading import read_network
 from graphprop.writing import write_network
 
 MOST_BYTES = 2**28
+DEEPEST = 100  # lists and objects in each other; Python's parser would need its stack for more
+_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed numbers: 1 and -1
 
 
 def load(
@@ -82,6 +89,8 @@ def parse_json(data: bytes, where: str) -> Any:
         text = data.decode("utf-8-sig")
         if not text.strip():
             raise GraphpropError(f"{where}: the file is empty")
+        if _depth(data) > DEEPEST:
+            raise GraphpropError(f"{where}: its lists and objects nest more than {DEEPEST} deep")
         return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -89,7 +98,16 @@ def parse_json(data: bytes, where: str) -> Any:
     except json.JSONDecodeError as error:
         raise GraphpropError(f"{where}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
     except RecursionError:
-        raise GraphpropError(f"{where}: its lists and objects are nested too deeply") from None
+        raise GraphpropError(
+            f"{where}: its lists and objects nest deeper than what is left of Python's stack"
+        ) from None
+
+
+def _depth(data: bytes) -> int:
+    """How deep brackets stand in brackets, outside of texts."""
+    brackets = _TEXTS.sub(b"", data).translate(None, _NO_BRACKETS)
+    steps = np.frombuffer(brackets.translate(_STEPS), np.int8)
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

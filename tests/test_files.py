@@ -9,6 +9,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -486,8 +488,9 @@ BAD_TEXTS: list[tuple[bytes, str]] = [
     (TEXT.encode("utf-16"), "byte 0 is 0xff; the file is no text in UTF-8"),
     (TEXT.replace('"h"', '"\xe4"').encode("latin-1"), "is 0xe4; the file is no text in UTF-8"),
     (b"\x80\x04\x95", "byte 0 is 0x80; the file is no text in UTF-8"),
-    (b"[" * 1_000_000, "nested too deeply"),
-    (b'{"a":' * 1_000_000, "nested too deeply"),
+    (b"[" * 1_000_000, "nest more than 100 deep"),
+    (b'{"a":' * 1_000_000, "nest more than 100 deep"),
+    (b'["]]]]\\"]]]",' * 1_000_000, "nest more than 100 deep"),
     (b"7" * 5000, "the document: an object is needed, not a number of 5000 digits"),
     (TEXT.replace("-2.0", "9" * 5000).encode(), "theta[1]: a finite number"),
     (TEXT.replace("-2.0", "1e999").encode(), "theta[1]: a finite number"),
@@ -499,7 +502,7 @@ BAD_TEXTS: list[tuple[bytes, str]] = [
         "the document: the key 'theta' is there twice",
     ),
     (TEXT.replace('"h"', json.dumps(nested(33))).encode(), "nodes[1].id: the lists of a name nest 32 deep at most"),
-    (TEXT.replace('"h"', json.dumps(nested(900))).encode(), "deep"),
+    (TEXT.replace('"h"', json.dumps(nested(98))).encode(), "nest more than 100 deep"),
     (TEXT.replace('"h"', "1" * 1001).encode(), "nodes[1].id: a text, a whole number of at most 1000 digits"),
 ]
 
@@ -511,6 +514,20 @@ def test_a_bad_text_is_refused_with_the_file_and_the_place(text: bytes, message:
         gp.load(file)
     assert str(caught.value).startswith(f"{file}: ")
     assert len(str(caught.value)) < 400 + len(str(file))
+
+
+def test_a_text_that_nests_deeply_does_no_harm_whatever_the_recursion_limit(tmp_path: Path) -> None:
+    file = put(tmp_path, b"[" * 10_000_000)
+    code = f"import sys, graphprop as gp; sys.setrecursionlimit(10**9); gp.load({str(file)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "nest more than 100 deep" in done.stderr
+
+
+def test_brackets_in_texts_are_not_counted(tmp_path: Path) -> None:
+    net = gp.Network()
+    net.add_input('"[{' * 1000 + "\\")
+    assert_same(net, again(net, tmp_path))
 
 
 def test_names_at_their_limits_come_back_and_beyond_them_are_not_saved(tmp_path: Path) -> None:
@@ -797,5 +814,5 @@ def test_a_hundred_thousand_edges_are_loaded_in_seconds(tmp_path: Path) -> None:
 
 def test_the_page_states_the_limits() -> None:
     page = (Path(__file__).parents[1] / "docs" / "file_format.md").read_text(encoding="utf-8")
-    for number in (f"{files.MOST_BYTES:,}", f"{2**27:,}", str(files.MOST_DIGITS)):
+    for number in (f"{files.DEEPEST} deep", f"{files.MOST_BYTES:,}", f"{2**27:,}", str(files.MOST_DIGITS)):
         assert number in page
