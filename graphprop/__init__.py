@@ -7,6 +7,7 @@ from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
 from graphprop.explanations import explain
+from graphprop.files import load
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
@@ -48,6 +49,7 @@ __all__ = [
     "dense",
     "explain",
     "get_threads",
+    "load",
     "loss",
     "matrixform",
     "mlp",

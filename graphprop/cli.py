@@ -1,12 +1,25 @@
-"""The command line: `graphprop demo`."""
+"""The command line: one function per command, which gives the text to print and the exit code.
+
+Exit codes: 0 for success, 1 for a negative answer (a check that failed, no path), 2 for a user's mistake.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import graphprop as gp
+from graphprop.layout import Name
+from graphprop.summary import summarize
+from graphprop.typed import read_inputs, read_objective, read_typed_name, read_what
+
+Answer = tuple[str, int]
 
 FORMS = ("parents", "children", "paths")
 
@@ -24,7 +37,7 @@ def two_layer_net() -> gp.Network:
     return net
 
 
-def demo() -> str:
+def compared() -> str:
     """Every weight of the two-layer net with its gradient by each form of the recursion, and whether they agree."""
     net = two_layer_net()
     trace = net.forward({"x1": 1.0, "x2": -2.0})
@@ -54,16 +67,224 @@ def demo() -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code."""
-    parser = argparse.ArgumentParser(
+# ------------------------------------------------------------------ the commands
+
+
+def demo(options: argparse.Namespace) -> Answer:
+    """Show a small network and its gradient in three forms; with --out also as files."""
+    if options.out is None:
+        return compared(), 0
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    net = two_layer_net()
+    trace = net.forward({"x1": 1.0, "x2": -2.0})
+    gradients = net.backward(trace, loss="half_squared", target={"y": 0.25})
+    net.save(folder / "net.json")
+    drawing = gp.draw(net, trace, gradients)  # type: ignore[attr-defined]
+    drawing.save(folder / "net.svg")
+    drawing.save(folder / "net.html")
+    written = "\n".join(f"  {folder / name}" for name in ("net.json", "net.svg", "net.html"))
+    return f"{compared()}\n\nwritten:\n{written}", 0
+
+
+def info(options: argparse.Namespace) -> Answer:
+    """Say what a network consists of: counts, kinds, levels, parameters, outputs, memory."""
+    return summarize(gp.load(options.file)), 0
+
+
+def draw(options: argparse.Namespace) -> Answer:
+    """Draw a network with every value and derivative on it, as svg, png, pdf, dot or html."""
+    net = gp.load(options.file)
+    path = options.out or str(Path(options.file).with_suffix(".svg"))
+    if options.structure:
+        gp.draw(net).save(path)  # type: ignore[attr-defined]
+        return path, 0
+    trace, gradients, told = _run(net, options)
+    gp.draw(net, trace, gradients).save(path)  # type: ignore[attr-defined]
+    return f"{told}\n{path}", 0
+
+
+def check(options: argparse.Namespace) -> Answer:
+    """Compute the gradient in all ways, side by side; the exit code is 1 if they do not agree."""
+    net = gp.load(options.file)
+    inputs, drawn = read_inputs(options.inputs, options.seed, net)
+    objective, goal = _objective(net, options)
+    report = gp.check(net, inputs, **objective)  # type: ignore[attr-defined]
+    return f"{drawn}\n{goal}\n\n{report}", 0 if report.ok else 1
+
+
+def explain(options: argparse.Namespace) -> Answer:
+    """Derive one number from those it stands on, in the notation of the textbook."""
+    net = gp.load(options.file)
+    what = read_what(options.what, net)
+    trace, gradients, told = _run(net, options)
+    return f"{told}\n\n{gp.explain(net, trace, gradients, what)}", 0  # type: ignore[attr-defined]
+
+
+def paths(options: argparse.Namespace) -> Answer:
+    """Split a derivative over the paths from one node to another, the largest first; 1 if there is none."""
+    net = gp.load(options.file)
+    source, target = (read_typed_name(typed, net.layout.number) for typed in (options.source, options.target))
+    if not _leads(net, source, target):
+        return f"no path leads from {source!r} to {target!r}", 1
+    inputs, told = read_inputs(options.inputs, options.seed, net)
+    found = gp.paths(net, net.forward(inputs), source, target, top=options.top)  # type: ignore[attr-defined]
+    return f"{told}\n\n{found}", 0
+
+
+def _run(net: gp.Network, options: argparse.Namespace) -> tuple[gp.Trace, gp.Gradients, str]:
+    inputs, drawn = read_inputs(options.inputs, options.seed, net)
+    objective, goal = _objective(net, options)
+    trace = net.forward(inputs)
+    return trace, net.backward(trace, **objective), f"{drawn}\n{goal}"
+
+
+def _objective(net: gp.Network, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    return read_objective(net, options.of, options.component, options.loss, options.goal)
+
+
+def _leads(net: gp.Network, source: Name, target: Name) -> bool:
+    ahead, seen = [source], {source}
+    while ahead:
+        for v in net.children(ahead.pop()):
+            if v not in seen:
+                seen.add(v)
+                ahead.append(v)
+    return target in seen
+
+
+# ------------------------------------------------------------------ the arguments
+
+NAMES = """names:
+  A node is named as it was when the network was made. 7 is the node "7", or else the integer 7;
+  a tuple is typed as a JSON list: '["h", 0]'."""
+INPUTS = """inputs:
+  --inputs "x1=1.0,x2=-2"         numbers by name; a vector is a list: "x=[1, 2]"
+  --inputs "1.0,-2"               all of them in their order (--inputs=-1,2 if the first is negative)
+  --inputs inputs.json            the same in a file: {"x1": 1.0, "x2": -2} or [1.0, -2]
+  Without it they are random, and the same for the same --seed."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
         prog="graphprop",
         description="Backpropagation on explicit graphs: every node, every weight, every derivative.",
-        epilog="example: graphprop demo",
+        epilog="example: graphprop demo\n\n"
+        "A FILE is what net.save(\"net.json\") writes. 'graphprop COMMAND --help' shows examples of each command.\n"
+        "exit codes: 0 success, 1 a negative answer (a check that failed, no path), 2 a mistake.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"graphprop {gp.__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", required=True)
-    commands.add_parser("demo", help="a small network and its gradient in three forms", description=demo.__doc__)
-    parser.parse_args(arguments)
-    print(demo())
+    top.add_argument("--version", action="version", version=f"graphprop {gp.__version__}")
+    commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Callable[[argparse.Namespace], Answer], *parts: str, file: bool = True) -> argparse.ArgumentParser:
+        told = (run.__doc__ or "").strip()
+        made = commands.add_parser(
+            run.__name__,
+            help=told[0].lower() + told[1:].rstrip("."),
+            description=told,
+            epilog="\n\n".join(parts),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=run)
+        if file:
+            made.add_argument("file", metavar="FILE", help="a network, as net.save writes it")
+        return made
+
+    made = command(demo, "examples:\n  graphprop demo\n  graphprop demo --out pictures", file=False)
+    made.add_argument("--out", metavar="DIR", help="a folder for net.json, net.svg and net.html")
+
+    command(info, "example:\n  graphprop info net.json")
+
+    examples = "graphprop draw net.json", 'graphprop draw net.json --inputs "x1=1.0,x2=-2" --of y --out net.html'
+    made = command(draw, _examples(*examples, "graphprop draw net.json --structure --out net.pdf"), INPUTS, NAMES)
+    made.add_argument("--out", metavar="PATH", help="where to; the suffix says what (FILE with .svg if not given)")
+    made.add_argument("--structure", action="store_true", help="the network alone, without values")
+    _add_inputs(made)
+    _add_objective(made)
+
+    examples = "graphprop check net.json", 'graphprop check net.json --loss half_squared --target "y=0.25"'
+    made = command(check, _examples(*examples), INPUTS, NAMES)
+    _add_inputs(made)
+    _add_objective(made)
+
+    examples = "graphprop explain net.json weight h1 y 0", "graphprop explain net.json delta y 0 --of y"
+    made = command(explain, _examples(*examples, "graphprop explain net.json parameter f1"), WHAT, INPUTS, NAMES)
+    made.add_argument("what", metavar="WHAT", nargs="+", help="which number, see below")
+    _add_inputs(made)
+    _add_objective(made)
+
+    examples = "graphprop paths net.json x1 y", 'graphprop paths net.json x1 y --top 3 --inputs "x1=1.0,x2=-2"'
+    made = command(paths, _examples(*examples, """graphprop paths net.json '["x", 0]' 7"""), INPUTS, NAMES)
+    made.add_argument("source", metavar="SOURCE", help="the node where the paths begin")
+    made.add_argument("target", metavar="TARGET", help="the node where they end")
+    made.add_argument("--top", type=int, default=10, metavar="N", help="how many to show (10)")
+    _add_inputs(made)
+    return top
+
+
+WHAT = """what:
+  weight U V [I [K]]    the derivative by a weight of the edge U -> V, into component I, from component K of U
+  bias V [I]            by a bias
+  input X [I]           by an input
+  parameter NAME [I]    by a named parameter, summed over its uses
+  delta V I, gamma V    by the pre-activation of a vector, of a scalar node
+  a V [I], o V [I]      a value: the pre-activation, the output"""
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(("examples:", *(f"  {line}" for line in lines)))
+
+
+def _add_inputs(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--inputs", metavar="VALUES", help="what flows into the network, see below")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of random inputs (0)")
+
+
+def _add_objective(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--of", metavar="NODE", help="differentiate the output of this node (the first output)")
+    made.add_argument("--component", type=int, metavar="I", help="the component of that node (0)")
+    made.add_argument("--loss", metavar="NAME", help="differentiate a loss of the outputs")
+    made.add_argument("--target", dest="goal", metavar="VALUES", help='what the loss compares with, as in "y=0.25"')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
+    try:
+        options = parser().parse_args(arguments)
+        text, code = options.run(options)
+    except SystemExit as stop:  # --help and --version end here, and what argparse refuses
+        text, code = "", int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except MemoryError:
+        return _fail("there is not enough memory")
+    except (gp.GraphpropError, OSError) as error:
+        return _fail(str(error))
+    return _deliver(text) or code
+
+
+def _deliver(text: str) -> int:
+    try:
+        print(text, end="\n" if text else "")
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`: who reads has read enough
+        _discard_output()
+    except OSError as error:
+        _discard_output()
+        return _fail(f"the output cannot be written: {error}")
     return 0
+
+
+def _fail(message: str, code: int = 2) -> int:
+    print(f"graphprop: {message}", file=sys.stderr)
+    return code
+
+
+def _discard_output() -> None:
+    """Let what is still in the buffer go nowhere, or Python would complain when it ends."""
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -153,7 +153,8 @@ class Layout:
     @cached_property
     def maskable(self) -> Array:
         """Where in theta -inf may stand: where nothing but biases of the softmax family uses it."""
-        masks = np.repeat([n.activation is not None and n.activation.masks for n in self.nodes], np.diff(self.a_start))
+        of_node = np.array([n.activation is not None and n.activation.masks for n in self.nodes], dtype=bool)
+        masks = np.repeat(of_node, np.diff(self.a_start))
         result = np.ones(self.size, dtype=bool)
         result[self.bias_position[~masks[self.bias_row]]] = False
         result[self.position] = False

@@ -5,6 +5,7 @@ How a network is run is not known here; results and engines read its frozen `lay
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -489,6 +490,16 @@ class Network:
         from graphprop.rewriting import expand
 
         return expand(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a JSON file, which `gp.load` reads; an existing file is replaced as a whole.
+
+        An activation of your own is written by its name and parameters, without its functions: give it back with
+        ``gp.load(path, activations=[...])``.
+        """
+        from graphprop.files import save
+
+        save(self, path)
 
     def forward(self, inputs: Any) -> Trace:
         """Run the network on one sample, or on a batch.

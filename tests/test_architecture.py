@@ -22,7 +22,8 @@ LAYERS = [
     {"arithmetic", "parameters", "layout"},
     {"arguments"},
     {"network", "textbook"},
-    {"builders", "rewriting"},
+    {"builders", "rewriting", "fields", "reading", "writing"},
+    {"files"},
     {"objective", "inputs", "sample", "finiteness", "values", "levels", "labelled"},
     {"results", "derivations"},
     {"recursion", "matrixform", "program", "threads"},
@@ -33,6 +34,7 @@ LAYERS = [
     {"quantities"},
     {"explanations", "path_sums"},
     {"__init__"},
+    {"typed", "summary"},
     {"cli"},
     {"__main__"},
 ]

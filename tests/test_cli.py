@@ -1,16 +1,77 @@
-"""The command line as a user runs it."""
+"""The command line as a user runs it; what a command calls is replaced where only the call matters."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
 
 import graphprop as gp
+from graphprop.cli import main
+from graphprop.typed import read_typed_name, read_values, read_what
+
+COMMANDS = ("demo", "info", "draw", "check", "explain", "paths")
+WITH_FILE = [["info"], ["draw"], ["check"], ["explain"], ["paths"]]
+ARGUMENTS: dict[str, list[str]] = {"explain": ["weight", "h1", "y", "0"], "paths": ["x1", "y"]}
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "graphprop", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, **{"capture_output": True, "text": True, **options})
+
+
+def small() -> gp.Network:
+    net = gp.Network("small")
+    net.add_input("x1")
+    net.add_input("x2")
+    f = net.parameter("f", 0.5)
+    net.add_node("h1", "sigmoid", {"x1": f, "x2": -0.25}, bias=0.125)
+    net.add_node("y", "softmax_dot", {"h1": [0.25, -0.5], "x2": [f, 1.0]})
+    return net
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "net.json"
+    small().save(path)
+    return str(path)
+
+
+class Stub:
+    """Stands for a public function and for what it gives; remembers what it was called with."""
+
+    def __init__(self, text: str = "told", ok: bool = True) -> None:
+        self.text, self.ok = text, ok
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.saved: list[str] = []
+
+    def __call__(self, *arguments: Any, **options: Any) -> Stub:
+        self.calls.append((arguments, options))
+        return self
+
+    def save(self, path: Any) -> None:
+        self.saved.append(os.path.basename(path))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
+    stub = Stub()
+    for name in ("draw", "check", "explain", "paths"):
+        monkeypatch.setattr(gp, name, stub, raising=False)
+    return stub
+
+
+# ------------------------------------------------------------------ the frame
 
 
 def test_demo_shows_every_number_and_that_the_forms_agree() -> None:
@@ -26,10 +87,340 @@ def test_demo_shows_every_number_and_that_the_forms_agree() -> None:
     assert lines[-1].startswith("All three forms agree; the largest relative difference is ")
 
 
+def test_demo_writes_files_into_a_folder(stub: Stub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "new" / "folder")]) == 0
+    assert os.listdir(tmp_path / "new" / "folder") == ["net.json"]
+    assert stub.saved == ["net.svg", "net.html"]
+    assert capsys.readouterr().out.rstrip().endswith("net.html")
+    (tmp_path / "taken").touch()
+    assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
+    assert "File exists" in capsys.readouterr().err
+
+
 def test_help_and_mistakes() -> None:
     assert "example: graphprop demo" in run("--help").stdout
     assert run("--version").stdout == f"graphprop {gp.__version__}\n"
-    for arguments in ((), ("dance",)):
+    for arguments in ((), ("dance",), ("info", "no/such/file.json")):
         done = run(*arguments)
         assert done.returncode == 2
+        assert not done.stdout
+        assert done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_examples_of_it_that_are_understood(
+    name: str, file: str, stub: Stub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    examples = re.findall(rf"^  graphprop ({name}.*)$", told, re.MULTILINE)
+    assert examples
+    monkeypatch.chdir(os.path.dirname(file))
+    net = small()
+    net.parameter("f1", 1.0)
+    net.add_input(("x", 0))
+    net.add_node(7, "tanh", {("x", 0): 1.0})
+    net.set_outputs("y")
+    net.save(file)
+    for example in examples:
+        if "--inputs" in example:
+            example = re.sub(r'"x1=.*?"', "\"x1=1.0,x2=-2,['x', 0]=1\"".replace("'x'", '\\"x\\"'), example)
+        words = json.loads(
+            subprocess.run(
+                ["sh", "-c", f'{sys.executable} -c "import json, sys; print(json.dumps(sys.argv[1:]))" {example}'],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        assert main(words) == 0, capsys.readouterr().err
+
+
+def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = capsys.readouterr().out
+    assert all(re.search(rf"^    {name} ", told, re.MULTILINE) for name in COMMANDS)
+
+
+@pytest.mark.parametrize(("name", "code"), [("info", 0), ("paths", 1)])
+def test_nobody_reading_is_no_error(name: str, code: int, tmp_path: Path) -> None:
+    net = small()
+    net.add_node("apart", "tanh", {"x1": 1.0})
+    net.save(tmp_path / "net.json")
+    command = [sys.executable, "-X", "dev", "-m", "graphprop", name, str(tmp_path / "net.json")]
+    command += ["y", "apart"] if name == "paths" else []
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("name", ["info", "--help"])
+def test_a_full_disk_is_told(name: str, file: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = run(name, *([file] if name == "info" else []), capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_names_that_a_terminal_cannot_show_are_shown_otherwise(tmp_path: Path) -> None:
+    net = gp.Network()
+    net.add_input("ü\x1b[31m\n")
+    net.save(tmp_path / "net.json")
+    done = run("info", str(tmp_path / "net.json"), env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert r"'\xfc\x1b[31m\n'" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_an_interrupt_has_no_traceback(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    gp.check = interrupted  # type: ignore[attr-defined] # the fixture puts back what was there
+    assert main(["check", file]) == 130
+    assert capsys.readouterr().err == "graphprop: interrupted\n"
+
+
+def test_a_fault_of_ours_is_not_called_a_mistake_of_the_user(file: str, stub: Stub) -> None:
+    def wrong(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    gp.check = wrong  # type: ignore[attr-defined]
+    with pytest.raises(ZeroDivisionError):
+        main(["check", file])
+
+
+# ------------------------------------------------------------------ the commands
+
+
+def test_info_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network("counted")
+    net.add_input("x", size=3)
+    net.add_input(("t", 1))
+    f = net.parameter("f", [1.0, 2.0], trainable=False)
+    net.add_node("h", "tanh", {"x": [[1.0, None, f[0]], [None, f[0], 2.0]], ("t", 1): [1.0, 1.0]}, size=2)
+    net.add_node("s", "softmax", {"h": [[1.0, 2.0], [3.0, 4.0]]}, bias=[0.0, -np.inf])
+    net.add_node("y", "tanh", {"h": [1.0, 1.0], "s": [1.0, 1.0]})
+    net.add_node("z", "tanh", {"y": 1.0})
+    net.set_outputs("s", ["y", "z"])
+    net.save(tmp_path / "net.json")
+    assert main(["info", str(tmp_path / "net.json")]) == 0
+    told = dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:])
+    assert told == {
+        "inputs": "2: x, ('t', 1)",
+        "outputs": "3: s; y, z",
+        "nodes": "3 tanh, 1 softmax",
+        "levels": "5 (an input is on the first)",
+        "edges": "6, with 15 weights",
+        "parameters": "17: 14 in weights, 2 in biases, 1 used more than once, 1 not used, 2 frozen, 1 -inf (masks)",
+        "named": "1: f",
+        "memory": "136 bytes of theta, and per sample at most 208 bytes",  # 6 pre-activations, 10 outputs twice
+    }
+
+
+def test_info_of_a_network_that_cannot_run_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.save(tmp_path / "net.json")
+    assert main(["info", str(tmp_path / "net.json")]) == 0
+    assert "not ready   the network has no nodes" in capsys.readouterr().out
+    net.add_node("h", "tanh")
+    net.save(tmp_path / "net.json")
+    assert main(["info", str(tmp_path / "net.json")]) == 0
+    assert "not ready   node 'h' has no parents" in capsys.readouterr().out
+
+
+def test_draw_runs_the_network_and_saves_beside_the_file(
+    file: str, stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["draw", file, "--inputs", "x1=1.0,x2=-2", "--loss", "half_squared", "--target", "y=0.25"]) == 0
+    (net, trace, gradients), options = stub.calls[0]
+    assert not options
+    net, expected = small(), small().forward([1.0, -2.0])
+    assert trace.o["y"] == expected.o["y"]
+    g = gp.recursion.backpropagate(net, expected, loss="half_squared", target={"y": 0.25})
+    assert gradients.allclose(g)
+    assert stub.saved == ["net.svg"]
+    assert capsys.readouterr().out.splitlines()[-1] == file.replace(".json", ".svg")
+    assert main(["draw", file, "--structure", "--out", "other.pdf"]) == 0
+    assert len(stub.calls[1][0]) == 1
+    assert stub.saved == ["net.svg", "other.pdf"]
+
+
+def test_check_gives_its_verdict_as_exit_code(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", file, "--inputs", "1.0,-2", "--of", "h1"]) == 0
+    (net, inputs), objective = stub.calls[0]
+    assert net.same_structure(small())
+    assert inputs == [1.0, -2]
+    assert objective == {"node": "h1", "component": None}
+    assert capsys.readouterr().out == "inputs: 1.0,-2\nobjective: the output of h1\n\ntold\n"
+    stub.ok = False
+    assert main(["check", file]) == 1
+    assert stub.calls[1][1] == {"node": "y", "component": None}
+    assert main(["check", file, "--loss", "half_squared", "--target", "0.25"]) == 1
+    assert stub.calls[2][1] == {"loss": "half_squared", "target": 0.25}
+
+
+def test_random_inputs_are_told_and_the_same_for_the_same_seed(
+    file: str, stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in ("3", "3", "4"):
+        main(["check", file, "--seed", seed])
+    one, two, three = (inputs for (_, inputs), _ in stub.calls)
+    assert one == two != three
+    assert list(one) == ["x1", "x2"]
+    assert f"inputs, random with seed 3: x1 = {one['x1']:.4g}, x2 = {one['x2']:.4g}\n" in capsys.readouterr().out
+
+
+def test_random_inputs_have_the_sizes_of_the_inputs(tmp_path: Path, stub: Stub) -> None:
+    net = gp.Network()
+    net.add_input("v", size=3)
+    net.add_input("w", size=1)
+    net.add_input("x")
+    net.add_node("y", "tanh", {"v": [1.0, 1.0, 1.0], "w": 1.0, "x": 1.0})
+    net.save(tmp_path / "net.json")
+    assert main(["explain", str(tmp_path / "net.json"), "o", "y"]) == 0
+    _, trace, _, what = stub.calls[0][0]
+    assert what == ("o", "y")
+    drawn = np.random.default_rng(0).standard_normal(5)
+    assert [*trace.o["v"], *trace.o["w"], trace.o["x"]] == drawn.tolist()
+
+
+def test_explain_asks_for_the_number_that_was_typed(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "weight", "h1", "y", "1", "--inputs", "x1=1.0,x2=-2", "--of", "y"]) == 0
+    (_, trace, gradients, what), _ = stub.calls[0]
+    assert what == ("weight", "h1", "y", 1)
+    assert gradients.value == trace.o["y"]
+    assert capsys.readouterr().out.endswith("\n\ntold\n")
+
+
+def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paths", file, "x1", "y", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
+    (_, trace, source, target), options = stub.calls[0]
+    assert (source, target, options) == ("x1", "y", {"top": 3})
+    assert trace.o["x1"] == 1.0
+    assert main(["paths", file, "y", "x1"]) == 1
+    assert "no path leads from 'y' to 'x1'" in capsys.readouterr().out
+    assert len(stub.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "FILE", "more"], "unrecognized arguments: more"),
+        (["explain", "FILE"], "the following arguments are required: WHAT"),
+        (["explain", "FILE", "wait", "h1", "y"], "unknown kind of number 'wait'"),
+        (["explain", "FILE", "weight", "h1"], "weight needs the names of two nodes, as in weight h1 y"),
+        (["explain", "FILE", "delta"], "delta needs a name, as in delta y"),
+        (["explain", "FILE", "weight", "h1", "Y"], "unknown node 'Y'; did you mean 'y'?"),
+        (["explain", "FILE", "parameter", "h1"], "unknown parameter 'h1'"),
+        (["explain", "FILE", "delta", "y", "one"], "an index is a whole number, not 'one'"),
+        (["paths", "FILE", "x1", "7"], "unknown node '7'"),
+        (["paths", "FILE", "x1", "[1,"], "unknown node '[1,'"),
+        (["paths", "FILE", "x1", "y", "--top", "x"], "invalid int value"),
+        (["check", "FILE", "--inputs", "x1=1.0"], "input 'x2' is missing"),
+        (["check", "FILE", "--inputs", "x1=1.0,x3=2"], "--inputs: unknown node 'x3'"),
+        (["check", "FILE", "--inputs", "x1=1.0,x1=2"], "--inputs: 'x1' is given twice"),
+        (["check", "FILE", "--inputs", "x1=1.0,2"], "--inputs: '2': a name and a number are needed"),
+        (["check", "FILE", "--inputs", "x1=one,x2=2"], "--inputs: 'x1=one': a number is needed"),
+        (["check", "FILE", "--inputs", "x1=nan,x2=2"], "--inputs: 'x1=nan': a number is needed"),
+        (["check", "FILE", "--inputs", "x1=[1,x2=2"], "--inputs: 'x1=[1,x2=2': the brackets do not match"),
+        (["check", "FILE", "--inputs", ""], "--inputs: '': a number is needed"),
+        (["check", "FILE", "--inputs", "none.json"], "none.json: there is no such file"),
+        (["check", "FILE", "--inputs", "FILE"], "unknown node 'format'"),
+        (["check", "FILE", "--inputs", __file__], "test_cli.py' is a file whose name does not end in .json"),
+        (["check", "FILE", "--inputs", "."], "--inputs: '.': a number is needed"),
+        (["check", "FILE", "--seed", "-1"], "a seed is a whole number of at least 0"),
+        (["draw", "FILE", "--of", "z"], "--of: unknown node 'z'"),
+        (["draw", "FILE", "--component", "5"], "5"),
+        (["draw", "FILE", "--loss", "half_squared"], "--loss needs --target"),
+        (["draw", "FILE", "--loss", "half_square", "--target", "1"], "unknown loss 'half_square'"),
+        (["draw", "FILE", "--loss", "nll", "--target", "1", "--of", "y"], "--of and --component do not go with it"),
+        (["draw", "FILE", "--target", "1"], "--target needs --loss"),
+    ],
+    ids=lambda x: " ".join(x)[:60] if isinstance(x, list) else "",
+)
+def test_a_mistake_is_told_in_a_line(
+    arguments: list[str], message: str, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(net: gp.Network, inputs: Any, **objective: Any) -> None:
+        net.backward(net.forward(inputs), **objective)
+
+    monkeypatch.setattr(gp, "check", check, raising=False)
+    assert main([file if word == "FILE" else word for word in arguments]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert message in printed.err.splitlines()[-1]
+
+
+# ------------------------------------------------------------------ what is typed
+
+
+def test_names_as_they_are_typed() -> None:
+    known = {"7": 0, 7: 1, 8: 2, -1: 3, ("h", 0): 4, ("h", ("8", 8)): 5, '["h", 1]': 6, ("h", 1): 7, "": 8, "a=b": 9}
+    for text, name in {
+        "7": "7",
+        "8": 8,
+        "-1": -1,
+        '["h", 0]': ("h", 0),
+        '["h",["8",8]]': ("h", ("8", 8)),
+        '["h", 1]': '["h", 1]',
+        '["h",1]': ("h", 1),
+        "": "",
+        "a=b": "a=b",
+    }.items():
+        assert read_typed_name(text, known) == name
+    for text in ("9", "[", "[]", '["h", 2]', '{"h": 1}', "8.0", "9" * 5000, "[" * 100_000):
+        with pytest.raises(gp.UnknownNameError):
+            read_typed_name(text, known)
+
+
+def test_values_as_they_are_typed(tmp_path: Path) -> None:
+    net = gp.Network()
+    for name in ("x", "a=b", ("h", 0), 3):
+        net.add_input(name)
+    net.add_input("v", size=2)
+    file = tmp_path / "values.json"
+    for text, expected in {
+        "x=1": {"x": 1},
+        " x = -1.5e-3 , 3 = +.5": {"x": -0.0015, 3: 0.5},
+        'a=b=2.,["h", 0]=4': {"a=b": 2.0, ("h", 0): 4},
+        "v=[1, 2.5],x=3": {"v": [1, 2.5], "x": 3},
+        "v=[[1,2],[3,4]]": {"v": [[1, 2], [3, 4]]},
+        "1.0,-2": [1.0, -2],
+        "3": 3,
+        "[[1, 2], [3, 4]]": [[1, 2], [3, 4]],
+    }.items():
+        assert read_values(text, net, "--inputs") == expected
+    for document, expected in (
+        ({"x": 1.0, '["h", 0]': 2, "3": 4, "v": [5, 6]}, {"x": 1.0, ("h", 0): 2, 3: 4, "v": [5, 6]}),
+        ([1.0, 2.0], [1.0, 2.0]),
+    ):
+        file.write_text(json.dumps(document))
+        assert read_values(str(file), net, "--inputs") == expected
+    for text, message in (
+        ('{"x": 1, "x": 2}', "the key 'x' is there twice"),
+        ("3", "an object with a key for each node, or a list of numbers, is needed, not 3"),
+        ('{"z": 1}', "unknown node 'z'"),
+        ("{", "no JSON"),
+    ):
+        file.write_text(text)
+        with pytest.raises(gp.GraphpropError, match=message):
+            read_values(str(file), net, "--inputs")
+
+
+def test_what_to_explain_as_it_is_typed() -> None:
+    net = small()
+    for words, what in {
+        "weight h1 y 0": ("weight", "h1", "y", 0),
+        "weight x1 h1": ("weight", "x1", "h1"),
+        "gamma h1": ("gamma", "h1"),
+        "delta y 1": ("delta", "y", 1),
+        "parameter f": ("parameter", "f"),
+    }.items():
+        assert read_what(words.split(), net) == what

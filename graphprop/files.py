@@ -1,0 +1,193 @@
+"""Networks in files: what is on disk is read with limits, and written as a whole or not at all.
+
+What a document says is the matter of `reading.py` and `writing.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from graphprop.differentiable import Activation
+from graphprop.fields import MOST_DIGITS, TooLong, Twice
+from graphprop.errors import GraphpropError, LimitError
+from graphprop.network import Network
+from graphprop.reading import read_network
+from graphprop.writing import write_network
+
+MOST_BYTES = 2**28
+DEEPEST = 100  # lists and objects in each other; Python's parser would need its stack for more
+_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed numbers: 1 and -1
+
+
+def load(
+    path: str | os.PathLike[str], activations: Iterable[Activation] = (), *, max_bytes: int = MOST_BYTES
+) -> Network:
+    """The network that `Network.save` wrote: the same structure, and the same numbers to the last bit.
+
+    A file holds no code and none is run. Whatever is wrong with it is a `GraphpropError` that names the place.
+
+    Parameters
+    ----------
+    path : text or path
+    activations : list of Activation
+        Those of your own that the network uses. A file has their names and parameters only.
+    max_bytes : int
+        A larger file is refused before it is read; 256 MiB if not given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import graphprop as gp
+    >>> net = gp.Network("a slope")
+    >>> net.add_input("x")
+    >>> net.add_node("y", "tanh", {"x": 0.1})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(f"{folder}/net.json")
+    ...     gp.load(f"{folder}/net.json")
+    <Network 'a slope': 1 input, 1 node, 1 edge, 1 parameter>
+    """
+    document = read_json(path, max_bytes)
+    try:
+        return read_network(document, activations)
+    except GraphpropError as error:
+        error.args = (f"{os.fspath(path)}: {error}", *error.args[1:])
+        raise error from None
+
+
+def save(net: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network to a file; one that is there is replaced when all of the new one is on disk."""
+    checked = _checked_path(path)
+    try:
+        text = write_network(net)
+    except GraphpropError as error:
+        error.args = (f"{checked}: {error}", *error.args[1:])
+        raise error from None
+    write_whole(checked, text.encode())
+
+
+def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
+    """What a JSON file holds; an object with a key twice is a `Twice`, a number that is too long a `TooLong`."""
+    where = _checked_path(path)
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+        raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
+    return parse_json(_read_bytes(where, max_bytes), where)
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """What bytes say as JSON, as in `read_json`."""
+    try:
+        text = data.decode("utf-8-sig")
+        if not text.strip():
+            raise GraphpropError(f"{where}: the file is empty")
+        if _depth(data) > DEEPEST:
+            raise GraphpropError(f"{where}: its lists and objects nest more than {DEEPEST} deep")
+        return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise GraphpropError(f"{where}: byte {error.start} is {byte:#04x}; the file is no text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise GraphpropError(f"{where}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except RecursionError:
+        raise GraphpropError(
+            f"{where}: its lists and objects nest deeper than what is left of Python's stack"
+        ) from None
+
+
+def _depth(data: bytes) -> int:
+    """How deep brackets stand in brackets, outside of texts."""
+    brackets = _TEXTS.sub(b"", data).translate(None, _NO_BRACKETS)
+    steps = np.frombuffer(brackets.translate(_STEPS), np.int8)
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file under another name in its folder, then give it its name; on failure nothing is left behind."""
+    where = _checked_path(path)
+    if where.endswith(os.sep):
+        raise GraphpropError(f"{where}: is the name of a folder; a file is needed")
+    made = None
+    try:
+        target = os.path.realpath(where)  # a link stays a link
+        mode = _mode_of_file(target, where)
+        temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        made = temporary
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None and mode != stat.S_IMODE(os.stat(temporary).st_mode):
+            os.chmod(temporary, mode)
+        os.replace(temporary, target)
+        made = None
+    except OSError as error:
+        raise GraphpropError(f"{where}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if made is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(made)
+
+
+def _mode_of_file(target: str, where: str) -> int | None:
+    """The permissions of the file that is to be replaced; None if there is none."""
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise GraphpropError(f"{where}: is {_what(mode)}; only a file can be replaced")
+    if not os.access(target, os.W_OK):
+        raise GraphpropError(f"{where}: cannot be written: the file is read-only")
+    return stat.S_IMODE(mode)
+
+
+def _read_bytes(where: str, max_bytes: int) -> bytes:
+    try:
+        mode = os.stat(where).st_mode
+        if not stat.S_ISREG(mode):
+            raise GraphpropError(f"{where}: is {_what(mode)}; a file is needed")
+        with open(where, "rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise GraphpropError(f"{where}: there is no such file") from None
+    except OSError as error:
+        raise GraphpropError(f"{where}: cannot be read: {error.strerror or error}") from None
+    if len(data) > max_bytes:
+        raise LimitError(f"{where}: has more than {max_bytes:,} bytes; max_bytes=... allows more")
+    return data
+
+
+def _what(mode: int) -> str:
+    return "a folder" if stat.S_ISDIR(mode) else "no regular file"
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise GraphpropError(f"a path is a text or a path object, not {path!r}")
+    where = os.fspath(path)
+    if not isinstance(where, str) or not where or "\0" in where:
+        raise GraphpropError(f"a path is a text that is not empty, without the character 0, not {where!r}")
+    return where
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    keys = [key for key, _ in pairs]
+    return Twice(next(key for key in keys if keys.count(key) > 1))
+
+
+def _whole_number(text: str) -> Any:
+    digits = len(text.removeprefix("-"))
+    return int(text) if digits <= MOST_DIGITS else TooLong(digits)
