@@ -118,7 +118,7 @@ def explain(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     what = read_what(options.what, net)
     trace, gradients, told = _run(net, options)
-    return f"{told}\n\n{gp.explain(net, trace, gradients, what)}", 0  # type: ignore[attr-defined]
+    return f"{told}\n\n{gp.explain(net, trace, gradients, what)}", 0
 
 
 def paths(options: argparse.Namespace) -> Answer:
@@ -128,7 +128,7 @@ def paths(options: argparse.Namespace) -> Answer:
     if not _leads(net, source, target):
         return f"no path leads from {source!r} to {target!r}", 1
     inputs, told = read_inputs(options.inputs, options.seed, net)
-    found = gp.paths(net, net.forward(inputs), source, target, top=options.top)  # type: ignore[attr-defined]
+    found = gp.paths(net, net.forward(inputs), source, target, top=options.top)
     return f"{told}\n\n{found}", 0
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from graphprop.differentiable import Activation
-from graphprop.fields import MOST_DIGITS, TooLong, Twice
 from graphprop.errors import GraphpropError, LimitError
+from graphprop.fields import MOST_DIGITS, TooLong, Twice
 from graphprop.network import Network
 from graphprop.reading import read_network
 from graphprop.writing import write_network

@@ -15,6 +15,7 @@ import numpy as np
 
 from graphprop.activations import activation
 from graphprop.differentiable import Activation
+from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, unknown
 from graphprop.fields import (
     MOST_AXES,
     MOST_COMPONENTS,
@@ -29,7 +30,6 @@ from graphprop.fields import (
     read_text,
     wrong,
 )
-from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, unknown
 from graphprop.layout import Array, Name, Node
 from graphprop.network import Network
 from graphprop.parameters import ABSENT

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Any
 
 from graphprop.arguments import generator
-from graphprop.fields import read_name, wrong
 from graphprop.errors import GraphpropError, unknown
+from graphprop.fields import read_name, wrong
 from graphprop.files import parse_json, read_json
 from graphprop.layout import Name
 from graphprop.network import Network

@@ -11,8 +11,8 @@ import numpy as np
 
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.differentiable import Activation
-from graphprop.fields import DEEPEST_NAME, MOST_AXES, MOST_COMPONENTS, MOST_DIGITS, brief
 from graphprop.errors import GraphpropError, LimitError, NumberError
+from graphprop.fields import DEEPEST_NAME, MOST_AXES, MOST_COMPONENTS, MOST_DIGITS, brief
 from graphprop.layout import Array, Name
 from graphprop.network import Network
 from graphprop.parameters import ABSENT
