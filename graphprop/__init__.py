@@ -9,6 +9,7 @@ from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
 from graphprop.program import Program, compile
+from graphprop.render.drawing import Drawing, draw
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
 from graphprop.threads import get_threads, set_threads
@@ -27,6 +28,7 @@ __all__ = [
     "Activation",
     "CycleError",
     "Difference",
+    "Drawing",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -41,6 +43,7 @@ __all__ = [
     "compile",
     "conv2d",
     "dense",
+    "draw",
     "get_threads",
     "loss",
     "mlp",

@@ -58,6 +58,6 @@ def test_every_activation_and_loss_is_in_the_docs() -> None:
 
 def test_the_table_of_where_to_change_what_is_whole() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    for module in (ROOT / "graphprop").glob("*.py"):
+    for module in (ROOT / "graphprop").rglob("*.py"):
         if not module.stem.startswith("__"):
-            assert f"`graphprop/{module.name}`" in text, module.name
+            assert f"`{module.relative_to(ROOT).as_posix()}`" in text, module.name
