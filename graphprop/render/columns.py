@@ -14,7 +14,7 @@ from itertools import pairwise
 from graphprop.render.places import Link, Node, Placement, Point, anchor
 
 NODE_GAP, PASS_GAP, COLUMN_GAP = 22.0, 7.0, 36.0
-WIDE_GAP = 64.0  # between columns that have no labels between them
+WIDE_GAP = 44.0  # between columns that have no labels between them
 MOST_PASSES = 20_000
 ARROW = 9.0
 
@@ -51,7 +51,7 @@ def place_in_columns(nodes: Sequence[Node], links: Sequence[Link]) -> Placement:
     _order(items, columns)
     _heights(items, columns)
     widths = [max((items[i].width for i in column), default=0.0) for column in columns]
-    gap = COLUMN_GAP if labelled else WIDE_GAP
+    gap = COLUMN_GAP if labelled else WIDE_GAP + min(10.0 * len(links) / len(nodes), 140.0)
     centres, x = [], 0.0
     for w in widths:
         centres.append(x + w / 2)

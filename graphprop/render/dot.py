@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphprop.render.escaping import dot_html, dot_string
+from graphprop.render.escaping import dot_html, dot_tooltip
 from graphprop.render.figures import Figure, header_width, table_widths
 from graphprop.render.lettering import STYLES, Line, Run
 from graphprop.render.parts import Edge, Entry, Legend, Parts, Shape, Table
@@ -17,14 +17,13 @@ PLAIN = 'BORDER="0" CELLBORDER="0" CELLSPACING="0"'
 OUTLINE, FAINT, LIT = "#222222", "#c9c9c9", "#c79a00"
 
 
-def write_dot(parts: Parts, figures: dict[str, Figure]) -> str:
+def write_dot(parts: Parts, figures: dict[str, Figure], spacing: str) -> str:
     sparse = parts.detail == "shapes"
-    spaces = "nodesep=0.1; ranksep=1.0; splines=line;" if sparse else "nodesep=0.3; ranksep=0.45;"
     notes = [(Run(text, "subtitle"),) for text in (parts.subtitle, *parts.notes) if text]
     title = _table([_row([(Run(parts.title, "title"),)]), *(_row([note]) for note in notes)])
     lines = [
         "digraph {",
-        f"  rankdir=LR; {spaces}",
+        f"  rankdir=LR; {spacing};",
         '  node [fontname="Arial", fixedsize=true, style=filled, color="#222222"];',
         '  edge [fontname="Arial", arrowsize=0.8];',
         f'  fontname="Arial"; labelloc=t; label=<{title}>;',
@@ -103,7 +102,7 @@ def _node(shape: Shape, figure: Figure, sparse: bool) -> str:
             attributes.append(("color", f'"{FAINT}"'))
         if shape.lit:
             attributes.append(("color", f'"{LIT}"'))
-    attributes.append(("tooltip", dot_string(shape.tooltip)))
+    attributes.append(("tooltip", dot_tooltip(shape.tooltip)))
     return f"    {shape.id} {_attributes(attributes)};"
 
 
@@ -164,7 +163,7 @@ def _edge(edge: Edge, ported: set[str]) -> str:
         attributes.append(("style", "dashed"))
     if edge.entries:
         attributes.append(("label", f"<{_label(edge.entries)}>"))
-    attributes.append(("tooltip", dot_string(edge.tooltip)))
+    attributes.append(("tooltip", dot_tooltip(edge.tooltip)))
     tail = edge.source + (f":s{edge.from_row}:e" if edge.from_row is not None and edge.source in ported else "")
     head = edge.target + (f":r{edge.to_row}:w" if edge.to_row is not None and edge.target in ported else "")
     return f"  {tail} -> {head} {_attributes(attributes)};"

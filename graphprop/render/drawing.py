@@ -53,7 +53,8 @@ class Drawing:
     @cached_property
     def source(self) -> str:
         """The picture as DOT text, for Graphviz; the same bytes for the same network and numbers."""
-        return write_dot(self.parts, self.figures)
+        written = self.parts.detail != "shapes"
+        return write_dot(self.parts, self.figures, layouts.spacing(len(self.parts.shapes), self.links, written))
 
     @cached_property
     def svg(self) -> str:
@@ -115,15 +116,20 @@ class Drawing:
         return {edge.id: label(edge) for edge in self.parts.edges if edge.entries}
 
     @cached_property
-    def _placed(self) -> tuple[Placement, tuple[str, ...]]:
-        nodes = [Node(s, f.width, f.height, f.outline, f.rows) for s, f in self.figures.items()]
+    def links(self) -> list[Link]:
+        """The edges as a layout sees them."""
         links = []
         for edge in self.parts.edges:
             known = self.labels.get(edge.id)
             size = (known.width, known.height) if known else (0.0, 0.0)
             links.append(Link(edge.id, edge.source, edge.target, *size, edge.from_row, edge.to_row))
+        return links
+
+    @cached_property
+    def _placed(self) -> tuple[Placement, tuple[str, ...]]:
+        nodes = [Node(s, f.width, f.height, f.outline, f.rows) for s, f in self.figures.items()]
         written = self.parts.detail != "shapes"
-        return layouts.place(nodes, links, self._engine, self._timeout, written)
+        return layouts.place(nodes, self.links, self._engine, self._timeout, written)
 
     @property
     def placement(self) -> Placement:

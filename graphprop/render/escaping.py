@@ -47,7 +47,7 @@ def isolated(text: str) -> str:
 
 
 def dot_string(text: str) -> str:
-    r"""A quoted string of DOT, as for plain labels and tooltips; ``\N``, ``\G`` and ``&amp;`` in it are just text.
+    r"""A quoted string of DOT, as for plain labels; ``\N``, ``\G`` and ``&amp;`` in it are just text.
 
     >>> print(dot_string('say "\\N" & <b>'))
     "say \"\\N\" &amp; <b>"
@@ -56,13 +56,22 @@ def dot_string(text: str) -> str:
     return '"' + escaped.replace("\n", "\\n") + '"'
 
 
+def dot_tooltip(text: str) -> str:
+    r"""A quoted string of DOT for a tooltip, in which Graphviz replaces escapes twice: backslashes get a look-alike.
+
+    >>> print(dot_tooltip(r"a\N"))
+    "a⧵N"
+    """
+    return dot_string(text.replace("\\", "\N{REVERSE SOLIDUS OPERATOR}"))
+
+
 def dot_html(text: str) -> str:
-    r"""Text in an HTML-like label of DOT.
+    r"""Text in an HTML-like label of DOT, where ``\N`` would be the node's id even after entities are read.
 
     >>> print(dot_html(r"\N <b> & 'x'"))
-    &#92;N &lt;b&gt; &amp; &#39;x&#39;
+    \\N &lt;b&gt; &amp; &#39;x&#39;
     """
-    return markup(text).replace("\\", "&#92;")
+    return markup(text).replace("\\", "\\\\")
 
 
 def markup(text: str) -> str:

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -67,7 +68,7 @@ def render(source: str, form: str, timeout: float) -> bytes:
 
 
 def place(
-    nodes: list[Node], links: list[Link], engine: str | None, timeout: float, sparse: bool
+    nodes: list[Node], links: list[Link], engine: str | None, timeout: float, written: bool
 ) -> tuple[Placement, tuple[str, ...]]:
     """Positions by the first engine that gives them, or by the one that was asked for; and notes on what went wrong."""
     notes = []
@@ -76,7 +77,7 @@ def place(
         if name == "columns":
             break
         try:
-            answer = run_graphviz(name, skeleton(nodes, links, sparse), "json0", timeout)
+            answer = run_graphviz(name, skeleton(nodes, links, written), "json0", timeout)
             return read_positions(name, json.loads(answer), nodes, links), ()
         except subprocess.TimeoutExpired:
             notes.append(f"Graphviz took longer than {timeout:g} s, so this is the simple layout")
@@ -88,11 +89,9 @@ def place(
     return place_in_columns(nodes, links), tuple(notes)
 
 
-def skeleton(nodes: list[Node], links: list[Link], sparse: bool) -> str:
+def skeleton(nodes: list[Node], links: list[Link], written: bool) -> str:
     """DOT text with the sizes of everything and no word of what is in it."""
-    lines = ["digraph {", 'rankdir=LR; nodesep=0.3; ranksep=0.45; node [fixedsize=true, label=""]']
-    if not sparse:
-        lines.append("splines=line; nslimit=1; nslimit1=1; mclimit=0.2; ranksep=1.0; nodesep=0.1")
+    lines = ["digraph {", f'rankdir=LR; {spacing(len(nodes), links, written)}; node [fixedsize=true, label=""]']
     shapes = {"ellipse": "ellipse", "diamond": "diamond"}
     for node in nodes:
         if node.rows:
@@ -108,6 +107,14 @@ def skeleton(nodes: list[Node], links: list[Link], sparse: bool) -> str:
         source, target = _port(link.source, link.from_row, ported, "e"), _port(link.target, link.to_row, ported, "w")
         lines.append(f"{source} -> {target} [id={link.id}{label}]")
     return "\n".join([*lines, "}"])
+
+
+def spacing(nodes: int, links: Sequence[Link], written: bool) -> str:
+    """How far apart Graphviz sets things: farther where many edges without labels run between few nodes."""
+    dense = 0.0 if any(link.height for link in links) else min(0.14 * len(links) / max(nodes, 1), 2.0)
+    if written:
+        return f"nodesep=0.3; ranksep={0.45 + dense:.2f}"
+    return f"nodesep=0.15; ranksep={0.4 + dense:.2f}; splines=line; nslimit=0.1; nslimit1=1; mclimit=0.2"
 
 
 def _port(node: str, row: int | None, rows: dict[str, int], side: str) -> str:

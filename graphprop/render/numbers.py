@@ -101,7 +101,7 @@ class Numbers:
         if self.gradients is not None:
             objective, value = self.gradients.objective, digits(self.gradients.value)
             if objective.loss is not None:
-                parts.append(f"error E = {value}, {objective.loss.name.replace('_', '-')}")
+                parts.append(f"error E = {value} ({objective.loss.name.replace('_', '-')})")
             elif self.goal == "S":
                 parts.append(f"derivatives of S = seed · o = {value}")
             else:
@@ -109,8 +109,8 @@ class Numbers:
         elif self.trace is not None:
             parts.append("values of the forward pass")
         if self.samples > 1:
-            more = "; those by weights and biases are over all samples" if self.gradients is not None else ""
-            parts.append(f"sample {self.sample} of {self.samples}{more}")
+            more = "; derivatives by weights and biases are over all" if self.gradients is not None else ""
+            parts.append(f"sample [{self.sample}] of {self.samples}{more}")
         return " · ".join(parts)
 
 

@@ -20,7 +20,7 @@ from graphprop.render.parts import Detail
 
 ALL, NO_LABELS, SHAPES = 60, 300, 1000
 LABELLED_EDGES, EDGES = 150, 3000
-GROUPS, LEVELS = 60, 40
+GROUPS, LEVELS = 60, 12
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def select(
 
 
 def _nodes(k: int, n: int) -> str:
-    return f"all {n} nodes" if k == n else f"{k} of {n} nodes"
+    return f"{n} nodes" if k == n else f"{k} of {n} nodes"
 
 
 def _whole(given: Any, what: str, least: int) -> int:

@@ -13,9 +13,10 @@ from graphprop.render.contents import legend, loss_shape, rms
 from graphprop.render.lettering import GREY, Line, Run, digits, name_line
 from graphprop.render.numbers import Numbers, floats
 from graphprop.render.parts import Edge, Entry, Parts, Shape
-from graphprop.render.selection import LABELLED_EDGES, Selection
+from graphprop.render.selection import Selection
 
 KINDS = 3  # named in a group
+BUNDLES = 2.5  # of edges between groups, for each group
 
 
 def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
@@ -37,15 +38,20 @@ def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
     pairs, which, many = np.unique(sources[between] * count + targets[between], return_inverse=True, return_counts=True)
     norms = np.sqrt(np.bincount(which, weights=numbers.sizes[edges[between]] ** 2, minlength=len(pairs)))
     thickest = float(np.nanmax(norms, initial=0.0)) if np.isfinite(norms).any() else 0.0
+    ranking = np.lexsort((-many, -np.nan_to_num(norms, nan=-1.0)))
+    _, first = np.unique(pairs[ranking] % count, return_index=True)  # the largest one into each group
+    strongest = np.union1d(ranking[first], ranking[: int(BUNDLES * count)])
+    notes = selection.notes
+    if len(strongest) < len(pairs):
+        notes += (f"the largest {len(strongest)} of {len(pairs)} bundles of edges between them",)
     drawn: list[Edge] = []
-    for k, (pair, n, norm) in enumerate(zip(pairs.tolist(), many.tolist(), norms.tolist(), strict=True)):
-        u, v = divmod(pair, count)
-        words = f"{n} edge{'' if n == 1 else 's'}"
-        size = f"|{_what(numbers)}| {digits(norm)}"
+    for k in strongest.tolist():
+        u, v = divmod(int(pairs[k]), count)
+        words = f"{many[k]} edge{'' if many[k] == 1 else 's'}"
+        size = f"|{_what(numbers)}| {digits(norms[k])}"
         entry = Entry("", "", (Run(words, "small"),), (Run(size, "small", GREY),))
         tip = f"{selection.groups[u][0]} → {selection.groups[v][0]}\n{words}, {size}"
-        entries = (entry,) if len(pairs) <= LABELLED_EDGES else ()
-        drawn.append(Edge(f"e{k}", f"g{u}", f"g{v}", tip, entries, width=stroke_width(norm, thickest)))
+        drawn.append(Edge(f"e{k}", f"g{u}", f"g{v}", tip, (entry,), width=stroke_width(float(norms[k]), thickest)))
     if numbers.has_loss:
         assert numbers.gradients is not None
         readers = Counter(int(group_of[v]) for v in numbers.gradients.objective.reads)
@@ -54,11 +60,11 @@ def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
             shapes.append(loss_shape(numbers, False))
         for k, n in readers.items():
             tip = f"the error reads {n} node{'' if n == 1 else 's'} of {selection.groups[k][0]}"
-            drawn.append(Edge(f"e{len(drawn)}", f"g{k}", "E", tip))
+            drawn.append(Edge(f"e{len(pairs) + k}", f"g{k}", "E", tip))
     plain = legend(numbers, scale, thickest)
     text = f"edge width ∝ √ of the Euclidean norm of {_what(numbers)}, thickest: {digits(thickest)}"
     explained = type(plain)(plain.fills, "node fill, bold: mean output", (), (), "", text)
-    return Parts(title, numbers.subtitle(), "groups", tuple(shapes), tuple(drawn), explained, selection.notes)
+    return Parts(title, numbers.subtitle(), "groups", tuple(shapes), tuple(drawn), explained, notes)
 
 
 def _what(numbers: Numbers) -> str:

@@ -220,6 +220,8 @@ def _legend(legend: Legend) -> tuple[str, float, float]:
         rows.append(_words(" · ".join(legend.symbols)))
     if legend.strokes:
         rows.append(_strokes(legend))
+    elif legend.width_text:
+        rows.append(_words(legend.width_text))
     if legend.ties:
         rows.append(_words("boxed letter: tied weights"))
         for tie in legend.ties:
