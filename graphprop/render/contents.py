@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -303,7 +304,9 @@ class _Content:
     # -------------------------------------------------------------- the legend
 
     def legend(self) -> Legend:
-        return legend(self.numbers, self.scale, self.thickest, *self._ties(), nodes=self.selection.detail != "shapes")
+        written = {"full": "", "nodes": "edges", "shapes": "nodes and edges"}[self.selection.detail]
+        known = legend(self.numbers, self.scale, self.thickest, *self._ties(), nodes=written != "nodes and edges")
+        return replace(known, closing=f"{known.closing} · numbers of {written}: tooltips") if written else known
 
     def _ties(self) -> tuple[tuple[Tie, ...], str]:
         if not self.letters:

@@ -76,7 +76,7 @@ def _table(rows: Iterable[str], attributes: str = PLAIN + ' CELLPADDING="1"') ->
 
 def _pill(line: Line) -> str:
     attributes = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2" STYLE="ROUNDED" BGCOLOR="#ffffff"'
-    return f"<TD>{_table([_row([line])], attributes)}</TD>"
+    return f"<TD>{_table([_row([(Run(' ', 'small'), *line, Run(' ', 'small'))])], attributes)}</TD>"
 
 
 # ------------------------------------------------------------------ nodes
@@ -182,7 +182,7 @@ def _label(entries: tuple[Entry, ...]) -> str:
         "<TR>"
         + (_letter(entry.letter, boxed))
         + _cell((Run(entry.index, "small grey"),))
-        + _cell(entry.weight, _LEFT)
+        + _cell((*entry.weight, Run("  ", "small")), _LEFT)
         + (_cell(entry.derivative, _LEFT) if entry.derivative else "")
         + "</TR>"
         for entry in entries
@@ -225,5 +225,5 @@ def _legend(legend: Legend) -> str:
         rows.append(_row([(Run(legend.ties_text, "small grey"),)]))
     if not rows:
         return " "
-    rows.append(_row([(Run("3 significant digits · – not computed", "small grey"),)]))
+    rows.append(_row([(Run(legend.closing, "small grey"),)]))
     return _table(rows, PLAIN + ' CELLPADDING="2"')

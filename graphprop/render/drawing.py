@@ -201,8 +201,8 @@ def draw(
 ) -> Drawing:
     """A picture of a network: alone its structure, with a trace its values, with gradients the rest.
 
-    Up to 60 nodes everything is written; up to 300 the labels of edges become tooltips; up to 1000 there are shapes
-    only; of more nodes a summary is drawn. What was not computed is a dash.
+    Up to 60 nodes (and 240 edges) everything is written; up to 300 the labels of edges become tooltips; up to 1000
+    there are shapes only; of more nodes a summary is drawn. What was not computed is a dash.
 
     Parameters
     ----------

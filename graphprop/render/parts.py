@@ -99,6 +99,7 @@ class Legend:
     width_text: str = ""
     ties: tuple[Tie, ...] = ()
     ties_text: str = ""
+    closing: str = "3 significant digits · – not computed"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which nodes and edges of a network a picture shows, and how much of each is written: by size, and as asked for.
 
-Up to 60 nodes everything; up to 300 the edges' labels become tooltips; up to 1000 there are shapes only; of more nodes
-a summary by level. `focus`, `top`, `path` and `group` choose otherwise.
+Up to 60 nodes everything; up to 300, or beyond 240 edges, the edges' labels become tooltips; up to 1000 there are
+shapes only; of more nodes a summary by level. `focus`, `top`, `path` and `group` choose otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graphprop.render.lettering import name_text
 from graphprop.render.parts import Detail
 
 ALL, NO_LABELS, SHAPES = 60, 300, 1000
-LABELLED_EDGES, EDGES = 150, 3000
+LABELLED_EDGES, EDGES = 240, 3000
 GROUPS, LEVELS = 60, 12
 
 

@@ -233,7 +233,7 @@ def _legend(legend: Legend) -> tuple[str, float, float]:
         rows.append(_words(legend.ties_text))
     if not rows:
         return "", 0.0, 0.0
-    rows.append(_words("3 significant digits · – not computed"))
+    rows.append(_words(legend.closing))
     pieces = [f'<g transform="translate(0 {_n(30 + 19 * k)})">{piece}</g>' for k, (piece, _) in enumerate(rows)]
     return "".join(pieces), 19.0 * len(rows) + 18, max(w for _, w in rows)
 
