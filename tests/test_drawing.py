@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import graphprop as gp
 from graphprop.render import layouts
-from graphprop.render.contents import letter
+from graphprop.render.legends import letter
 from graphprop.render.lettering import digits, name_line, plain
 from tests import golden
 from tests.pictures import column, edge_of, hostile_net, ladder, last_word, number, shape_of, shows

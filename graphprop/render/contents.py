@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from graphprop.layout import Array, Node
 from graphprop.render.colours import fill, stroke, stroke_width
+from graphprop.render.legends import legend, letter, tied
 from graphprop.render.lettering import (
     DASH,
     GREY,
@@ -25,12 +25,11 @@ from graphprop.render.lettering import (
     sign_colour,
 )
 from graphprop.render.numbers import Numbers, floats
-from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table, Tie
+from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table
 from graphprop.render.selection import Selection
 
 ROWS = {"full": 12, "nodes": 6}  # of a table, by the detail
 ENTRIES = 6  # of an edge's label
-TIES = 12  # in the legend
 TIP_ENTRIES = 12
 
 
@@ -305,42 +304,9 @@ class _Content:
 
     def legend(self) -> Legend:
         written = {"full": "", "nodes": "edges", "shapes": "nodes and edges"}[self.selection.detail]
-        known = legend(self.numbers, self.scale, self.thickest, *self._ties(), nodes=written != "nodes and edges")
+        ties = tied(self.numbers, self.letters)
+        known = legend(self.numbers, self.scale, self.thickest, *ties, nodes=written != "nodes and edges")
         return replace(known, closing=f"{known.closing} · numbers of {written}: tooltips") if written else known
-
-    def _ties(self) -> tuple[tuple[Tie, ...], str]:
-        if not self.letters:
-            return (), ""
-        layout, numbers = self.layout, self.numbers
-        names = {p: text for p, text in layout._parameter_labels.items() if p in self.letters}
-        uses = np.bincount(layout.position, minlength=layout.size)
-        uses += np.bincount(layout.bias_position, minlength=layout.size)
-        ties = []
-        for position, boxed in list(self.letters.items())[:TIES]:
-            line: Line = ()
-            if position in names:
-                line = (Run(f"{name_text(names[position], 20)} ", "small italic"),)
-            line += (Run("= ", "small", GREY), Run(digits(numbers.theta[position]), "small bold"))
-            if numbers.gradients is not None:
-                slope = numbers.gradients.theta[position]
-                line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
-                line += (Run(digits(slope), "small", sign_colour(slope)),)
-                line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)
-            else:
-                line += (Run(f"  ({uses[position]} uses)", "small", GREY),)
-            ties.append(Tie(boxed, line))
-        hidden = len(self.letters) - len(ties)
-        return tuple(ties), f"and {hidden} more tied weights" if hidden else ""
-
-
-def letter(k: int) -> str:
-    """A, B, ..., Z, AA, AB, ..."""
-    text = ""
-    k += 1
-    while k:
-        k, rest = divmod(k - 1, 26)
-        text = string.ascii_uppercase[rest] + text
-    return text
 
 
 def common_sign(entries: Array) -> int:
@@ -397,37 +363,6 @@ def loss_shape(numbers: Numbers, dim: bool) -> Shape:
     value = digits(gradients.value)
     lit = False if dim else None
     return Shape("E", None, "loss", kind, "E", tip, heading, value, lines=tuple(lines), fill="#f2f2f2", lit=lit)
-
-
-def legend(
-    numbers: Numbers, scale: float, thickest: float, ties: tuple[Tie, ...] = (), ties_text: str = "", nodes: bool = True
-) -> Legend:
-    """What the encoding of this picture means."""
-    fills: tuple[tuple[str, str], ...] = ()
-    if scale > 0:
-        steps = [s * scale for s in (-1, -0.5, -0.1, 0, 0.1, 0.5, 1)]
-        fills = tuple((digits(float(f"{x:.3g}")), fill(x, scale)) for x in steps)
-    goal = numbers.goal
-    symbols = []
-    if goal and nodes:
-        symbols = [f"γ = ∂{goal}/∂a (scalar)", f"δ = ∂{goal}/∂a[i] (vector)", f"∂ = ∂{goal}/∂ input, output, bias or w"]
-    strokes: tuple[tuple[str, str, bool], ...] = ()
-    stroke_text = width_text = ""
-    if numbers.strokes is not None:
-        what = "w" if numbers.by_weights else f"∂{goal}/∂w"
-        strokes = tuple((text, *stroke(s)) for text, s in (("> 0", 1), ("< 0", -1), ("0, mixed or not computed", 0)))
-        stroke_text = f"edge colour, dash: sign of {what}"
-        width_text = f"edge width ∝ √|{what}|, thickest: {digits(thickest)}"
-    return Legend(
-        fills,
-        "node fill, bold: output" if nodes else "node fill: output",
-        tuple(symbols),
-        strokes,
-        stroke_text,
-        width_text,
-        ties,
-        ties_text,
-    )
 
 
 def rms(values: Array) -> float:
