@@ -253,6 +253,21 @@ def test_tied_weights_share_a_letter_and_the_legend_has_the_sum() -> None:
     assert [letter(k) for k in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
 
 
+def test_tied_biases_have_letters_too() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    b = net.parameter("b", [0.5, 0.25])
+    net.add_node("h", "tanh", {"x": 1.0}, bias=b[0])
+    net.add_node("k", "tanh", {"h": 1.0}, bias=b[0])
+    net.add_node("y", "softmax_dot", {"k": [1.0, 2.0]}, bias=[b[0], b[1]])
+    drawing = drawn(net, [3.0], node="y")
+    assert [plain(shape_of(drawing, v).lines[0]).split()[0] for v in ("h", "k")] == ["A", "A"]
+    assert column(shape_of(drawing, "y"), "b[i]") == ["A 0.5", "0.25"]
+    (tie,) = drawing.parts.legend.ties
+    assert plain(tie.text).startswith("b[0] = 0.5,")
+    assert plain(tie.text).endswith("(sum over its 3 uses)")
+
+
 def test_the_loss_is_a_node_that_reads_the_heads() -> None:
     net = gp.mlp([2, 2], seed=0)
     drawing = drawn(net, [1.0, 2.0], loss="half_squared", target=[0.5, 0.25])

@@ -50,7 +50,25 @@ def partial() -> gp.Network:
     return net
 
 
-NETS: list[Any] = [two_layer_net, convolution, heads, partial, hostile_net, lambda: ladder(40), lambda: ladder(1500)]
+def unrolled() -> gp.Network:
+    """Weights and biases that are tied through time."""
+    cell = gp.Network("cell")
+    cell.add_input("x")
+    cell.add_input("h")
+    cell.add_node("g", "tanh", {"x": 0.5, "h": 1.25}, bias=0.1)
+    return gp.unroll(cell, {"g": "h"}, steps=4)
+
+
+NETS: list[Any] = [
+    two_layer_net,
+    convolution,
+    heads,
+    partial,
+    unrolled,
+    hostile_net,
+    lambda: ladder(40),
+    lambda: ladder(1500),
+]
 
 
 def drawn(net: gp.Network, **options: Any) -> gp.Drawing:

@@ -93,6 +93,11 @@ class _Content:
             for position in layout.position[layout.edge_slice(e)].tolist():
                 if uses[position] > 1 and position not in letters:
                     letters[position] = letter(len(letters))
+        for v in self.selection.nodes:
+            bias = layout.nodes[v].bias
+            for position in [] if bias is None else bias[bias >= 0].tolist():
+                if uses[position] > 1 and position not in letters:
+                    letters[position] = letter(len(letters))
         return letters
 
     # -------------------------------------------------------------- nodes
@@ -160,12 +165,19 @@ class _Content:
         slopes = None if gradients is None else layout.scatter_bias(v, gradients.bias_uses).tolist()
         return values.tolist(), slopes
 
+    def _bias_letters(self, v: int) -> list[str]:
+        """Of each component the letter of its bias, if that is tied."""
+        bias = self.layout.nodes[v].bias
+        return [] if bias is None else [self.letters.get(position, "") for position in bias.tolist()]
+
     def _bias_line(self, v: int) -> tuple[Line, ...]:
         known = self._biases(v)
         if known is None:
             return ()
         values, slopes = known
-        line: Line = (Run("b ", "small", GREY), Run(digits(values[0]), "small"))
+        boxed = self._bias_letters(v)[0]
+        line: Line = (Run(boxed, "boxed"), Run("  ", "small")) if boxed else ()
+        line += (Run("b ", "small", GREY), Run(digits(values[0]), "small"))
         if slopes is not None:
             line += (Run("  ∂ ", "small", GREY), Run(digits(slopes[0]), "small", sign_colour(slopes[0])))
         return (line,)
@@ -181,9 +193,12 @@ class _Content:
         columns: list[tuple[str, list[Cell]]] = [("i", [_cell(f"[{i}]", "small grey") for i in range(count)])]
         biases = None if node.is_input else self._biases(v)
         if biases is not None:
-            columns.append(
-                ("b[i]", [_number_cell(b) if not _is_nan(b) else _cell("", "small") for b in biases[0][:count]])
-            )
+            boxed = self._bias_letters(v)
+            cells = [
+                _cell("" if _is_nan(b) else f"{boxed[i]} {digits(b)}".strip(), "number")
+                for i, b in enumerate(biases[0][:count])
+            ]
+            columns.append(("b[i]", cells))
             if biases[1] is not None and numbers.samples > 1:
                 columns.append((f"∂{numbers.goal}/∂b[i]", [_number_cell(g, True) for g in biases[1][:count]]))
         a, o = self._of(numbers.a, layout.a_slice(v)), self._of(numbers.o, layout.o_slice(v))

@@ -29,14 +29,14 @@ def tied(numbers: Numbers, letters: dict[int, str]) -> tuple[tuple[Tie, ...], st
     if not letters:
         return (), ""
     layout = numbers.layout
-    names = {p: text for p, text in layout._parameter_labels.items() if p in letters}
+    named = {int(p) for positions in layout.parameters.values() for p in positions.ravel()}
     uses = np.bincount(layout.position, minlength=layout.size)
     uses += np.bincount(layout.bias_position, minlength=layout.size)
     ties = []
     for position, boxed in list(letters.items())[:TIES]:
         line: Line = ()
-        if position in names:
-            line = (Run(f"{name_text(names[position], 20)} ", "small italic"),)
+        if position in named:
+            line = (Run(f"{name_text(layout.label_position(position), 20)} ", "small italic"),)
         line += (Run("= ", "small", GREY), Run(digits(numbers.theta[position]), "small bold"))
         if numbers.gradients is not None:
             slope = numbers.gradients.theta[position]
