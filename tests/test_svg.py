@@ -130,6 +130,20 @@ def test_edges_begin_and_end_at_their_nodes(make: Any, engine: str) -> None:
             assert top - 3 <= point[1] <= bottom + 3, edge
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_edge_of_one_component_joins_its_row(engine: str) -> None:
+    drawing = drawn(partial(), layout=engine)
+    number = {shape.name: shape.id for shape in drawing.parts.shapes}
+    for u, v, row_of, row_to in (("x", "y", 0, 1), ("x", "z", 2, None)):
+        edge = next(e for e in drawing.parts.edges if (e.source, e.target) == (number[u], number[v]))
+        assert (edge.from_row, edge.to_row) == (row_of, row_to)
+        curve, tip = drawing.placement.curves[edge.id]
+        for point, node, row in ((curve[0], edge.source, row_of), (tip, edge.target, row_to)):
+            if row is not None:
+                y = drawing.placement.nodes[node][1] + drawing.figures[node].rows[row]
+                assert abs(point[1] - y) < 4.0
+
+
 @pytest.mark.parametrize("make", NETS)
 def test_it_is_well_formed_and_refers_to_nothing_outside(make: Any) -> None:
     svg = drawn(make(), layout="columns").svg
