@@ -13,6 +13,7 @@ from graphprop.network import Network
 from graphprop.parameters import Parameter
 from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
+from graphprop.render.drawing import Drawing, draw
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
 from graphprop.threads import get_threads, set_threads
@@ -31,6 +32,7 @@ __all__ = [
     "Activation",
     "CycleError",
     "Difference",
+    "Drawing",
     "Explanation",
     "Gradients",
     "GraphpropError",
@@ -47,6 +49,7 @@ __all__ = [
     "compile",
     "conv2d",
     "dense",
+    "draw",
     "explain",
     "get_threads",
     "load",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,8 @@ LINK = re.compile(r"\]\(([^)#]+?)(#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_snippets_run_and_print_what_the_page_says(page: Path) -> None:
+def test_snippets_run_and_print_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = FENCE.findall(page.read_text())
     namespace: dict[str, Any] = {}
     for i, (language, code) in enumerate(blocks):
@@ -33,12 +35,15 @@ def test_snippets_run_and_print_what_the_page_says(page: Path) -> None:
         follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
+    for written in tmp_path.iterdir():
+        assert written.read_bytes() == (ROOT / "docs" / "pictures" / written.name).read_bytes(), written.name
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)
-def test_examples_run(script: Path) -> None:
+def test_examples_run(script: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    environment = os.environ | {"PYTHONPATH": str(Path(gp.__file__).parent.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -58,6 +63,6 @@ def test_every_activation_and_loss_is_in_the_docs() -> None:
 
 def test_the_table_of_where_to_change_what_is_whole() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    for module in (ROOT / "graphprop").glob("*.py"):
+    for module in (ROOT / "graphprop").rglob("*.py"):
         if not module.stem.startswith("__"):
-            assert f"`graphprop/{module.name}`" in text, module.name
+            assert f"`{module.relative_to(ROOT).as_posix()}`" in text, module.name

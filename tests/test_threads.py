@@ -199,6 +199,7 @@ INTERRUPTED = """
     import numpy as np
     import graphprop as gp
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without it
     gp.set_threads(int(sys.argv[1]))
     NET
     rows = np.random.default_rng(3).normal(size=(SAMPLES, len(program.layout.input_columns)))
@@ -264,7 +265,9 @@ def test_ctrl_c_ends_a_run_and_harms_nothing(net: str, samples: int, threads: in
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_ctrl_c_inside_of_a_users_function_is_a_keyboard_interrupt() -> None:
     """The signal arrives while the function runs, in value and in derivative, elementwise and vector."""
-    before = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
     def interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -300,6 +303,7 @@ def test_ctrl_c_inside_of_a_users_function_is_a_keyboard_interrupt() -> None:
             assert found[0] == expected[0]
             assert np.array_equal(found[1], expected[1])
     assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

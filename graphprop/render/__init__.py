@@ -1,0 +1,1 @@
+"""Pictures of networks: what is shown as data, then DOT text and SVG made of it."""

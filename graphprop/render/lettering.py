@@ -1,0 +1,179 @@
+"""How numbers and names are written in a picture, and how much room that takes.
+
+Widths are those of Helvetica, which its usual stand-ins share, with a margin for others.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from graphprop.layout import Name
+from graphprop.render.escaping import ELLIPSIS, visible
+
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"  # for what was not computed
+
+INK, GREY, BLUE, BROWN = "#111111", "#5a5a5a", "#34499a", "#a34d00"
+
+
+@dataclass(frozen=True)
+class Style:
+    size: float
+    bold: bool = False
+    italic: bool = False
+    colour: str = INK
+    drop: float = 0.0  # below the line, of a subscript
+
+
+STYLES = {
+    "name": Style(15, italic=True),
+    "sub": Style(11, drop=4),
+    "kind": Style(10.5, colour="#222222"),
+    "value": Style(15, bold=True),
+    "number": Style(12),
+    "small": Style(11),
+    "small bold": Style(11, bold=True),
+    "small italic": Style(11, italic=True),
+    "small sub": Style(8.5, drop=3),
+    "boxed": Style(10, bold=True),  # a letter in a box
+    "small grey": Style(10, colour=GREY),
+    "title": Style(20, bold=True),
+    "subtitle": Style(12, colour=GREY),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A piece of text in one style; a colour of its own shows a sign."""
+
+    text: str
+    style: str
+    colour: str = ""
+
+    @property
+    def ink(self) -> str:
+        return self.colour or STYLES[self.style].colour
+
+
+Line = tuple[Run, ...]
+
+
+def plain(line: Line) -> str:
+    return "".join(run.text for run in line)
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def as_float(x: Any) -> float | None:
+    """The number as a float; None for a formula or what is none."""
+    try:
+        return float(x)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def digits(x: Any) -> str:
+    """A number in three significant digits; zeros at the end say that it has more of them. A dash for nan.
+
+    >>> [digits(x) for x in (1.0, -0.5, 0.0849999, -0.0, 1234567.0, 1e-9, float("nan"))]
+    ['1', '−0.5', '0.0850', '0', '1.23e6', '1e−9', '–']
+    """
+    value = as_float(x)
+    if value is None:
+        return visible(str(x), 14)
+    if math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    if value == 0:
+        return "0"
+    short = f"{value:.3g}"
+    exact = abs(float(short) - value) <= 1e-12 * abs(value)
+    text = short if exact else f"{value:#.3g}".removesuffix(".")
+    mantissa, e, exponent = text.partition("e")
+    if e:
+        text = f"{mantissa.removesuffix('.')}e{int(exponent)}"
+    return text.replace("-", MINUS)
+
+
+def sign(x: Any) -> int:
+    """1, -1, or 0 for zero and for what was not computed."""
+    value = as_float(x)
+    return 0 if value is None or math.isnan(value) else (value > 0) - (value < 0)
+
+
+def sign_colour(x: Any) -> str:
+    return {1: BROWN, -1: BLUE, 0: ""}[sign(x)]
+
+
+# ------------------------------------------------------------------ names
+
+INDEXED = re.compile(r"(.*[^\W\d_])_?([0-9]+)", re.DOTALL)
+
+
+def name_text(name: Name, most: int = 80) -> str:
+    """A name in plain text, on one line.
+
+    >>> name_text(("s", 0, 1)), name_text("h1"), name_text("")
+    ('s[0, 1]', 'h1', '""')
+    """
+    if isinstance(name, tuple):
+        first, rest = name[0], name[1:]
+        inside = ", ".join(name_text(x, most) for x in rest)
+        text = f"{name_text(first, most)}[{inside}]" if rest else name_text(first, most)
+    else:
+        text = visible(str(name), most)
+    return visible(text, most) if text.strip() else f'"{text}"'
+
+
+def name_line(name: Name, most: int = 22, small: bool = False) -> Line:
+    """A name as the textbook sets it: its trailing digits, or the indices of a tuple, as a subscript.
+
+    >>> [plain(name_line(name)) for name in ("h1", "x_12", ("s", 0, 1), 7)]
+    ['h1', 'x12', 's0,1', '7']
+    """
+    indices: list[str] = []
+    base = name
+    if isinstance(name, tuple) and len(name) > 1 and all(isinstance(x, int) for x in name[1:]):
+        base, indices = name[0], [str(x) for x in name[1:]]
+    found = INDEXED.fullmatch(base) if isinstance(base, str) else None
+    if found:
+        base, indices = found[1], [found[2], *indices]
+    above = Run(name_text(base, most), "small italic" if small else "name")
+    if not indices:
+        return (above,)
+    return above, Run(visible(",".join(indices), 12), "small sub" if small else "sub")
+
+
+# ------------------------------------------------------------------ widths
+
+MARGIN = 1.06
+WIDTHS = """
+278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 278 278
+584 584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 611 722 667 944
+667 667 611 278 278 278 469 556 333 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556 556 556 333 500
+278 556 500 722 500 500 500 334 260 334 584
+"""  # of the printable ASCII characters, in thousandths of the size
+HELVETICA = {chr(32 + k): int(w) for k, w in enumerate(WIDTHS.split())} | {MINUS: 584, DASH: 556, ELLIPSIS: 1000}
+
+
+def width(text: str, style: str) -> float:
+    """The room that a text takes in points."""
+    look = STYLES[style]
+    units = sum(HELVETICA[c] if c in HELVETICA else _other_width(c) for c in text)
+    return units / 1000 * look.size * MARGIN * (1.07 if look.bold else 1.0)
+
+
+def _other_width(c: str) -> int:
+    if unicodedata.combining(c) or unicodedata.category(c) == "Cf":
+        return 0
+    return 1000 if unicodedata.east_asian_width(c) in "WF" else 640
+
+
+def line_width(line: Line) -> float:
+    return sum(width(run.text, run.style) for run in line)

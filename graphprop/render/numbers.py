@@ -1,0 +1,156 @@
+"""The numbers of one sample that a picture shows, flat and by the layout; nothing is computed but softmax's p.
+
+None stands for what was not given, nan for what was not asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError
+from graphprop.layout import Array, Layout
+from graphprop.render.lettering import as_float, digits, name_text
+from graphprop.results import Gradients, Trace, check_trace
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What is known of a network: its parameters; of a sample the values; the derivatives."""
+
+    layout: Layout
+    theta: Array
+    trace: Trace | None
+    gradients: Gradients | None
+    sample: int
+    by_weights: bool  # whether edges are drawn by their weights rather than by their gradients
+
+    @property
+    def samples(self) -> int:
+        given = self.trace or self.gradients
+        return 1 if given is None else len(given.o_flat)
+
+    @property
+    def a(self) -> Array | None:
+        return None if self.trace is None else self.trace.a_flat[self.sample]
+
+    @property
+    def o(self) -> Array | None:
+        return None if self.trace is None else self.trace.o_flat[self.sample]
+
+    @property
+    def da(self) -> Array | None:
+        return None if self.gradients is None else self.gradients.a_flat[self.sample]
+
+    @property
+    def do(self) -> Array | None:
+        return None if self.gradients is None else self.gradients.o_flat[self.sample]
+
+    @cached_property
+    def weights(self) -> Array:
+        """Of each weight use."""
+        result: Array = self.theta[self.layout.position]
+        return result
+
+    @property
+    def slopes(self) -> Array | None:
+        """The derivative by each weight use."""
+        return None if self.gradients is None else self.gradients.weight_uses
+
+    @cached_property
+    def strokes(self) -> Array | None:
+        """By what edges are drawn: their weights or their gradients; None if these are not given."""
+        chosen = self.weights if self.by_weights else self.slopes
+        return None if chosen is None else floats(chosen)
+
+    @cached_property
+    def sizes(self) -> Array:
+        """Of each edge the Euclidean norm of what it is drawn by, or of its weights."""
+        entries = floats(self.weights) if self.strokes is None else self.strokes
+        starts = self.layout.edge_start
+        if len(starts) == 1:
+            return np.zeros(0)
+        counts = np.diff(starts)
+        largest = np.maximum.reduceat(np.abs(entries), starts[:-1])  # squares of what it divides cannot overflow
+        scale = np.where(largest > 0, largest, 1.0)
+        result: Array = scale * np.sqrt(np.add.reduceat((entries / np.repeat(scale, counts)) ** 2, starts[:-1]))
+        return result
+
+    @property
+    def has_loss(self) -> bool:
+        return self.gradients is not None and self.gradients.objective.loss is not None
+
+    @cached_property
+    def goal(self) -> str:
+        """What the derivatives are of, in the pictures' notation."""
+        if self.gradients is None:
+            return ""
+        if self.has_loss:
+            return "E"
+        if self.gradients.objective.title == "seed * o":
+            return "S"
+        (v,) = self.gradients.objective.reads
+        name, node = name_text(self.layout.names[v], 16), self.layout.nodes[v]
+        column = int(self.gradients.objective.columns[0] - self.layout.o_start[v])
+        return f"o[{name}][{column}]" if node.m > 1 else f"o[{name}]"
+
+    def subtitle(self) -> str:
+        """One line on the objective and the sample."""
+        parts = []
+        if self.gradients is not None:
+            objective, value = self.gradients.objective, digits(self.gradients.value)
+            if objective.loss is not None:
+                parts.append(f"error E = {value} ({objective.loss.name.replace('_', '-')})")
+            elif self.goal == "S":
+                parts.append(f"derivatives of S = seed · o = {value}")
+            else:
+                parts.append(f"derivatives of {self.goal} = {value}")
+        elif self.trace is not None:
+            parts.append("values of the forward pass")
+        if self.samples > 1:
+            more = "; derivatives by weights and biases are over all" if self.gradients is not None else ""
+            parts.append(f"sample [{self.sample}] of {self.samples}{more}")
+        return " · ".join(parts)
+
+
+def floats(array: Array) -> Array:
+    """The numbers as floats; nan for formulas."""
+    if array.dtype != object:
+        return array
+    known = (as_float(x) for x in array.ravel().tolist())
+    return np.array([np.nan if x is None else x for x in known]).reshape(array.shape)
+
+
+def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:
+    """What `draw` was given, checked."""
+    from graphprop.network import Network
+
+    if not isinstance(net, Network):
+        raise GraphpropError(f"draw needs a gp.Network, not {type(net).__name__}")
+    layout = net.layout
+    if not layout.names:
+        raise GraphpropError("the network has no nodes to draw")
+    if trace is not None:
+        check_trace(trace, layout)
+    if gradients is not None:
+        if not isinstance(gradients, Gradients):
+            raise GraphpropError(f"gradients of net.backward are needed, not {type(gradients).__name__}")
+        if not gradients.layout.same_structure(layout):
+            raise GraphpropError("the gradients are of another structure; run net.backward again")
+        if trace is not None and len(gradients.o_flat) != trace.samples:
+            raise GraphpropError(
+                f"the trace has {trace.samples} samples and the gradients {len(gradients.o_flat)}; "
+                "they do not belong together"
+            )
+    if show not in ("gradients", "weights"):
+        raise GraphpropError(f"show is 'gradients' or 'weights', not {show!r}")
+    theta = net.theta.copy() if trace is None else trace.theta
+    numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")
+    if sample is not None and (
+        isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < numbers.samples
+    ):
+        raise GraphpropError(f"sample={sample!r} is out of range; there are the samples 0 to {numbers.samples - 1}")
+    return numbers
