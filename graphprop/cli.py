@@ -80,7 +80,7 @@ def demo(options: argparse.Namespace) -> Answer:
     trace = net.forward({"x1": 1.0, "x2": -2.0})
     gradients = net.backward(trace, loss="half_squared", target={"y": 0.25})
     net.save(folder / "net.json")
-    drawing = gp.draw(net, trace, gradients)  # type: ignore[attr-defined]
+    drawing = gp.draw(net, trace, gradients)
     drawing.save(folder / "net.svg")
     drawing.save(folder / "net.html")
     written = "\n".join(f"  {folder / name}" for name in ("net.json", "net.svg", "net.html"))
@@ -97,10 +97,10 @@ def draw(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     path = options.out or str(Path(options.file).with_suffix(".svg"))
     if options.structure:
-        gp.draw(net).save(path)  # type: ignore[attr-defined]
+        gp.draw(net).save(path)
         return path, 0
     trace, gradients, told = _run(net, options)
-    gp.draw(net, trace, gradients).save(path)  # type: ignore[attr-defined]
+    gp.draw(net, trace, gradients).save(path)
     return f"{told}\n{path}", 0
 
 
@@ -109,7 +109,7 @@ def check(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     inputs, drawn = read_inputs(options.inputs, options.seed, net)
     objective, goal = _objective(net, options)
-    report = gp.check(net, inputs, **objective)  # type: ignore[attr-defined]
+    report = gp.check(net, inputs, **objective)
     return f"{drawn}\n{goal}\n\n{report}", 0 if report.ok else 1
 
 
