@@ -14,11 +14,11 @@ import numpy as np
 
 from graphprop import recursion
 from graphprop.arguments import generator
-from graphprop.conditioning import bounds
+from graphprop.conditioning import TELLS, bounds
 from graphprop.entries import Entries
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Layout, Name
-from graphprop.locating import broken_equations, constant_ratio, wrong_derivatives, wrong_loss
+from graphprop.locating import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.losses import Loss
 from graphprop.losses import loss as loss_named
 from graphprop.objective import read_objective
@@ -39,9 +39,9 @@ from graphprop.ways import (
 if TYPE_CHECKING:
     from graphprop.network import Network
 
-TELLS = 1e-3  # an error that may be more than this part of the terms of an entry says nothing about it
 VANISHED = 2.0**-1000  # below it, digits are lost to underflow
 SHOWN = 4  # worst entries
+DEEP = 200  # nodes, above which the worst case of rounding is far from what happens
 INDEPENDENT = ("values", "formulas", "automatic")
 
 
@@ -102,7 +102,9 @@ def check(
         arguments["seed"] = _random_seeds(layout, trace, rng)
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
     entries = Entries(layout, trace.samples, trace.batched)
-    q = Question(net, trace, arguments, objective, entries, bounds(entries, trace, objective), rng)
+    response = _response(net, trace, arguments, entries, rng) if len(layout.names) > DEEP else None
+    bound = bounds(entries, trace, objective, response=response)
+    q = Question(net, trace, arguments, objective, entries, bound, response, rng)
     where, whole = places(q)
     forms = [by_recursion(q, *form) for form in (("children", "b"), ("parents", "a"), ("paths", "c"))]
     ways = [*forms, by_engine(q), by_program(q), by_matrices(q), by_complex_step(q, where), by_differences(q, where)]
@@ -113,7 +115,7 @@ def check(
     if not whole:
         from graphprop.directions import by_directions
 
-        ways.append(by_directions(q))
+        ways += [by_directions(q, way.gradients) for way in forms[:1] if way.gradients is not None]
     return _report(q, [way for way in ways if way is not None])
 
 
@@ -159,6 +161,28 @@ def _random_target(layout: Layout, entry: Loss, trace: Trace, rng: np.random.Gen
     return target
 
 
+def _response(
+    net: Network, trace: Trace, arguments: dict[str, Any], entries: Entries, rng: np.random.Generator
+) -> Array:
+    """How far every entry moves when all data is changed in its 44th bit, some hundred times what rounding does."""
+
+    def entries_of(trace: Trace) -> Array:
+        g = recursion.backpropagate(net, trace, **arguments)
+        return entries.pack(**entries.of_gradients(g), **entries.of_trace(trace))
+
+    base, most = entries_of(trace), np.zeros(entries.size)
+    inputs = trace.o_flat[:, trace.layout.input_columns]
+    for _ in range(3):
+        rows = inputs * (1 + 2.0**-44 * rng.standard_normal(inputs.shape))
+        theta = trace.theta * (1 + 2.0**-44 * rng.standard_normal(len(trace.theta)))
+        moved = recursion.forward(net, rows if trace.batched else rows[0], theta)
+        most = np.fmax(most, np.abs(entries_of(moved) - base))
+    with np.errstate(all="ignore"):
+        typical = np.nanmedian(np.where(base != 0, most / np.abs(base), np.nan))
+    floor: Array = np.fmax(most, 0.1 * np.nan_to_num(typical) * np.abs(base))
+    return floor
+
+
 # ------------------------------------------------------------------ who is right
 
 
@@ -166,11 +190,10 @@ def _report(q: Question, ways: list[Way]) -> Report:
     ran = [way for way in ways if way.ran]
     for way in ran:
         unknown = np.isinf(way.errors) & np.isnan(way.numbers)
-        way.numbers, way.errors = (
-            np.where(unknown, 0.0, way.numbers),
-            np.where(np.isnan(way.errors), np.inf, way.errors),
-        )
-    reference = _reference(ran)
+        if unknown.any():
+            way.numbers = np.where(unknown, 0.0, way.numbers)
+    sound = [way for way in ran if way.equations is None or not (way.equations.excess > 1).any()]
+    reference = _reference(sound or ran)
     rows, failing, worst = [], [], np.zeros(q.entries.size)
     covered, told = np.zeros(q.entries.size, bool), np.zeros(q.entries.size, bool)
     for way in ways:
@@ -190,7 +213,9 @@ def _report(q: Question, ways: list[Way]) -> Report:
         rows.append(row)
     undecided = np.flatnonzero(covered & ~told)
     findings = _findings(q, failing, reference)
-    if not (worst > 1).any():
+    if (worst > 1).any():
+        worst[worst <= 1] = 0
+    else:
         worst[1 : q.entries.place("o").stop] = 0
     shown = np.argsort(-worst, kind="stable")[:SHOWN].tolist()
     side_by_side = {
@@ -206,20 +231,26 @@ def _report(q: Question, ways: list[Way]) -> Report:
 
 
 def _reference(ways: list[Way]) -> Way:
-    """The way that the most kinds of ground agree with; of equal ones the one that stands on values."""
+    """The way that the most kinds of ground agree with, with what it lacks filled in by those that agree with it.
 
-    def support(way: Way) -> tuple[int, bool, int]:
-        agree = [other for other in ways if not (_excess(way, other) > 1).any()]
-        return len({other.kind for other in agree}), way.kind in INDEPENDENT, len(agree)
+    Of equal ones it is one that carries derivatives, as these are the most precise; but if they stand alone, one that
+    stands on values, which define the derivative.
+    """
 
-    if len({way.kind for way in ways}) == 1:
-        return ways[0]
-    scores = [support(way) for way in ways]
-    most = max(kinds for kinds, _, _ in scores)
-    best = [(way, score) for way, score in zip(ways, scores, strict=True) if score[0] == most]
-    if any(way.kind == "derivatives" for way, _ in best) and most > 1:  # they are the most precise
-        best = [(way, score) for way, score in best if way.kind == "derivatives"]
-    return max(best, key=lambda pair: pair[1][1:])[0]
+    def agreeing(way: Way) -> list[Way]:
+        return [other for other in ways if not (_excess(way, other) > 1).any()]
+
+    def support(way: Way) -> tuple[int, bool, int, int]:
+        agree = agreeing(way)
+        grounds, known = len({other.kind for other in agree}), int((~np.isnan(way.numbers)).sum())
+        return grounds, (way.kind == "derivatives") == (grounds > 1), known, len(agree)
+
+    best = max([way for way in ways if way.complete] or ways, key=support)
+    numbers, errors = best.numbers.copy(), best.errors.copy()
+    for other in sorted(agreeing(best), key=support, reverse=True):
+        lacking = np.isnan(numbers)
+        numbers[lacking], errors[lacking] = other.numbers[lacking], other.errors[lacking]
+    return replace(best, numbers=numbers, errors=errors)
 
 
 def _excess(way: Way, other: Way) -> Array:
@@ -251,9 +282,11 @@ def _why(q: Question, i: int) -> str:
 
 def _row(q: Question, way: Way, reference: Way, excess: Array, silent: int, compared: int) -> Row:
     row = Row(way.name, "ok", way.reason, entries=compared, seconds=way.seconds)
-    if way is reference:
+    if way.name == reference.name:
         own = int((~np.isnan(way.numbers)).sum())
         return replace(row, reason="; ".join(filter(None, ("the reference", way.reason))), entries=own)
+    if way.equations is not None and not (excess > 1).any():
+        excess = np.fmax(excess, way.equations.excess)
     difference = np.nan_to_num(np.abs(way.numbers - reference.numbers), nan=0.0)
     difference[1 : q.entries.place("o").stop] *= (excess > 1).any()
     size = np.fmax(np.abs(way.numbers), np.abs(reference.numbers))
@@ -277,22 +310,18 @@ def _findings(q: Question, failing: list[Way], reference: Way) -> list[str]:
     """What is wrong with the ways that fail, and where it begins."""
     found = []
     shared = [way for way in failing if way.kind == "derivatives"]
-    if shared and reference.kind != "derivatives":
+    if (shared and reference.kind != "derivatives") or any(way.kind in INDEPENDENT for way in failing):
         causes = [*wrong_derivatives(q.trace), *filter(None, [wrong_loss(q.trace, q.objective)])]
-        found += [f"all ways that carry derivatives: {cause}" for cause in causes]
-        if causes:
+        found += [f"every way that carries derivatives: {cause}" for cause in causes]
+        if causes and shared:
             failing = [way for way in failing if way.kind != "derivatives"]
     for way in failing:
         excess = _excess(way, reference)
         worst = q.entries.label(int(np.argmax(excess)))
         start = _first_wrong_value(q, way, excess)
-        broken = (
-            []
-            if way.gradients is None or start
-            else broken_equations(way.gradients, q.trace, q.objective, q.entries, q.bounds.shared)
-        )
+        broken = [] if way.equations is None or start else way.equations.broken(excess > 1)
         backward = way.numbers.copy()
-        backward[1 : q.entries.place("o").stop] = np.nan
+        backward[: q.entries.place("o").stop] = np.nan
         ratio = constant_ratio(backward, reference.numbers)
         causes = [start] if start else [*filter(None, [ratio]), *broken]
         found += [f"{way.name}: {cause}" for cause in causes or [f"disagrees with all others, most in {worst}"]]

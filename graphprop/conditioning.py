@@ -24,6 +24,7 @@ from graphprop.results import Trace
 U = 2.0**-53
 FUNCTION = 32 * U  # of a function: compiled ones are right to 7e-16, and a slope takes some operations on top
 TINY = 2.0**-1060  # some of the smallest numbers: what underflow may lose
+TELLS = 1e-3  # an error that may be more than this part of the terms of an entry says nothing about it
 NEARBY = 2.0**-10  # how far around a point slopes are looked at for the scale
 
 
@@ -48,35 +49,56 @@ class _Slopes:
     nearby: Array  # the largest slopes around
 
 
-def bounds(entries: Entries, trace: Trace, objective: Objective, shift: tuple[Array, Array] | None = None) -> Bounds:
-    """The bounds at a trace; `shift` are differences of a and of L of another way that are known and allowed for."""
+def bounds(
+    entries: Entries,
+    trace: Trace,
+    objective: Objective,
+    shift: tuple[Array, ...] | None = None,
+    response: Array | None = None,
+) -> Bounds:
+    """The bounds at a trace.
+
+    `shift` are differences of a, o and L of another way that are known and allowed for. In a deep network the worst
+    case grows without limit where real errors cancel: `response`, how far all entries moved when the data was changed
+    by more than rounding does, then takes its place, but not where a node stands so near a kink that it may cross it.
+    """
     layout, theta = trace.layout, np.where(np.isinf(trace.theta), 0.0, np.abs(trace.theta))
     nodes = list(units(layout))
     a, o = trace.a_flat, np.nan_to_num(np.abs(trace.o_flat), posinf=0.0)
     E_a, E_o = np.zeros(a.shape), np.zeros(o.shape)
     E_o[:, layout.input_columns] = 0.0
+    if response is not None:
+        moved_a, moved_o = (response[entries.place(k)].reshape(x.shape) for k, x in (("a", a), ("o", o)))
     slopes: list[_Slopes] = []
     with np.errstate(all="ignore"):
         for unit in nodes:
             rows, out = layout.a_slice(unit.v), layout.o_slice(unit.v)
-            W, b = _matrix(unit, theta[layout.position[unit.uses]], rows), np.zeros(rows.stop - rows.start)
+            W, b = matrix_of(unit, theta[layout.position[unit.uses]], rows), np.zeros(rows.stop - rows.start)
             b[unit.bias_i] = theta[unit.bias_position]
             terms = o[:, unit.columns] @ W.T + b
             E_a[:, rows] = E_o[:, unit.columns] @ W.T + (len(unit.columns) + 3) * U * terms + TINY
+            if response is not None:
+                E_a[:, rows] = np.minimum(E_a[:, rows], moved_a[:, rows] + (len(unit.columns) + 3) * U * terms)
             if shift is not None:
                 E_a[:, rows] += shift[0][:, rows]
             slope = _slopes(unit.f, a[:, rows], trace.o_flat[:, out], E_a[:, rows])
             slopes.append(slope)
             E_o[:, out] = _applied(np.abs(slope.L) + slope.moved, E_a[:, rows]) + FUNCTION * o[:, out] + TINY
+            if response is not None:
+                E_o[:, out] = np.minimum(E_o[:, out], moved_o[:, out] + FUNCTION * o[:, out])
+            if shift is not None:
+                E_o[:, out] += shift[1][:, out]
     direct, E_direct = _direct(objective, trace.o_flat, E_o)
     value = (direct * E_o).sum(axis=1) + FUNCTION * (direct * o).sum(axis=1) + FUNCTION * abs(_values(objective, trace))
     results = []
     for own in (False, True):
-        jumps = None if shift is None or not own else shift[1]
+        jumps = shift[2] if shift is not None and own else None
         results.append(
             _backwards(entries, trace, nodes, slopes, (theta, direct, E_direct, E_o if own else None), jumps)
         )
-    (shared, scale, lost), (owned, _, _) = results
+    (shared, scale, lost, _), (owned, _, _, kinked) = results
+    if response is not None:
+        owned, shared = np.where(kinked, owned, np.fmin(owned, response)), np.fmin(shared, response)
     spans = {"value": value.sum(), "a": E_a, "o": E_o}
     for kind, errors in spans.items():
         shared[entries.place(kind)] = owned[entries.place(kind)] = np.ravel(errors)
@@ -92,14 +114,15 @@ def _backwards(
     slopes: list[_Slopes],
     given: tuple[Any, ...],
     jumps: Array | None,
-) -> tuple[Array, Array, Array]:
-    """Error bounds, scales and what is lost, from the objective to the inputs."""
+) -> tuple[Array, Array, Array, Array]:
+    """Error bounds, scales, what is lost and what is near a kink, from the objective to the inputs."""
     theta, direct, E_direct, E_o = given
     layout, o = trace.layout, np.nan_to_num(np.abs(trace.o_flat), posinf=0.0)
     own = E_o is not None
     E_obar, B, near_B = E_direct + FUNCTION * direct + TINY, direct.copy(), direct.copy()
     E_delta, D, near_D = (np.zeros(trace.a_flat.shape) for _ in range(3))
     lost_o, lost_a = np.zeros(trace.o_flat.shape, bool), np.zeros(trace.a_flat.shape, bool)
+    kinked_o, kinked_a = lost_o.copy(), lost_a.copy()
     reached = (direct > 0).any(axis=0)
     for unit, slope in zip(reversed(nodes), reversed(slopes), strict=True):
         rows, out = layout.a_slice(unit.v), layout.o_slice(unit.v)
@@ -108,9 +131,9 @@ def _backwards(
         reached[unit.columns] = True
         L = np.abs(slope.L)
         change = slope.rounded + (slope.moved if own else 0)
-        D[:, rows] = _pulled(B[:, out], L)
-        near_D[:, rows] = _pulled(near_B[:, out], slope.nearby)
-        E = _pulled(E_obar[:, out], L + change) + _pulled(B[:, out], change) + FUNCTION * D[:, rows] + TINY
+        D[:, rows] = pulled(B[:, out], L)
+        near_D[:, rows] = pulled(near_B[:, out], slope.nearby)
+        E = pulled(E_obar[:, out], L + change) + pulled(B[:, out], change) + FUNCTION * D[:, rows] + TINY
         if jumps is not None:
             E += B[:, out].sum(axis=1, keepdims=True) * jumps[:, rows]
         E_delta[:, rows] = E
@@ -119,13 +142,18 @@ def _backwards(
             flat = slope.nearby if slope.nearby.ndim == 2 else slope.nearby.max(axis=1)
             lost_a[:, rows] = (flat < 2.0**-1000) & (near_B[:, out] > 0).any(axis=1, keepdims=True)
         lost_a[:, rows] |= lost_o[:, out].any(axis=1, keepdims=True)
-        W = _matrix(unit, theta[layout.position[unit.uses]], rows)
+        if unit.f.kinks:
+            moved = slope.moved if slope.moved.ndim == 2 else slope.moved.max(axis=1)
+            kinked_a[:, rows] = moved > 1e-3 * (1 if slope.nearby.size == 0 else slope.nearby.max())
+        kinked_a[:, rows] |= kinked_o[:, out].any(axis=1, keepdims=True)
+        W = matrix_of(unit, theta[layout.position[unit.uses]], rows)
         terms = D[:, rows] @ W
         children = len(W) + 3
         E_obar[:, unit.columns] += E_delta[:, rows] @ W + children * U * terms + U * B[:, unit.columns] + TINY
         B[:, unit.columns] += terms
         near_B[:, unit.columns] += near_D[:, rows] @ W
         lost_o[:, unit.columns] |= (lost_a[:, rows].astype(float) @ (W > 0)) > 0
+        kinked_o[:, unit.columns] |= (kinked_a[:, rows].astype(float) @ (W > 0)) > 0
     terms = near_D[:, layout.row] * o[:, layout.column]
     error_terms = E_delta[:, layout.row] * o[:, layout.column]
     if own:
@@ -134,8 +162,6 @@ def _backwards(
     weight = error_terms.sum(axis=0) + k * (D[:, layout.row] * o[:, layout.column]).sum(axis=0) + TINY
     bias = E_delta[:, layout.bias_row].sum(axis=0) + k * D[:, layout.bias_row].sum(axis=0) + TINY
     scale_weight, scale_bias = terms.sum(axis=0), near_D[:, layout.bias_row].sum(axis=0)
-    lost_a = lost_a.astype(float)
-    lost_weight, lost_bias = lost_a[:, layout.row].sum(axis=0), lost_a[:, layout.bias_row].sum(axis=0)
 
     def packed(delta: Array, obar: Array, weight: Array, bias: Array, extra: float = 0.0) -> Array:
         total = np.zeros(layout.size)
@@ -145,11 +171,14 @@ def _backwards(
 
     errors = packed(E_delta, E_obar, weight, bias, 1.0)
     scale = packed(near_D, near_B, scale_weight, scale_bias)
-    lost = packed(lost_a, lost_o, lost_weight, lost_bias) > 0
-    return errors, scale, lost
+    lost, kinked = (
+        packed(on_a, on_o, on_a[:, layout.row].sum(axis=0), on_a[:, layout.bias_row].sum(axis=0)) > 0
+        for on_a, on_o in ((lost_a.astype(float), lost_o), (kinked_a.astype(float), kinked_o))
+    )
+    return errors, scale, lost, kinked
 
 
-def _matrix(unit: Unit, weights: Array, rows: slice) -> Array:
+def matrix_of(unit: Unit, weights: Array, rows: slice) -> Array:
     """The absolute weights into a node, (rows, columns that it reads)."""
     W = np.zeros((rows.stop - rows.start, len(unit.columns)))
     W[unit.i, unit.k] = weights
@@ -162,7 +191,7 @@ def _applied(L: Array, x: Array) -> Array:
     return result
 
 
-def _pulled(g: Array, L: Array) -> Array:
+def pulled(g: Array, L: Array) -> Array:
     """g L for every sample."""
     result: Array = g * L if L.ndim == 2 else np.einsum("sk,skn->sn", g, L)
     return result
@@ -176,9 +205,16 @@ def _slopes(f: Activation, a: Array, o: Array, E: Array) -> _Slopes:
     finite = np.where(np.isfinite(a), np.abs(a), 0.0)
     near = _most(f, a, NEARBY * np.maximum(1.0, finite), L, lambda there: np.abs(there))
     moved = _most(f, a, E, L, lambda there: np.abs(there - L))
-    rounded = np.zeros(L.shape) if f.kinks else _most(f, a, 4 * U * finite, L, lambda there: np.abs(there - L))
+    margin = 1.0 if f.kind == "elementwise" else 3.0
+    return _Slopes(L, margin * moved, rounded_slopes(f, a, L), np.maximum(np.abs(L), near))
+
+
+def rounded_slopes(f: Activation, a: Array, L: Array) -> Array:
+    """By how much the last digits of a change L; what has kinks has no digits to round."""
+    finite = np.where(np.isfinite(a), np.abs(a), 0.0)
     margin = 1.0 if f.kind == "elementwise" else 3.0  # for the directions that were not tried
-    return _Slopes(L, margin * moved, margin * rounded, np.maximum(np.abs(L), near))
+    changed = np.zeros(L.shape) if f.kinks else _most(f, a, 4 * U * finite, L, lambda there: np.abs(there - L))
+    return margin * changed
 
 
 def _most(f: Activation, a: Array, step: Array, L: Array, measure: Any) -> Array:

@@ -19,12 +19,12 @@ Values = Callable[[Array, Array], Array]
 
 @dataclass
 class Slopes:
-    """Derivatives, an estimate of the error of each, the step that was best, and how far it may be off by a kink."""
+    """Derivatives, an estimate of the error of each, the step that was best, and the second derivatives, roughly."""
 
     derivative: Array
     error: Array
     step: Array
-    kink: Array
+    curvature: Array
 
     def take_better(self, which: Array, other: Slopes) -> None:
         """Of the entries `which`, take those of another trial whose error is smaller."""
@@ -33,8 +33,11 @@ class Slopes:
             mine[which] = np.where(better, theirs, mine[which])
 
 
-def slopes(at_zero: Array, above: list[Array], below: list[Array], step: Array, noise: Any) -> Slopes:
+def slopes(
+    at_zero: Array, above: list[Array], below: list[Array], step: Array, noise: Any, crossed: Any = False
+) -> Slopes:
     """From the values at the steps LEVELS * step to both sides; `noise` is how far each value may be off.
+    Where a kink was `crossed` on the way, the numbers say nothing.
 
     Central differences are D(h) = J' + c h^2 + ..., so two steps cancel the square and three the fourth power. The last
     change of the table is the error. A kink next to the point does not show there: it makes the second differences
@@ -51,6 +54,7 @@ def slopes(at_zero: Array, above: list[Array], below: list[Array], step: Array, 
         rounding = noise / (LEVELS[-1] * step)
         real_kink = np.where(kink > 40 * rounding, kink, 0.0)
         error = 2 * np.maximum(np.abs(best - once[1]), np.abs(best - once[0])) + 3 * rounding + real_kink
-        error = np.where(np.isfinite(error), error, np.inf)
-    whole = np.broadcast_to(step, error.shape)
-    return Slopes(np.where(np.isfinite(best), best, np.nan), error, np.array(whole, dtype=float), real_kink)
+        error = np.where(np.isfinite(error) & ~np.asarray(crossed), error, np.inf)
+        curvature = np.abs(curved[0]) / (step * step)
+    parts = np.where(np.isfinite(best), best, np.nan), error, np.broadcast_to(step, error.shape), curvature
+    return Slopes(*(np.array(part, dtype=float) for part in parts))

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from graphprop.arithmetic import Floats
-from graphprop.conditioning import U, jacobians
+from graphprop.conditioning import FUNCTION, TINY, U, jacobians, pulled, rounded_slopes
 from graphprop.differences import LEVELS, slopes
 from graphprop.differentiable import Activation
 from graphprop.entries import Entries
-from graphprop.layout import Array, Layout
+from graphprop.layout import Array
 from graphprop.objective import Objective
 from graphprop.perturbed import objective_terms, values_of
 from graphprop.results import Gradients, Trace
@@ -28,61 +28,100 @@ from graphprop.results import Gradients, Trace
 MOST = 3  # findings of one kind that are told
 
 
-def broken_equations(g: Gradients, trace: Trace, objective: Objective, entries: Entries, allowed: Array) -> list[str]:
-    """What is wrong in a gradient's own numbers, in sentences; `allowed` are the error bounds of the entries."""
-    layout = trace.layout
-    theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
-    direct = np.zeros(o.shape)
-    with np.errstate(all="ignore"):
-        direct[:, objective.columns] = objective.evaluate(trace.o_flat[:, objective.columns], Floats())[1]
-    terms = g.a_flat[:, layout.row] * theta[layout.position]
-    obar = direct.copy()
-    for own, added in zip(obar, terms, strict=True):
-        np.add.at(own, layout.column, added)
-    delta = np.zeros(trace.a_flat.shape)
-    for v, node in enumerate(layout.nodes):
-        if node.activation is not None:
-            rows, out = layout.a_slice(v), layout.o_slice(v)
-            L = jacobians(node.activation, trace.a_flat[:, rows], trace.o_flat[:, out])
-            own = g.o_flat[:, out]
-            delta[:, rows] = own * L if L.ndim == 2 else np.einsum("sk,skn->sn", own, L)
-    weight = (g.a_flat[:, layout.row] * o[:, layout.column]).sum(axis=0)
-    bias = g.a_flat[:, layout.bias_row].sum(axis=0)
-    total = np.zeros(layout.size)
-    np.add.at(total, layout.position, g.weight_uses)
-    np.add.at(total, layout.bias_position, g.bias_uses)
-    expected = entries.pack(delta=delta, obar=obar, weight=weight, bias=bias, theta=total)
-    given = entries.pack(**entries.of_gradients(g))
-    given[0] = np.nan
-    residual = given - expected
-    scale = np.maximum(np.abs(given), np.abs(expected))
-    with np.errstate(invalid="ignore"):
-        broken = np.flatnonzero(
-            (np.abs(residual) > 2 * allowed + 64 * U * scale) | (np.isfinite(expected) & ~np.isfinite(given))
+class Equations:
+    """What each entry of a gradient should be, by its neighbours in the same gradient, and how far it is off.
+
+    Each equation is held to its own rounding, which does not grow with depth. `excess` is above 1 where it is broken;
+    next to a wrong entry the equations of right ones break too.
+    """
+
+    def __init__(self, g: Gradients, trace: Trace, objective: Objective, entries: Entries) -> None:
+        self.entries, self.gradients, layout = entries, g, trace.layout
+        theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
+        direct = np.zeros(o.shape)
+        with np.errstate(all="ignore"):
+            direct[:, objective.columns] = objective.evaluate(trace.o_flat[:, objective.columns], Floats())[1]
+        self.terms = g.a_flat[:, layout.row] * theta[layout.position]
+        obar, size, children = direct.copy(), np.abs(direct), np.bincount(layout.column, minlength=o.shape[1])
+        for own, sizes, added in zip(obar, size, self.terms, strict=True):
+            np.add.at(own, layout.column, added)
+            np.add.at(sizes, layout.column, np.abs(added))
+        delta, allowed_delta = _through_nodes(g, trace)
+        products, biases = g.a_flat[:, layout.row] * o[:, layout.column], g.a_flat[:, layout.bias_row]
+        total, sizes = np.zeros((2, layout.size))
+        for positions, uses in ((layout.position, g.weight_uses), (layout.bias_position, g.bias_uses)):
+            np.add.at(total, positions, uses)
+            np.add.at(sizes, positions, np.abs(uses))
+        k = (trace.samples + 3) * U
+        self.expected = entries.pack(
+            delta=delta, obar=obar, weight=products.sum(axis=0), bias=biases.sum(axis=0), theta=total
         )
-    broken = broken[~np.isnan(expected[broken])]
-    found = []
-    for kind in ("obar", "delta", "weight", "bias", "theta"):
-        span = entries.place(kind)
-        here = broken[(broken >= span.start) & (broken < span.stop)]
-        worst = here[np.argsort(-np.abs(np.nan_to_num(residual[here], nan=np.inf)), kind="stable")]
-        for entry in worst[:MOST].tolist():
-            cause = ""
-            if kind == "obar":
-                sample, column = divmod(entry - span.start, o.shape[1])
-                cause = _edge(layout, column, terms[sample], residual[entry])
-            elif kind == "theta":
-                cause = _use(entries, entry - span.start, g, residual[entry])
-            equation = _EQUATIONS[kind]
-            label, stated, right = entries.label(entry), given[entry], expected[entry]
-            found.append(f"{label} is {stated:.12g}, but {equation} give {right:.12g}{cause or _ratio(stated, right)}")
-        if len(here) > MOST:
-            found.append(f"and {len(here) - MOST} more of this kind")
-    return found
+        self.allowed = TINY + entries.pack(
+            delta=allowed_delta,
+            obar=(children + 3) * U * size + _loss_rounding(objective, direct),
+            weight=k * np.abs(products).sum(axis=0),
+            bias=k * np.abs(biases).sum(axis=0),
+            theta=(entries.count_of_uses + 3) * U * sizes,
+        )
+        self.given = entries.pack(**entries.of_gradients(g))
+        with np.errstate(invalid="ignore"):
+            excess = np.abs(self.given - self.expected) / self.allowed
+        self.excess = np.where(np.isfinite(self.expected), np.nan_to_num(excess, posinf=np.inf), 0.0)
+
+    def broken(self, wrong: Array) -> list[str]:
+        """The broken ones in sentences: those of entries that are known to be wrong, if there are some."""
+        broken = np.flatnonzero(self.excess > 1)
+        broken = broken[wrong[broken]] if wrong[broken].any() else broken
+        found = []
+        for kind in _NEIGHBOURS:
+            span = self.entries.place(kind)
+            here = broken[(broken >= span.start) & (broken < span.stop)]
+            worst = here[np.argsort(-self.excess[here], kind="stable")]
+            found += [self._sentence(kind, entry) for entry in worst[:MOST].tolist()]
+            if len(here) > MOST:
+                found.append(f"and {len(here) - MOST} more of this kind")
+        return found
+
+    def _sentence(self, kind: str, entry: int) -> str:
+        stated, right, cause = self.given[entry], self.expected[entry], ""
+        place = entry - self.entries.place(kind).start
+        if kind == "obar":
+            sample, column = divmod(place, self.gradients.o_flat.shape[1])
+            cause = self._edge(sample, column, stated - right)
+        elif kind == "theta":
+            cause = self._use(int(self.entries.shared[place]), stated - right)
+        label = self.entries.label(entry)
+        return f"{label} is {stated:.12g}, but {_NEIGHBOURS[kind]} give {right:.12g}{cause or _ratio(stated, right)}"
+
+    def _edge(self, sample: int, column: int, residual: float) -> str:
+        """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
+        layout, terms = self.entries.layout, self.terms[sample]
+        uses = np.flatnonzero(layout.column == column)
+        edges = np.searchsorted(layout.edge_start, uses, side="right") - 1
+        once = np.unique(edges)
+        together = np.array([terms[uses[edges == e]].sum() for e in once.tolist()])
+        for factor, what in ((-1, "missing"), (-2, "of the wrong sign"), (1, "counted twice")):
+            if len(near := _near(factor * terms[uses], residual)):
+                return f": the term of {layout.label_use(int(uses[near[0]]))} is {what}"
+            if len(near := _near(factor * together, residual)):
+                e = int(once[near[0]])
+                u, v = (layout.names[int(ends[e])] for ends in (layout.edge_source, layout.edge_target))
+                return f": the edge {u!r} -> {v!r} is {what}"
+        return ""
+
+    def _use(self, position: int, residual: float) -> str:
+        """The use of a tied parameter that was left out."""
+        layout, g = self.entries.layout, self.gradients
+        uses, biases = np.flatnonzero(layout.position == position), np.flatnonzero(layout.bias_position == position)
+        if len(near := _near(-g.weight_uses[uses], residual)):
+            return f": its use in {layout.label_use(int(uses[near[0]]))} is missing"
+        if len(near := _near(-g.bias_uses[biases], residual)):
+            return f": its use in {layout.label_row(int(layout.bias_row[biases[near[0]]]), 'b')} is missing"
+        return ""
 
 
-_EQUATIONS = {
-    "obar": "its children",
+_NEIGHBOURS = {
+    "obar": "the objective and its children",
     "delta": "obar and the slope of its node",
     "weight": "delta and o",
     "bias": "the deltas",
@@ -90,34 +129,39 @@ _EQUATIONS = {
 }
 
 
+def _near(numbers: Array, residual: float) -> Array:
+    return np.flatnonzero(np.abs(numbers - residual) <= 1e-9 * abs(residual))
+
+
 def _ratio(stated: float, right: float) -> str:
-    """Whether a number is a simple multiple of what it should be."""
-    if right == 0 or not math.isfinite(stated):
+    """Which multiple of what it should be a number is."""
+    if right == 0 or stated == 0 or not math.isfinite(stated):
         return ""
-    if stated == -right:
-        return " (the sign)"
-    return f" ({stated / right:.9g} times)"
+    return " (the sign)" if stated == -right else f" ({stated / right:.12g} times)"
 
 
-def _edge(layout: Layout, column: int, terms: Array, residual: float) -> str:
-    """The weight whose term is what is missing, or is there twice, or with the wrong sign."""
-    uses = np.flatnonzero(layout.column == column)
-    for factor, what in ((-1, "is missing"), (-2, "has the wrong sign"), (1, "is counted twice")):
-        near = np.abs(factor * terms[uses] - residual) <= 1e-9 * abs(residual)
-        if near.any():
-            return f": the term of {layout.label_use(int(uses[np.argmax(near)]))} {what}"
-    return ""
+def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
+    """obar L of every node, and how far rounding may be off in it."""
+    layout = trace.layout
+    delta, allowed = np.zeros((2, *trace.a_flat.shape))
+    for v, node in enumerate(layout.nodes):
+        if (f := node.activation) is None:
+            continue
+        rows, out = layout.a_slice(v), layout.o_slice(v)
+        a, own = trace.a_flat[:, rows], g.o_flat[:, out]
+        L = jacobians(f, a, trace.o_flat[:, out])
+        delta[:, rows] = pulled(own, L)
+        allowed[:, rows] = pulled(np.abs(own), FUNCTION * np.abs(L) + rounded_slopes(f, a, L)) + TINY
+    return delta, allowed
 
 
-def _use(entries: Entries, i: int, g: Gradients, residual: float) -> str:
-    layout, position = entries.layout, entries.shared[i]
-    for use in np.flatnonzero(layout.position == position).tolist():
-        if abs(g.weight_uses[use] + residual) <= 1e-9 * abs(residual):
-            return f": its use in {layout.label_use(use)} is missing"
-    for use in np.flatnonzero(layout.bias_position == position).tolist():
-        if abs(g.bias_uses[use] + residual) <= 1e-9 * abs(residual):
-            return f": its use in {layout.label_row(int(layout.bias_row[use]), 'b')} is missing"
-    return ""
+def _loss_rounding(objective: Objective, direct: Array) -> Array:
+    rounding = np.zeros(direct.shape)
+    if objective.loss is not None:
+        _, targets, share = objective.for_kernels()
+        rounding += FUNCTION * np.abs(direct)
+        rounding[:, objective.columns] += FUNCTION * np.abs(targets).sum(axis=1, keepdims=True) * np.max(share)
+    return rounding
 
 
 def constant_ratio(numbers: Array, reference: Array) -> str:

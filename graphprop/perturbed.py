@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,32 @@ class Copies:
                 o[:, :, out] = function(unit.f, a[:, :, rows])
                 own.add_columns(o, out)
         return a, o
+
+    def crossed(self, a: Array) -> Array:
+        """Whether a copy stands on another side of a kink, or has its components in another order, than copy 0."""
+        rows, kinks, ranked = self._kinked
+        side = a[:, :, rows] > kinks
+        found: Array = (side != side[0]).any(axis=2)
+        for span in ranked:
+            own = a[:, :, span]
+            for numbers in (own, np.abs(own)):
+                order = np.argsort(numbers, axis=2, kind="stable")
+                tied = np.diff(np.sort(numbers[:1], axis=2), axis=2) == 0
+                found |= (order != order[0]).any(axis=2) | (tied.any(axis=2) & (own != own[0]).any(axis=2))
+        return found
+
+    @cached_property
+    def _kinked(self) -> tuple[Array, Array, list[slice]]:
+        """The pre-activations of elementwise functions that have kinks, these, and the nodes that have ties."""
+        pairs: list[tuple[int, float]] = []
+        ranked = []
+        for unit in self.units:
+            span = self.layout.a_slice(unit.v)
+            if unit.f.kinks and unit.f.kind == "elementwise":
+                pairs += [(row, kink) for row in range(span.start, span.stop) for kink in unit.f.kinks]
+            elif unit.f.kinks:
+                ranked.append(span)
+        return np.array([r for r, _ in pairs], dtype=np.intp), np.array([k for _, k in pairs]), ranked
 
     def _sums(self, unit: Unit, o: Array, changes: Changes) -> Array:
         """a[v] of every copy, with theta as it is or along the directions."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from graphprop.differences import LEVELS, Slopes, slopes
 from graphprop.entries import Entries
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.layout import Array
+from graphprop.locating import Equations
 from graphprop.objective import Objective
 from graphprop.perturbed import Changes, Copies, formula_of, objective_terms
 from graphprop.results import Gradients, Trace
@@ -27,9 +29,9 @@ from graphprop.results import Gradients, Trace
 if TYPE_CHECKING:
     from graphprop.network import Network
 
-STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16)  # in units of what moves a pre-activation by 1
+STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)  # in units of what moves a pre-activation by 1
 IMAGINARY = 2.0**-130  # its square is below every digit, and few slopes are so small that the product underflows
-WORK = 4_000_000  # how many values of activations the differences may take; above it some entries are drawn
+WORK = 2_000_000  # how many values of activations the differences may take; above it some entries are drawn
 CALLS = 20_000  # of the form over paths
 RECURSION_WORK = 2_000_000  # products in the form over parents
 
@@ -49,6 +51,8 @@ class Way:
     absolute: float | None = None
     relative: float | None = None
     gradients: Gradients | None = None
+    equations: Equations | None = None
+    complete: bool = True  # whether it gives all that ways of its kind give
 
     @property
     def ran(self) -> bool:
@@ -65,7 +69,28 @@ class Question:
     objective: Objective
     entries: Entries
     bounds: Bounds
+    response: Array | None  # see bounds
     rng: np.random.Generator
+
+    @cached_property
+    def formula_errors(self) -> Array:
+        """Bounds for a way that takes the textbook formulas, which round earlier than the stable forms."""
+        layout = self.trace.layout
+        a, o = Copies(layout, self.trace.theta, self.trace.o_flat[:, layout.input_columns]).run(
+            Changes(np.zeros(1)), complex_numbers=True
+        )
+        known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
+        shift = np.abs(a[0].real - self.trace.a_flat), np.abs(o[0].real - known), _formula_slopes(self)
+        errors = bounds(self.entries, self.trace, self.objective, shift, self.response).own
+        forward = slice(0, self.entries.place("o").stop)
+        told = self.entries.pack(value=abs(self.value), a=np.abs(a[0].real), o=np.abs(o[0].real))
+        errors[forward] += 1e-12 * (1 + told[forward])
+        return errors
+
+    @cached_property
+    def value(self) -> float:
+        terms = objective_terms(self.objective, self.trace.o_flat[None][:, :, self.objective.columns])[0]
+        return float(Floats().total(terms.tolist()))
 
 
 def timed(name: str, kind: str, run: Callable[[Way], None]) -> Way:
@@ -75,7 +100,7 @@ def timed(name: str, kind: str, run: Callable[[Way], None]) -> Way:
         run(way)
     except LimitError as error:
         way.verdict, way.reason = "not applicable", str(error).split(";")[0]
-    except _NotApplicableError as error:
+    except NotApplicableError as error:
         way.verdict, way.reason = "not applicable", str(error)
     except Exception as error:  # an engine that was changed may raise anything
         way.verdict, way.reason = "fails", f"{type(error).__name__}: {error}"
@@ -83,7 +108,7 @@ def timed(name: str, kind: str, run: Callable[[Way], None]) -> Way:
     return way
 
 
-class _NotApplicableError(Exception):
+class NotApplicableError(Exception):
     """A way that this network has not."""
 
 
@@ -100,11 +125,14 @@ def by_recursion(q: Question, form: str, letter: str) -> Way:
             given["limit"] = 10**18
             if asked < len(layout.names):
                 drawn = q.rng.choice(len(layout.names), min(asked, 8), replace=False)
+                way.complete = False
                 given["of"] = [layout.names[v] for v in sorted(drawn.tolist())]
                 way.reason = f"of {len(drawn)} nodes of {len(layout.names)}"
         g = recursion.backpropagate(q.net, q.trace, **q.arguments, **given)
         trace = q.entries.of_trace(q.trace) if form == "children" else {}
         _take(way, q, g, q.bounds.shared, **trace)
+        if form == "children":
+            way.equations = Equations(g, q.trace, q.objective, q.entries)
 
     return timed(f"recursion ({letter}), {form}", "derivatives", run)
 
@@ -114,6 +142,7 @@ def by_engine(q: Question) -> Way:
         own = q.net.forward(_inputs(q))
         g = q.net.backward(q.trace, **q.arguments)
         _take(way, q, g, q.bounds.shared, **q.entries.of_trace(own))
+        way.equations = Equations(g, q.trace, q.objective, q.entries)
 
     return timed("engine, backward", "derivatives", run)
 
@@ -129,13 +158,13 @@ def by_program(q: Question) -> Way:
             value, theta = program.value_and_grad(
                 q.trace.theta, _inputs(q), target, loss=q.objective.loss, sample_weight=weights
             )
-            told = entries.of_theta(theta) | {"value": value}
+            told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"value": value}
         else:
             theta, by_inputs = program.vjp(q.trace.theta, _inputs(q), _seeds(q))
             obar = np.full(q.trace.o_flat.shape, np.nan)
             obar[:, q.trace.layout.input_columns] = np.reshape(by_inputs, (q.trace.samples, -1))
-            told = entries.of_theta(theta) | {"obar": obar}
-        way.numbers, way.errors = entries.pack(**told), q.bounds.own
+            told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"obar": obar}
+        way.numbers, way.errors, way.complete = entries.pack(**told), q.bounds.own, False
 
     return timed(f"engine, {name}", "derivatives", run)
 
@@ -153,7 +182,7 @@ def by_matrices(q: Question) -> Way | None:
         except LimitError:
             raise
         except GraphpropError as error:
-            raise _NotApplicableError(str(error)) from None
+            raise NotApplicableError(str(error)) from None
         _take(way, q, g, q.bounds.own)
 
     return timed("matrix form", "derivatives", run)
@@ -300,10 +329,11 @@ def _trial(q: Question, copies: Copies, where: Places, step: float) -> Slopes:
         steps = step * own.units
         signed = [side * level * steps for level in LEVELS for side in (1, -1)]
         change = _joined([changes(q, own, s) for s in signed], len(own))
-        _, o = copies.run(change)
+        a, o = copies.run(change)
+        crossed = copies.crossed(a)[1:].reshape(2 * len(LEVELS), len(own), -1).any(axis=0)
         terms = objective_terms(q.objective, o[:, :, q.objective.columns])
         sides = np.split(terms[1:], 2 * len(LEVELS))
-        parts.append(slopes(terms[:1], sides[::2], sides[1::2], steps[:, None], q.bounds.value))
+        parts.append(slopes(terms[:1], sides[::2], sides[1::2], steps[:, None], q.bounds.value, crossed))
     if not parts:
         return Slopes(*(np.empty((0, q.trace.samples)) for _ in range(4)))
     return Slopes(*map(np.concatenate, zip(*(vars(x).values() for x in parts), strict=True)))
@@ -333,7 +363,7 @@ def by_complex_step(q: Question, where: Places) -> Way:
         layout, objective = q.trace.layout, q.objective
         without = sorted({n.kind for n in layout.nodes if n.activation is not None and n.activation.formula is None})
         if without:
-            raise _NotApplicableError(f"{', '.join(without)} has no formula")
+            raise NotApplicableError(f"{', '.join(without)} has no formula")
         try:
             copies = Copies(layout, q.trace.theta, q.trace.o_flat[:, layout.input_columns])
             found = []
@@ -345,14 +375,11 @@ def by_complex_step(q: Question, where: Places) -> Way:
             a, o = copies.run(Changes(np.zeros(1)), complex_numbers=True)
             base = {"a": a[0].real, "o": o[0].real}
             base["value"] = objective_terms(objective, o[:, :, objective.columns])[0].real.sum()
-            shift = np.abs(base["a"] - q.trace.a_flat), _formula_slopes(q)
+            way.errors = q.formula_errors
         except GraphpropError as error:
-            raise _NotApplicableError(str(error)) from None
+            raise NotApplicableError(str(error)) from None
         told = pack_places(q, where, np.concatenate(found))
         way.numbers = q.entries.pack(**told, **base)
-        way.errors = bounds(q.entries, q.trace, objective, shift).own
-        forward = slice(0, q.entries.place("o").stop)  # textbook formulas round earlier than stable forms
-        way.errors[forward] += 1e-12 * (1 + np.abs(way.numbers[forward]))
 
     return timed("complex step", "formulas", run)
 
@@ -369,11 +396,11 @@ def _formula_slopes(q: Question) -> Array:
         L = jacobians(f, a, q.trace.o_flat[:, layout.o_slice(v)])
         if f.kind == "elementwise":
             own = formula_of(f, (a + 1j * IMAGINARY)[None])[0].imag / IMAGINARY
-            change = np.abs(own - L)
+            change = 4 * np.abs(own - L)
         else:
             sides = np.array([a + 1j * IMAGINARY * (np.arange(node.n) == i) for i in range(node.n)])
             own = formula_of(f, sides).imag / IMAGINARY  # (n, samples, m)
-            change = np.abs(np.moveaxis(own, 0, -1) - L).max(axis=1)
+            change = np.maximum(4 * np.abs(np.moveaxis(own, 0, -1) - L).max(axis=1), 8 * U)
         largest = 1 + np.abs(L).max(initial=0.0) + np.abs(a).max(initial=0.0)
         off[:, rows] = np.where(change <= 2**13 * U * largest, change, 0.0)
     return off
