@@ -6,6 +6,7 @@ from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.checking import check
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.gradchecking import gradcheck
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
@@ -46,6 +47,7 @@ __all__ = [
     "conv2d",
     "dense",
     "get_threads",
+    "gradcheck",
     "loss",
     "mlp",
     "recursion",
