@@ -1,15 +1,18 @@
 """Backpropagation on explicit graphs: every node, every weight, every derivative."""
 
-from graphprop import recursion
+from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.checking import check
+from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.explanations import explain
 from graphprop.gradchecking import gradcheck
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
+from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
 from graphprop.reports import Report
 from graphprop.results import Difference, Gradients, Trace
@@ -30,6 +33,7 @@ __all__ = [
     "Activation",
     "CycleError",
     "Difference",
+    "Explanation",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -37,6 +41,7 @@ __all__ = [
     "Network",
     "NumberError",
     "Parameter",
+    "PathSum",
     "Program",
     "Report",
     "Trace",
@@ -46,10 +51,13 @@ __all__ = [
     "compile",
     "conv2d",
     "dense",
+    "explain",
     "get_threads",
     "gradcheck",
     "loss",
+    "matrixform",
     "mlp",
+    "paths",
     "recursion",
     "set_threads",
     "softmax_regression",

@@ -19,6 +19,7 @@ from graphprop.conditioning import NEARBY, TELLS, U
 from graphprop.differences import LEVELS, Slopes, slopes
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array
+from graphprop.locating import ratio_of
 from graphprop.reports import Report, Row
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)
@@ -300,7 +301,7 @@ class _Search:
             if math.isnan(self.measured[i]):
                 continue
             stated, right = float(self.gradient[i]), float(self.measured[i])
-            times = f" ({stated / right:.9g} times)" if right and stated and abs(stated / right - 1) > 1e-9 else ""
+            times = ratio_of(stated, right)
             findings.append(
                 f"{self.theta.label(i)} is {stated:.12g}, differences of the value give {right:.12g}{times}"
             )
