@@ -317,6 +317,7 @@ def objective_terms(objective: Objective, z: Array) -> Array:
         terms: Array = np.where(objective.seed != 0, objective.seed * z, 0).sum(axis=-1)
         return terms
     (targets, share), starts = objective.for_kernels(), objective.starts
+    assert starts is not None
     total = np.zeros(z.shape[:2], z.dtype)
     with np.errstate(all="ignore"):
         for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):

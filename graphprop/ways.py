@@ -79,11 +79,11 @@ class Question:
             Changes(np.zeros(1)), complex_numbers=True
         )
         known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
-        shift = np.abs(a[0].real - self.trace.a_flat), np.abs(o[0].real - known), _formula_slopes(self)
+        shift = *(_early_rounding(x[0].real, y) for x, y in ((a, self.trace.a_flat), (o, known))), _formula_slopes(self)
         errors = bounds(self.entries, self.trace, self.objective, shift, self.response).own
         forward = slice(0, self.entries.place("o").stop)
-        told = self.entries.pack(value=abs(self.value), a=np.abs(a[0].real), o=np.abs(o[0].real))
-        errors[forward] += 1e-12 * (1 + told[forward])
+        told = self.entries.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
+        errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
         return errors
 
     @cached_property
@@ -369,6 +369,12 @@ def by_complex_step(q: Question, where: Places) -> Way:
         way.numbers = q.entries.pack(**told, **base)
 
     return timed("complex step", "formulas", run)
+
+
+def _early_rounding(found: Array, right: Array) -> Array:
+    """How far values of formulas are off; more than rounding can do is a fault, and not allowed for."""
+    off = np.abs(found - right)
+    return np.where(off <= 1e-9 * (1 + np.abs(right)), off, 0.0)
 
 
 def _formula_slopes(q: Question) -> Array:
