@@ -87,7 +87,7 @@ def _units(q: Question) -> Array:
 def _measured(q: Question, copies: Copies, directions: Array) -> Slopes:
     found = _trial(q, copies, directions, STEPS[0])
     for step in STEPS[1:]:
-        poor = np.flatnonzero(found.error > 1e-8 * np.abs(found.derivative))
+        poor = np.flatnonzero(found.error > q.precision * np.abs(found.derivative))
         if len(poor):
             found.take_better(poor, _trial(q, copies, directions[poor], step))
     return found

@@ -171,6 +171,8 @@ def _by_place(place: Array, of: Array) -> tuple[Array, Array]:
 
 
 def _within(place: Array, of: Array, span: slice) -> tuple[Array, Array]:
+    if not len(place):
+        return place, of
     first, last = np.searchsorted(place, (span.start, span.stop))
     return place[first:last], of[first:last]
 

@@ -86,6 +86,11 @@ class Question:
         errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
         return errors
 
+    @property
+    def precision(self) -> float:
+        """The relative error of differences at which no better step is looked for."""
+        return 1e-8 if self.response is None else 1e-5
+
     @cached_property
     def value(self) -> float:
         terms = objective_terms(self.objective, self.trace.o_flat[None][:, :, self.objective.columns])[0]
@@ -289,7 +294,7 @@ def by_differences(q: Question, where: Places) -> Way:
         a, o = copies.run(Changes(np.zeros(1)))
         found = _trial(q, copies, where, STEPS[0])
         for step in STEPS[1:]:
-            poor = np.flatnonzero((found.error > 1e-8 * np.abs(found.derivative)).any(axis=1))
+            poor = np.flatnonzero((found.error > q.precision * np.abs(found.derivative)).any(axis=1))
             if len(poor):
                 found.take_better(poor, _trial(q, copies, where.part(poor), step))
         told = pack_places(q, where, found.derivative)
