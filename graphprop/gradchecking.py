@@ -177,21 +177,31 @@ class _Function:
             return math.nan
 
     def noise(self, rng: np.random.Generator) -> float:
-        """How far rounding moves the value: the sixth differences of close points, where a smooth function has none."""
-        direction = rng.choice([-1.0, 1.0], self.theta.size) / math.sqrt(self.theta.size)
+        """How far rounding moves the value.
+
+        Sixth differences of close points show it, where a smooth function has none; and so does the first change that
+        is seen when ever larger steps are taken, where the value moves by less than its last digit.
+        """
+        direction = rng.standard_normal(self.theta.size) / math.sqrt(self.theta.size)
         scale = max(1.0, float(np.abs(self.theta.flat).max(initial=0.0)))
-        found, seen = [], [np.array([self.value(self.theta.flat)])]
+
+        def along(step: float, count: int) -> Array:
+            return np.array([self.value(self.theta.flat + k * step * scale * direction) for k in range(count)])
+
+        found = []
         for spacing in (2.0**-13, 2.0**-18, 2.0**-24):
             for side in (spacing, -spacing):  # on its own, as there may be a kink between
-                values = np.array([self.value(self.theta.flat + k * side * scale * direction) for k in range(1, 12)])
-                sixth = np.diff(values, 6)
+                sixth = np.diff(along(side, 12), 6)
                 if np.isfinite(sixth).all():
                     found.append(math.sqrt(float((sixth**2).mean()) / 924))
-                    seen.append(values)
-        values = np.concatenate(seen)
-        single = bool((values == values.astype(np.float32)).all() and (values != values[0]).any())
         typical = sorted(found)[len(found) // 3] if found else 0.0  # the large ones have met a kink
-        return max(4 * typical, (2.0**-24 if single else U) * float(np.abs(values).max()), 5e-324)
+        last_digit = 0.0
+        for k in range(44, 7, -6):
+            change = np.abs(np.diff(along(2.0**-k, 4)))
+            if (change > 0).any():
+                last_digit = float(change[change > 0].min())
+                break
+        return max(4 * typical, last_digit, U * abs(self.value(self.theta.flat)), 5e-324)
 
 
 def _short(given: object) -> str:
@@ -260,7 +270,9 @@ class _Search:
         difference = abs(derivative - predicted)
         nearby = NEARBY * float(found.curvature)
         exact = derivative == 0 and predicted == 0
-        if not math.isfinite(error) or (error > TELLS * max(size, abs(derivative), nearby) and not exact):
+        if exact:
+            return False, False
+        if not math.isfinite(error) or error > TELLS * max(size, abs(derivative), nearby):
             return math.isfinite(error) and difference > error, True
         if typical > 0:
             self.resolution.append(error / typical)
@@ -277,7 +289,9 @@ class _Search:
         """Central differences with the step that was best last, or with others if it is not good enough."""
         best = None
         for step in list(self.steps):
-            found = self._trial(direction, step)
+            found, flat = self._trial(direction, step)
+            if flat:  # a step too small, or a constant
+                found.error = np.array(np.inf)
             if best is None or float(found.error) < float(best.error):
                 best = found
             if float(best.error) <= goal:
@@ -288,7 +302,8 @@ class _Search:
         self.steps.insert(0, good)
         return best
 
-    def _trial(self, direction: Array, step: float) -> Slopes:
+    def _trial(self, direction: Array, step: float) -> tuple[Slopes, bool]:
+        """Differences with one step, and whether the value did not move at all."""
         flat = self.theta.flat
         sides = []
         for level in LEVELS:
@@ -296,7 +311,8 @@ class _Search:
                 sides.append(np.array(self.function.value(flat + sign * level * step * direction)))
         # theta + step is rounded: what that moves the value by
         rounding = U * float(np.abs(self.gradient * flat * (direction != 0)).sum())
-        return slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
+        found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
+        return found, all(float(x) == self.base for x in sides)
 
     def report(self, title: str, seconds: float) -> Report:
         guilty = sorted(self.guilty)

@@ -1,4 +1,4 @@
-"""`gp.gradcheck`: right gradients pass, wrong ones are named by entry, bad functions are told what is wrong with them."""
+"""`gp.gradcheck`: right gradients pass, wrong ones are named by entry, bad functions are told what is wrong."""
 
 from __future__ import annotations
 
