@@ -39,7 +39,7 @@ from graphprop.ways import (
 if TYPE_CHECKING:
     from graphprop.network import Network
 
-VANISHED = 2.0**-1000  # below it, digits are lost to underflow
+VANISHED = 2.0**-960  # below it, digits are lost to underflow
 SHOWN = 4  # worst entries
 DEEP = 200  # nodes, above which the worst case of rounding is far from what happens
 INDEPENDENT = ("values", "formulas", "automatic")
@@ -179,7 +179,7 @@ def _response(
         most = np.fmax(most, np.abs(entries_of(moved) - base))
     with np.errstate(all="ignore"):
         typical = np.nanmedian(np.where(base != 0, most / np.abs(base), np.nan))
-    floor: Array = np.fmax(most, 0.1 * np.nan_to_num(typical) * np.abs(base))
+    floor: Array = np.fmax(most, 0.1 * np.nan_to_num(typical) * np.abs(base)) + VANISHED
     return floor
 
 
@@ -256,9 +256,14 @@ def _reference(ways: list[Way]) -> Way:
 def _excess(way: Way, other: Way) -> Array:
     """The differences of two ways, in units of what rounding and the estimated errors explain; above 1 is too much."""
     with np.errstate(all="ignore"):
-        difference, allowed = np.abs(way.numbers - other.numbers), way.errors + other.errors
+        difference, allowed = _difference(way, other), way.errors + other.errors
         excess = np.where(difference == 0, 0.0, np.where(np.isinf(allowed), 0.0, difference / allowed))
     return np.where(np.isnan(way.numbers) | np.isnan(other.numbers), 0.0, np.nan_to_num(excess, nan=np.inf))
+
+
+def _difference(way: Way, other: Way) -> Array:
+    with np.errstate(invalid="ignore"):  # of infinities, which are equal
+        return np.where(way.numbers == other.numbers, 0.0, np.abs(way.numbers - other.numbers))
 
 
 def _silent(q: Question, way: Way, reference: Way) -> Array:
@@ -275,8 +280,8 @@ def _silent(q: Question, way: Way, reference: Way) -> Array:
 
 
 def _why(q: Question, i: int) -> str:
-    if q.bounds.lost[i] and q.bounds.scale[i] < VANISHED:
-        return "saturated, below the smallest number"
+    if q.bounds.scale[i] < VANISHED:
+        return "saturated or faded, below the smallest number"
     return "at a kink or a tie" if q.bounds.own[i] > TELLS * q.bounds.scale[i] else "too small for differences"
 
 
@@ -287,7 +292,7 @@ def _row(q: Question, way: Way, reference: Way, excess: Array, silent: int, comp
         return replace(row, reason="; ".join(filter(None, ("the reference", way.reason))), entries=own)
     if way.equations is not None and not (excess > 1).any():
         excess = np.fmax(excess, way.equations.excess)
-    difference = np.nan_to_num(np.abs(way.numbers - reference.numbers), nan=0.0)
+    difference = np.nan_to_num(_difference(way, reference), nan=0.0)
     difference[1 : q.entries.place("o").stop] *= (excess > 1).any()
     size = np.fmax(np.abs(way.numbers), np.abs(reference.numbers))
     worth = np.fmax(excess, 0) if (excess > 1).any() else difference / np.fmax(np.fmax(size, q.bounds.scale), 1e-300)

@@ -212,7 +212,8 @@ def _local(f: Activation, a: Array, i: int) -> tuple[Array, Array]:
     step = 2.0**-8 * np.maximum(1.0, np.abs(a[:, i].astype(float)).min())
     shift = np.zeros(a.shape)
     shift[:, i] = step
-    sides = np.stack([a, *(a + side * level * shift for level in LEVELS for side in (1, -1))])
+    with np.errstate(invalid="ignore"):  # a mask stays one
+        sides = np.stack([a, *(a + side * level * shift for level in LEVELS for side in (1, -1))])
     with np.errstate(all="ignore"):
         o = values_of(f, sides)
     found = slopes(

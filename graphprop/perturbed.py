@@ -68,6 +68,7 @@ class Copies:
         self.layout, self.theta, self.inputs = layout, theta, inputs
         self.samples = len(inputs)
         self.units = list(units(layout))
+        self.masked = bool(np.isinf(theta).any())
 
     def run(self, changes: Changes, complex_numbers: bool = False) -> tuple[Array, Array]:
         """All pre-activations and outputs, (copies, samples, ...). Copy 0 is expected to be without change."""
@@ -121,8 +122,11 @@ class Copies:
     def _sums(self, unit: Unit, o: Array, changes: Changes) -> Array:
         """a[v] of every copy, with theta as it is or along the directions."""
         n = int(self.layout.a_start[unit.v + 1] - self.layout.a_start[unit.v])
-        position, read = self.layout.position[unit.uses], o[:, :, unit.columns]
-        read[np.isinf(read)] = 0  # the log of a masked component, which no weight reads
+        position, columns = self.layout.position[unit.uses], unit.columns
+        together = int(columns[-1]) - int(columns[0]) + 1 == len(columns)
+        read = o[:, :, int(columns[0]) : int(columns[-1]) + 1] if together else o[:, :, columns]
+        if self.masked:
+            read = np.where(np.isinf(read), 0, read)  # the log of a masked component, which no weight reads
         matrix = np.zeros((n, len(unit.columns)))
         matrix[unit.i, unit.k] = self.theta[position]
         a = read @ matrix.T

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from graphprop.network import Network
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)  # in units of what moves a pre-activation by 1
-IMAGINARY = 2.0**-130  # its square is below every digit, and few slopes are so small that the product underflows
+IMAGINARY = 2.0**-100  # its square is below every digit
+FADED = 2.0**-900  # slopes below it, times the imaginary step, are near the smallest numbers
 WORK = 2_000_000  # how many values of activations the differences may take; above it some entries are drawn
 CALLS = 20_000  # of the form over paths
 RECURSION_WORK = 2_000_000  # products in the form over parents
@@ -246,7 +247,8 @@ def places(q: Question) -> tuple[Places, bool]:
 
 def _cost_of_a_pass(q: Question) -> int:
     nodes = [node for node in q.trace.layout.nodes if node.activation is not None]
-    return sum(node.n if node.kind_of_function == "elementwise" else 30 + node.n for node in nodes)
+    functions = sum(node.n if node.kind_of_function == "elementwise" else 30 + node.n for node in nodes)
+    return functions + len(q.trace.layout.row) // 64
 
 
 def changes(q: Question, where: Places, steps: Array) -> Changes:
@@ -367,7 +369,8 @@ def by_complex_step(q: Question, where: Places) -> Way:
             a, o = copies.run(Changes(np.zeros(1)), complex_numbers=True)
             base = {"a": a[0].real, "o": o[0].real}
             base["value"] = objective_terms(objective, o[:, :, objective.columns])[0].real.sum()
-            way.errors = q.formula_errors
+            way.errors = q.formula_errors.copy()
+            way.errors[q.entries.place("o").stop :] += FADED
         except GraphpropError as error:
             raise NotApplicableError(str(error)) from None
         told = pack_places(q, where, np.concatenate(found))
