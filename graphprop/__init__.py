@@ -3,17 +3,20 @@
 from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.checking import check
 from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
 from graphprop.explanations import explain
 from graphprop.files import load
+from graphprop.gradchecking import gradcheck
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
 from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
 from graphprop.render.drawing import Drawing, draw
+from graphprop.reports import Report
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
 from graphprop.threads import get_threads, set_threads
@@ -43,15 +46,18 @@ __all__ = [
     "Parameter",
     "PathSum",
     "Program",
+    "Report",
     "Trace",
     "UnknownNameError",
     "activation",
+    "check",
     "compile",
     "conv2d",
     "dense",
     "draw",
     "explain",
     "get_threads",
+    "gradcheck",
     "load",
     "loss",
     "matrixform",
