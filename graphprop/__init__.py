@@ -3,6 +3,7 @@
 from graphprop import recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.comparing import Comparison, compare
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
 from graphprop.losses import LOSSES, Loss, loss
@@ -25,6 +26,7 @@ __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "Activation",
+    "Comparison",
     "CycleError",
     "Difference",
     "Gradients",
@@ -38,6 +40,7 @@ __all__ = [
     "Trace",
     "UnknownNameError",
     "activation",
+    "compare",
     "compile",
     "conv2d",
     "dense",
