@@ -57,8 +57,13 @@ class Verdict:
         reason = self.reason or f"{self.differing} of {count} differ{'s' if self.differing == 1 else ''}"
         lines = [f"{self.name}: {self.status}; {reason}"]
         for entry in self.worst:
-            lines.append(f"    {entry.entry}: {entry.second:.9g}, should be {entry.first:.9g}")
+            lines.append(f"    {_shown(entry)}")
         return "\n".join(lines)
+
+
+def _shown(worst: Difference) -> str:
+    digits = 9 if f"{worst.first:.9g}" != f"{worst.second:.9g}" else 17
+    return f"{worst.entry}: {worst.second:.{digits}g}, should be {worst.first:.{digits}g}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +107,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         rows = (
             (v.name, v.status, v.reason or (f"{v.differing} differ" if v.differing else ""), v.entries,
-             "; ".join(f"{d.entry}: {d.second:.9g}, should be {d.first:.9g}" for d in v.worst))
+             "; ".join(map(_shown, v.worst)))
             for v in self.verdicts
         )  # fmt: skip
         return table(("", "verdict", "what is wrong", "entries", "worst"), rows, len(self.verdicts))
@@ -162,11 +167,14 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     """
     if not isinstance(right, Gradients):
         raise GraphpropError(
-            f"the first of the two is what is taken to be right, the Gradients of net.backward, not {type(right).__name__}"
+            "the first of the two is what is taken to be right, the Gradients of net.backward, "
+            f"not {type(right).__name__}"
         )
     trace = right.trace if right.trace is not None or not isinstance(mine, Gradients) else mine.trace
     if trace is None:
-        raise GraphpropError("the gradients do not know the trace that was differentiated; net.backward gives them with it")
+        raise GraphpropError(
+            "the gradients do not know the trace that was differentiated; net.backward gives them with it"
+        )
     try:
         flat = _flat(right)
         run = Run.of(trace, right.objective)
@@ -228,15 +236,15 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, An
 
 @dataclass(frozen=True)
 class _Limits:
-    """How far numbers may be apart, by their unit of rounding; each computed once."""
+    """How far numbers of a kind may be apart; each computed once."""
 
     run: Run
-    found: dict[tuple[float, bool], dict[str, Array]]
+    found: dict[tuple[Any, bool], dict[str, Array]]
 
-    def of(self, u: float, textbook: bool) -> dict[str, Array]:
-        if (u, textbook) not in self.found:
-            self.found[u, textbook] = _by_kind(self.run, bounds(self.run, u, textbook))
-        return self.found[u, textbook]
+    def of(self, kind: Any, textbook: bool) -> dict[str, Array]:
+        if (kind, textbook) not in self.found:
+            self.found[kind, textbook] = _by_kind(self.run, bounds(self.run, kind, textbook))
+        return self.found[kind, textbook]
 
 
 def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
@@ -244,9 +252,8 @@ def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
     theta = np.zeros(layout.size)
     np.add.at(theta, layout.position, b.weights)
     np.add.at(theta, layout.bias_position, b.biases)
-    tiny = 2.0**-1074 * (len(run.o) + 1) * 8
     kinds = {"value": np.array(b.value), "delta": b.delta, "o": b.o, "weights": b.weights, "biases": b.biases}
-    return {kind: 2 * x + tiny for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
+    return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 
 
 class _Once:
@@ -263,7 +270,7 @@ class _Once:
 
 
 def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, suspects: Iterable[Fault]) -> Verdict:
-    mine, u = real_array(given, part.name), _unit(given)
+    mine, kind = real_array(given, part.name), _kind(given)
     right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
     entries = int(np.isfinite(right).sum())
     fitted, turned = _fitted(mine, right.shape)
@@ -274,7 +281,7 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
     def cut(bound: dict[str, Array]) -> Array:
         return np.asarray(bound[part.kind].ravel()[np.maximum(part.index, 0)])
 
-    case = Case(part, right, fitted, cut(limits.of(u, True)), limits.run.goal.samples, flat)
+    case = Case(part, right, fitted, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
     wrong = case.wrong()
     if turned:
         shape = f"yours is {_by(mine.shape)}, and a gradient has the shape of its matrix, {_by(right.shape)}"
@@ -286,7 +293,7 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
     if wrong.any():
         return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
     apart = np.abs(fitted - right)
-    unsure = case.there & (np.abs(right) <= case.tolerance) & (apart > cut(limits.of(u, False)))
+    unsure = case.there & (np.abs(right) <= case.tolerance) & (apart > cut(limits.of(kind, False)))
     if unsure.any():
         reason = (
             f"{int(unsure.sum())} of {entries} entries are smaller than the rounding of the textbook's form, such as "
@@ -296,10 +303,10 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
     return Verdict(part.name, "right", "", entries, 0)
 
 
-def _unit(given: Any) -> float:
-    """Half the distance from 1 to the next number, of the kind of numbers that were given."""
+def _kind(given: Any) -> Any:
+    """The kind of floats that a gradient was computed with."""
     kind = np.asarray(given).dtype
-    return float(np.finfo(kind).eps) / 2 if kind in (np.float32, np.float16) else 2.0**-53
+    return kind.type if kind in (np.float32, np.float16) else np.float64
 
 
 def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
@@ -322,18 +329,20 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _worst(case: Case, wrong: Array) -> tuple[Difference, ...]:
-    """The wrong entries that are furthest off, in units of what rounding can explain."""
+    """The wrong entries that are furthest off."""
     places, right, mine = (x.ravel() for x in (case.part.index, case.right, case.mine))
     with np.errstate(all="ignore"):
         apart = np.where(np.isfinite(mine), np.abs(mine - right), np.inf)
     candidates = np.flatnonzero(wrong.ravel())
     order = candidates[np.argsort(-apart[candidates], kind="stable")][:SHOWN]
-    return tuple(
-        Difference(case.part.label(int(places[i])), float(right[i]), float(mine[i]), float(apart[i]), _relative(right[i], mine[i]))
-        for i in order.tolist()
-    )  # fmt: skip
+
+    def entry(i: int) -> Difference:
+        x, y = float(right[i]), float(mine[i])
+        return Difference(case.part.label(int(places[i])), x, y, float(apart[i]), _relative(x, y))
+
+    return tuple(map(entry, order.tolist()))
 
 
 def _relative(x: float, y: float) -> float:
     largest = max(abs(x), abs(y))
-    return float(abs(x - y) / largest) if np.isfinite(largest) and largest else float(x != y)
+    return abs(x - y) / largest if largest and np.isfinite(largest) else float(x != y)

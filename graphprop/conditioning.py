@@ -1,20 +1,21 @@
 """How far rounding alone may move every number of a backward pass: bounds of its error, to first order.
 
-Each operation rounds by at most a unit in the last place, u, relative to its result, and carries on the errors of what
-it reads. With E[x] the bound of x, and every sum over its own terms,
+Each operation rounds by at most u, half a unit in the last place, relative to its result, and carries on the errors of
+what it reads. With E[x] the bound of x, and every sum over its own terms,
 
-    E[a] = sum of |w| E[o]      + u (number of terms) (sum of |w o|, and |b|)
-    E[o] = |L| E[a]             + u |o|
-    E[delta] = |L|^T E[obar]    + how far obar L moves where a moves by E[a]  + u |delta|
-    E[obar] = sum of |w| E[delta] + u (number of terms) (sum of |w delta|)    + E[direct]
+    E[a] = sum of |w| E[o]  +  u (number of terms) (sum of |w o|, and |b|)
+    E[o] = |L| E[a]  +  u |o|
+    E[delta] = |L|^T E[obar]  +  how far obar L moves where a moves by E[a]  +  u |delta|
+    E[obar] = sum of |w| E[delta]  +  u (number of terms) (sum of |w delta|)  +  E[direct]
 
-So where terms cancel, the bound follows the sum of their absolute values, and where a slope is steep, the slope.
-What a comparison does with these bounds is not known here.
+and a little where numbers underflow. So where terms cancel, the bound follows the sum of their absolute values, and
+where a slope is steep, the slope. What a comparison does with these bounds is not known here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,17 +37,18 @@ class Bounds:
     biases: Array
 
 
-def bounds(run: Run, u: float, textbook: bool) -> Bounds:
-    """The bounds for numbers with the unit u, 2^-53 in double precision.
+def bounds(run: Run, kind: Any, textbook: bool) -> Bounds:
+    """The bounds for numbers of a kind, such as `np.float64`.
 
     With `textbook`, activations and their derivatives are taken to be computed as books print them: o (1 - o) for
-    the sigmoid, for example, which loses digits where o is near 1.
+    the sigmoid, for example, which loses digits where o is near 1, and with exponentials that overflow.
     """
-    layout = run.layout
+    layout, limits = run.layout, np.finfo(kind)
+    u, tiny = float(limits.eps) / 2, float(limits.tiny if textbook else limits.smallest_subnormal)
     finite_a = np.where(np.isfinite(run.a), run.a, 0.0)
     o, w = np.where(np.isfinite(run.o), run.o, 0.0), run.w
     with np.errstate(all="ignore"):
-        on_a, on_o = _forward(run, finite_a, o, u, textbook)
+        on_a, on_o = _forward(run, finite_a, o, u, tiny, textbook)
         direct, value = _objective(run, on_o, u, textbook)
         true_delta, true_o = run.backward(run.direct(), run.pull, lambda uses, x: w[uses] * x)
         slopes = run.slopes
@@ -66,10 +68,12 @@ def bounds(run: Run, u: float, textbook: bool) -> Bounds:
             size = np.abs(delta)
             if textbook:
                 size = np.maximum(size, _printed_terms(node, finite_a[:, rows], o[:, columns], np.abs(obar)))
-            return passed + ROUNDINGS * u * size
+            result: Array = passed + ROUNDINGS * (u * size + tiny * (np.abs(obar).max(axis=1, keepdims=True) + 1))
+            return result
 
         def terms(uses: Array, errors: Array) -> Array:
-            return np.abs(w[uses]) * (errors + u * fan_out[uses] * np.abs(true_delta[:, layout.row[uses]]))
+            carried: Array = np.abs(w[uses]) * (errors + u * fan_out[uses] * np.abs(true_delta[:, layout.row[uses]]))
+            return carried
 
         e_delta, e_o = run.backward(direct, step, terms)
         rounds = u * (len(o) + 2)
@@ -79,7 +83,7 @@ def bounds(run: Run, u: float, textbook: bool) -> Bounds:
     return Bounds(value, e_delta, e_o, each.sum(axis=0), e_biases)
 
 
-def _forward(run: Run, a: Array, o: Array, u: float, textbook: bool) -> tuple[Array, Array]:
+def _forward(run: Run, a: Array, o: Array, u: float, tiny: float, textbook: bool) -> tuple[Array, Array]:
     """E[a] and E[o]; inputs are exact."""
     layout, w, slopes = run.layout, np.abs(run.w), np.abs(run.slopes)
     fan_in = np.bincount(layout.row, minlength=a.shape[1]) + 2
@@ -95,13 +99,17 @@ def _forward(run: Run, a: Array, o: Array, u: float, textbook: bool) -> tuple[Ar
             passed = slopes[:, rows] * errors
         else:
             passed = np.einsum("bki,bi->bk", np.abs(run.jacobians(v)), errors)
-        size = np.abs(o[:, columns])
+        size, largest = np.abs(o[:, columns]), np.abs(a[:, rows]).max(axis=1, keepdims=True)
         if textbook and node.kind_of_function != "elementwise":  # sums of p a, or a - log of a sum
-            size = size + np.abs(a[:, rows]).max(axis=1, keepdims=True)
-        return passed + ROUNDINGS * u * size
+            size = size + largest
+        if textbook and node.kind in ("softplus", "elu"):  # log(1 + e), e - 1
+            size = size + 1
+        result: Array = passed + ROUNDINGS * (u * size + tiny * (largest + 1))
+        return result
 
     def terms(uses: Array, errors: Array) -> Array:
-        return w[uses] * (errors + u * fan_in[layout.row[uses]] * np.abs(o[:, layout.column[uses]]))
+        carried: Array = w[uses] * (errors + u * fan_in[layout.row[uses]] * np.abs(o[:, layout.column[uses]]))
+        return carried
 
     return run.forward(np.tile(u * fan_in * biases, (len(a), 1)), step, terms)
 
@@ -156,23 +164,25 @@ def _moved(run: Run, v: int, obar: Array, delta: Array, on_a: Array) -> Array:
 
 def _printed_terms(node: Node, a: Array, o: Array, g: Array) -> Array:
     """The sum of the absolute terms in a derivative as books print it, times |g|; 0 for those that do not cancel."""
-    kind = node.kind
+    kind, result = node.kind, np.zeros(a.shape)
     if kind == "sigmoid":  # o - o^2
-        return np.asarray(g * (o + o * o))
-    if kind == "tanh":  # 1 - o^2
-        return np.asarray(g * (1 + o * o))
-    if kind == "softplus":  # 1 - exp(-o)
-        return np.asarray(2 * g)
-    if kind in ("silu", "gelu"):  # s + a s (1 - s)
-        return np.asarray(g * (1 + 2 * np.abs(a)))
-    if kind == "elu":  # o + alpha
-        return np.asarray(g * (1 + 2 * np.abs(o)))
-    if kind not in ("softmax", "log_softmax", "softmax_dot"):
-        return np.zeros(a.shape)
-    e = np.exp(a - a.max(axis=1, keepdims=True))
-    p = e / e.sum(axis=1, keepdims=True)
-    if kind == "softmax":  # p (g - g . p)
-        return np.asarray(p * (g + (g * p).sum(axis=1, keepdims=True)))
-    if kind == "log_softmax":  # g - p (sum of g)
-        return np.asarray(g + p * g.sum(axis=1, keepdims=True))
-    return np.asarray(g * p * (1 + np.abs(a) + np.abs(o)))  # p (1 + a - o)
+        result = g * (o + o * o)
+    elif kind == "tanh":  # 1 - o^2
+        result = g * (1 + o * o)
+    elif kind == "softplus":  # 1 - exp(-o)
+        result = 2 * g
+    elif kind in ("silu", "gelu"):  # s + a s (1 - s)
+        result = g * (1 + 2 * np.abs(a))
+    elif kind == "elu":  # o + alpha
+        assert node.activation is not None
+        result = g * (np.abs(o) + node.activation.parameters["alpha"])
+    elif kind in ("softmax", "log_softmax", "softmax_dot"):
+        e = np.exp(a - a.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        if kind == "softmax":  # p (g - g . p)
+            result = p * (g + (g * p).sum(axis=1, keepdims=True))
+        elif kind == "log_softmax":  # g - p (sum of g)
+            result = g + p * g.sum(axis=1, keepdims=True)
+        else:  # p (1 + a - o)
+            result = g * p * (1 + np.abs(a) + np.abs(o))
+    return result

@@ -1,4 +1,4 @@
-"""What a gradient would be with one of the usual mistakes in it: a derivative forgotten, a path, a use of a tied weight.
+"""What a gradient would be with one of the usual mistakes in it: a lost derivative, path, or use of a tied weight.
 
 Each fault comes with the words for it. Whether somebody made it is not known here.
 """
@@ -139,8 +139,9 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
         if len(group) == 1 and len(run.a) == 1 and node.n == 1:
             factor = f" (here f'(a) = {float(run.slopes[0, layout.a_slice(group[0])][0]):.6g})"
         yield "the derivative of {f} at {at} is missing" + factor, lambda v, g: g
-        yield "the derivative of {f} at {at} is taken at o instead of a", lambda v, g: pulled(
-            layout.nodes[v].activation, o_of(v), g
+        yield (
+            "the derivative of {f} at {at} is taken at o instead of a",
+            lambda v, g: pulled(layout.nodes[v].activation, o_of(v), g),
         )
         yield "the output of {f} stands in the place of its derivative at {at}", lambda v, g: g * o_of(v)
     elif node.kind_of_function == "vector":
@@ -185,7 +186,7 @@ def _of_paths(run: Run) -> Iterator[Mistake]:
     read = set(run.goal.reads)
     forks = [(e, u) for u, edges in out.items() if len(edges) > 1 or u in read for e in edges]
     forks.sort(key=lambda fork: not skips[fork[0]])
-    for e, u in forks:
+    for e, _ in forks:
         yield f"the paths through {_edge(layout, e)} are not counted", partial(_without, run, direct, [e])
     for e, u in forks:
         others = [x for x in out[u] if x != e]

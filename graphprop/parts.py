@@ -1,4 +1,4 @@
-"""The parts of a gradient by the names that people give them: W1, an edge, a parameter, theta; and their entries' names.
+"""The parts of a gradient by the names that people give them: W1, an edge, a parameter, theta; and their entries.
 
 A part is a matrix of places in the flat arrays of a gradient. What numbers stand there is not known here.
 """
@@ -79,7 +79,7 @@ def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
 
 
 def named_part(layout: Layout, what: str, key: Any, samples: int, batched: bool) -> Part:
-    """What `Gradients` has under this name: its `weight`, `bias`, `parameter`, `delta`, `gamma`, `o` or `input` of key."""
+    """What `Gradients` has under this name: its weight, bias, parameter, delta, gamma, o or input of key."""
     if what == "weight":
         if not isinstance(key, tuple) or len(key) != 2:
             raise UnknownNameError(f"weight: an edge is a pair of node names, not {key!r}")

@@ -17,7 +17,7 @@ from graphprop.parts import Part
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A matrix that should be `right` and is `mine`, up to `tolerance`; entries that do not exist are nan in `right`."""
+    """A matrix that should be `right` and is `mine`, up to `tolerance`; where there is no entry, `right` is nan."""
 
     part: Part
     right: Array
@@ -28,11 +28,12 @@ class Case:
 
     @property
     def there(self) -> Array:
-        return np.isfinite(self.right)
+        there: Array = np.isfinite(self.right)
+        return there
 
     def wrong(self) -> Array:
         with np.errstate(invalid="ignore"):
-            near = np.abs(self.mine - self.right) <= self.tolerance
+            near: Array = np.abs(self.mine - self.right) <= self.tolerance
         return self.there & ~near
 
 
@@ -122,7 +123,8 @@ def _any_factor(case: Case) -> Iterator[str]:
     for turned, mine in _oriented(case):
         c = _common_factor(case, case.right, mine)
         if c is not None:
-            yield _joined(turned, f"it is {c:.9g} times what it should be, in every entry")
+            factor = f"{c:.9g}" if abs(c - 1) > 1e-7 else repr(c)
+            yield _joined(turned, f"it is {factor} times what it should be, in every entry")
 
 
 def _common_factor(case: Case, right: Array, mine: Array) -> float | None:
