@@ -5,7 +5,7 @@ Which entries agree is decided by the bounds of `conditioning`; what a differenc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from graphprop.arrays import real_array
 from graphprop.conditioning import Bounds, bounds
 from graphprop.errors import GraphpropError
-from graphprop.faults import Fault, faults
+from graphprop.faults import Suspects
 from graphprop.layout import Array
 from graphprop.parts import NAMED, Part, all_parts, named_part, part_of
 from graphprop.recognition import Case, recognise
@@ -181,7 +181,7 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     except (TypeError, ValueError):
         raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
     known = _Limits(run, {})
-    suspects = _Once(faults(run))
+    suspects = Suspects(run)
     verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
     return Comparison(str(right.objective), tuple(verdicts))
 
@@ -256,20 +256,7 @@ def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
     return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 
 
-class _Once:
-    """An iterable that is computed as far as it is needed, and only once."""
-
-    def __init__(self, source: Iterator[Fault]) -> None:
-        self._source, self._seen = source, list[Fault]()
-
-    def __iter__(self) -> Iterator[Fault]:
-        yield from self._seen
-        for fault in self._source:
-            self._seen.append(fault)
-            yield fault
-
-
-def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, suspects: Iterable[Fault]) -> Verdict:
+def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, suspects: Suspects) -> Verdict:
     mine, kind = real_array(given, part.name), _kind(given)
     right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
     entries = int(np.isfinite(right).sum())

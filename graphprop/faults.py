@@ -6,8 +6,7 @@ Each fault comes with the words for it. Whether somebody made it is not known he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -15,27 +14,62 @@ from graphprop.layout import Array, Layout
 from graphprop.sweeps import Run, depths, pulled
 
 Pull = Callable[[int, Array], Array]
-MOST = 2_000_000_000  # numbers that are computed before the search ends
+MOST = 100_000_000  # numbers that are computed before the search ends, some seconds
+KEPT = 10_000_000  # numbers that are kept for the next search
 
 
-@dataclass(frozen=True, eq=False)
-class Fault:
-    """A mistake in words, and the gradients that it leads to, by each kind of number."""
-
-    text: str
-    numbers: dict[str, Array]
+Fault = tuple[str, Callable[[], tuple[Array, Array]]]  # a mistake in words, and the (delta, obar) that it leads to
 
 
-def faults(run: Run) -> Iterator[Fault]:
-    """The gradients with one mistake each, those of the whole network first."""
-    layout, left = run.layout, MOST
-    cost = len(run.o) * (len(layout.row) + 20 * len(layout.names)) + 1
-    for text, make in _mistakes(run):
-        left -= cost
-        if left < 0:
-            return
+class Suspects:
+    """The mistakes that may have been made in one backward pass, those of the whole network first."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._found: dict[str, dict[str, Array]] = {}
+        self._size = len(run.o) * (len(run.layout.row) + 20 * len(run.layout.names)) + 1
+        self._left, self._room = MOST, KEPT
+
+    def of(self, wrong: Iterable[int]) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Those that can make the gradients at all of these nodes wrong, with the gradients that they lead to.
+
+        A mistake at a single node is carried to its ancestors and to nothing else.
+        """
+        reached = [self._descendants(v) for v in wrong]
+        single = set.intersection(*reached) if reached else set(range(len(self.run.layout.names)))
+        for text, make in _faults(self.run, single):
+            if text not in self._found:
+                self._left -= self._size
+                if self._left < 0:
+                    return
+            yield text, self._numbers(text, make)
+
+    def _numbers(self, text: str, make: Callable[[], tuple[Array, Array]]) -> dict[str, Array]:
+        if text in self._found:
+            return self._found[text]
         with np.errstate(all="ignore"):
-            yield Fault(text, numbers_of(run, *make()))
+            numbers = numbers_of(self.run, *make())
+        self._room -= sum(array.size for array in numbers.values())
+        if self._room > 0:
+            self._found[text] = numbers
+        return numbers
+
+    def _descendants(self, v: int) -> set[int]:
+        """The nodes that depend on v, v too."""
+        found, todo = {v}, [v]
+        while todo:
+            new = set(self._children.get(todo.pop(), ())) - found
+            found |= new
+            todo += new
+        return found
+
+    @cached_property
+    def _children(self) -> dict[int, list[int]]:
+        layout = self.run.layout
+        result: dict[int, list[int]] = {}
+        for u, v in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True):
+            result.setdefault(u, []).append(v)
+        return result
 
 
 def numbers_of(run: Run, delta: Array, obar: Array) -> dict[str, Array]:
@@ -49,45 +83,38 @@ def numbers_of(run: Run, delta: Array, obar: Array) -> dict[str, Array]:
     return {"delta": delta, "o": obar, "weights": weights, "biases": biases, "theta": theta}
 
 
-Mistake = tuple[str, Callable[[], tuple[Array, Array]]]
-
-
-def _mistakes(run: Run) -> Iterator[Mistake]:
+def _faults(run: Run, single: set[int]) -> Iterator[Fault]:
     yield from _of_the_objective(run)
-    for group, words in _groups(run.layout):
+    for group, words in _groups(run.layout, single):
         yield from _of_derivatives(run, group, words)
-    yield from _of_paths(run)
+    yield from _of_paths(run, single)
 
 
 def _swept(run: Run, direct: Array, pull: Pull, w: Array) -> tuple[Array, Array]:
     return run.backward(direct, pull, lambda uses, carried: w[uses] * carried)
 
 
-def _of_the_objective(run: Run) -> Iterator[Mistake]:
+def _of_the_objective(run: Run) -> Iterator[Fault]:
     goal, direct = run.goal, run.direct()
     if goal.loss is not None:
         counts = np.ones(len(run.o)) if goal.sample_weight is None else goal.sample_weight
         plain = np.zeros(direct.shape)
         plain[:, goal.columns] = (counts / counts.sum())[:, None]
-        yield (
-            f"the derivative of the loss ({goal.loss.name}) by the output is missing: 1 stands in its place",
-            partial(_swept, run, plain, run.pull, run.w),
-        )
+        text = f"the derivative of the loss ({goal.loss.name}) by the output is missing: 1 stands in its place"
+        yield text, partial(_swept, run, plain, run.pull, run.w)
     if len(run.o) > 1:
         for sample, word in ((0, "first"), (len(run.o) - 1, "last")):
             only = np.zeros(direct.shape)
             only[sample] = direct[sample]
             for factor, also in ((1.0, ""), (float(len(run.o)), ", and 1/B is missing")):
-                yield (
-                    f"only the {word} sample is counted{also}",
-                    partial(_swept, run, factor * only, run.pull, run.w),
-                )
+                text = f"only the {word} sample is counted{also}"
+                yield text, partial(_swept, run, factor * only, run.pull, run.w)
 
 
 # ------------------------------------------------------------------ derivatives of activations
 
 
-def _groups(layout: Layout) -> Iterator[tuple[list[int], str]]:
+def _groups(layout: Layout, single: set[int]) -> Iterator[tuple[list[int], str]]:
     """Sets of nodes in which the same mistake may have been made: of one kind, of one level, single ones."""
     level = depths(layout)
     inner = [v for v, node in enumerate(layout.nodes) if node.kind not in ("input", "identity")]
@@ -98,18 +125,17 @@ def _groups(layout: Layout) -> Iterator[tuple[list[int], str]]:
         by_kind.setdefault(kind, []).append(v)
         by_level.setdefault((kind, int(level[v])), []).append(v)
     seen = set()
-    single = (([v], "") for v in inner)
     for group, words in (
         *((nodes, f"all {kind} nodes") for kind, nodes in by_kind.items()),
         *((nodes, f"the {kind} nodes of layer {k}") for (kind, k), nodes in by_level.items()),
-        *single,
+        *(([v], "") for v in inner if v in single),
     ):
         if tuple(group) not in seen:
             seen.add(tuple(group))
             yield group, words if len(group) > 1 else repr(layout.names[group[0]])
 
 
-def _of_derivatives(run: Run, group: list[int], words: str) -> Iterator[Mistake]:
+def _of_derivatives(run: Run, group: list[int], words: str) -> Iterator[Fault]:
     layout = run.layout
     f = layout.nodes[group[0]].activation
     assert f is not None
@@ -172,7 +198,7 @@ def _softmax(a: Array) -> Array:
 # ------------------------------------------------------------------ paths
 
 
-def _of_paths(run: Run) -> Iterator[Mistake]:
+def _of_paths(run: Run, single: set[int]) -> Iterator[Fault]:
     """Paths through one edge not counted, or no others of a node; edges that skip a level first."""
     layout, direct = run.layout, run.direct()
     level = depths(layout)
@@ -184,10 +210,11 @@ def _of_paths(run: Run) -> Iterator[Mistake]:
         text = f"the paths through all {int(skips.sum())} edges that skip a level are not counted"
         yield text, partial(_without, run, direct, np.flatnonzero(skips).tolist())
     read = set(run.goal.reads)
-    forks = [(e, u) for u, edges in out.items() if len(edges) > 1 or u in read for e in edges]
+    forks = [(e, u) for u, edges in out.items() if u in single and (len(edges) > 1 or u in read) for e in edges]
     forks.sort(key=lambda fork: not skips[fork[0]])
     for e, _ in forks:
-        yield f"the paths through {_edge(layout, e)} are not counted", partial(_without, run, direct, [e])
+        text = f"the paths through {_edge(layout, e)} are not counted"
+        yield text, partial(_without, run, direct, [e])
     for e, u in forks:
         others = [x for x in out[u] if x != e]
         if len(others) > 1:

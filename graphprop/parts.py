@@ -45,6 +45,21 @@ class Part:
         name = layout.label_row(place % width, "delta") if self.kind == "delta" else layout.label_column(place % width)
         return f"{name} of sample {place // width}" if self.batched else name
 
+    def node(self, place: int) -> int | None:
+        """The number of the node whose gradient stands there; None of a tied parameter, which belongs to several."""
+        layout = self.layout
+        if self.kind == "o":
+            return int(np.searchsorted(layout.o_start, place % int(layout.o_start[-1]), side="right")) - 1
+        if self.kind == "delta":
+            rows = np.array([place % int(layout.a_start[-1])])
+        elif self.kind == "weights":
+            rows = layout.row[[place]]
+        elif self.kind == "biases":
+            rows = layout.bias_row[[place]]
+        else:
+            rows = np.append(layout.row[layout.position == place], layout.bias_row[layout.bias_position == place])
+        return int(np.searchsorted(layout.a_start, rows[0], side="right")) - 1 if len(rows) == 1 else None
+
 
 def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
     """What a name stands for: an edge, a node's bias, a parameter, else "theta", "value", "W1", "b1", ..."""

@@ -5,12 +5,13 @@ Matrices are compared by all of their entries together, so that a lucky number i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from graphprop.faults import Fault, uses_of
+from graphprop.faults import Suspects, uses_of
 from graphprop.layout import Array
 from graphprop.parts import Part
 
@@ -37,7 +38,7 @@ class Case:
         return self.there & ~near
 
 
-def recognise(case: Case, faults: Iterable[Fault]) -> str:
+def recognise(case: Case, suspects: Suspects) -> str:
     """What is wrong, if it is one of the usual things; else empty."""
     found = (
         explanation
@@ -46,7 +47,7 @@ def recognise(case: Case, faults: Iterable[Fault]) -> str:
     )
     for text in found:
         return text
-    for text in _mistakes(case, faults):
+    for text in _mistakes(case, suspects):
         return text
     for search in (_any_factor, _factors_of_lines):
         for text in search(case):
@@ -225,23 +226,29 @@ def _lost_use(right: float, mine: float, uses: list[tuple[str, float]]) -> str:
     return f"the mean of its {len(uses)} uses, not the sum" if near(right / len(uses)) else ""
 
 
-def _mistakes(case: Case, faults: Iterable[Fault]) -> Iterator[str]:
+def _mistakes(case: Case, suspects: Suspects) -> Iterator[str]:
     """A mistake alone, else one together with a factor or a transpose."""
     part, together = case.part, []
     if part.kind == "value":
         return
-    for fault in faults:
-        flat = fault.numbers[part.kind].ravel()
+    for text, numbers in suspects.of(_wrong_nodes(case)):
+        flat = numbers[part.kind].ravel()
         predicted = np.where(part.index < 0, np.nan, flat[part.index])
         if not np.isfinite(predicted[case.there]).all() or _alike(case, predicted, case.right):
             continue
         for turned, mine in _oriented(case):
             for c, words in factors(case.samples):
                 if _alike(case, mine, c * predicted):
-                    together.append(_joined(turned, fault.text, words))
+                    together.append(_joined(turned, text, words))
                     if not turned and c == 1:
                         yield together[-1]
     yield from together
+
+
+def _wrong_nodes(case: Case, most: int = 8) -> list[int]:
+    """Some of the nodes whose gradients are wrong."""
+    nodes = map(case.part.node, case.part.index[case.wrong()].tolist())
+    return list(itertools.islice((v for v in nodes if v is not None), most))
 
 
 def _count(entries: Array) -> str:

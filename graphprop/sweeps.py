@@ -7,7 +7,7 @@ Which gradient, or which bound of an error, is computed in this way is not known
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -71,7 +71,11 @@ class Run:
 
     @classmethod
     def of(cls, trace: Trace, goal: Objective) -> Run:
+        """The run of a trace, whose numbers may be of another kind, such as those of mpmath."""
         theta, a, o = (np.asarray(x, dtype=float) for x in (trace.theta, trace.a_flat, trace.o_flat))
+        if trace.numbers is not None:
+            seed = None if goal.seed is None else np.asarray(goal.seed, dtype=float)
+            goal = replace(goal, seed=seed, targets=tuple(np.asarray(t, dtype=float) for t in goal.targets))
         return cls(trace.layout, goal, a, o, theta, levels_of(trace.layout))
 
     @property
