@@ -279,8 +279,8 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
         return Verdict(part.name, "wrong", reason, entries, int(wrong.sum()), _worst(case, wrong))
     if wrong.any():
         return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
-    apart = np.abs(fitted - right)
-    unsure = case.there & (np.abs(right) <= case.tolerance) & (apart > cut(limits.of(kind, False)))
+    stable = cut(limits.of(kind, False)) + 2.0**-53 * case.tolerance  # what many digits give has roundings, too
+    unsure = case.there & (np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
     if unsure.any():
         reason = (
             f"{int(unsure.sum())} of {entries} entries are smaller than the rounding of the textbook's form, such as "
