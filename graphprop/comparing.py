@@ -1,6 +1,6 @@
 """Gradients held against others: those of another method, or a hand-written formula's; and what is wrong with these.
 
-Which entries agree is decided by the bounds of `conditioning`; what a difference looks like, by `recognition`.
+Which entries agree is decided by the bounds of `rounding`; what a difference looks like, by `recognition`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.arrays import real_array
-from graphprop.conditioning import Bounds, bounds
+from graphprop.rounding import Bounds, bounds
 from graphprop.errors import GraphpropError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
