@@ -1,6 +1,6 @@
 """Backpropagation on explicit graphs: every node, every weight, every derivative."""
 
-from graphprop import recursion
+from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.comparing import Comparison, compare
@@ -46,6 +46,7 @@ __all__ = [
     "dense",
     "get_threads",
     "loss",
+    "matrixform",
     "mlp",
     "recursion",
     "set_threads",

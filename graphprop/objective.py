@@ -84,10 +84,7 @@ class Objective:
         entry = self.loss
         assert entry is not None
         if numbers.dtype is float:
-            _check_reads(entry, head, z)
-            values, gradients = entry.apply(z, targets)
-            _check_gradient(entry, head, values, gradients)
-            return values, gradients
+            return compare(entry, head, z, targets)
         pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
         return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
 
@@ -98,6 +95,14 @@ class Objective:
         weights = [numbers.number(w) for w in self.sample_weight.tolist()]
         total = numbers.total(weights)
         return np.array([w / total for w in weights], dtype=numbers.dtype)
+
+
+def compare(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
+    """The loss of every sample in one head, and its gradient, in floats; refused where they are no numbers."""
+    _check_reads(entry, head, z)
+    values, gradients = entry.apply(z, targets)
+    _check_gradient(entry, head, values, gradients)
+    return values, gradients
 
 
 def _converted(array: Array, numbers: Floats | Formulas) -> Array:
