@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.arrays import real_array
-from graphprop.rounding import Bounds, bounds
 from graphprop.errors import GraphpropError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
 from graphprop.parts import NAMED, Part, all_parts, named_part, part_of
 from graphprop.recognition import Case, recognise
 from graphprop.results import Difference, Gradients, Trace
+from graphprop.rounding import Bounds, bounds
 from graphprop.sweeps import Run
 from graphprop.values import table
 
@@ -118,8 +118,8 @@ class Comparison:
         return {"objective": self.objective, "ok": self.ok, "verdicts": verdicts}
 
     def raise_if_failed(self) -> None:
-        """An error with the whole text, unless all is right."""
-        if not self.ok:
+        """An error with the whole text if something is wrong; what is undecided is no failure."""
+        if any(verdict.status == "wrong" for verdict in self.verdicts):
             raise GraphpropError(str(self))
 
 
@@ -160,10 +160,10 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     gradient of half_squared of y: not right in W1
     W2: right (3 entries)
     W1: wrong; the derivative of tanh at 'h1' is missing
-        w(1, x[1], h1): 0.0799870178, should be 0.0267024665
-        w(0, x[1], h1): -0.0546093393, should be -0.0338283183
-        w(1, x[0], h1): -0.0399935089, should be -0.0133512333
-        w(0, x[0], h1): 0.0273046697, should be 0.0169141592
+        w(1, x[1], h1): -0.0485565027, should be -0.019225289
+        w(1, x[0], h1): 0.0242782513, should be 0.00961264451
+        w(0, x[1], h1): 0.0448662174, should be 0.0366052617
+        w(0, x[0], h1): -0.0224331087, should be -0.0183026308
     """
     if not isinstance(right, Gradients):
         raise GraphpropError(

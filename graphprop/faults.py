@@ -11,7 +11,8 @@ from functools import cached_property, partial
 import numpy as np
 
 from graphprop.layout import Array, Layout
-from graphprop.sweeps import Run, depths, pulled
+from graphprop.levels import level_numbers
+from graphprop.sweeps import Run, pulled
 
 Pull = Callable[[int, Array], Array]
 MOST = 100_000_000  # numbers that are computed before the search ends, some seconds
@@ -116,7 +117,7 @@ def _of_the_objective(run: Run) -> Iterator[Fault]:
 
 def _groups(layout: Layout, single: set[int]) -> Iterator[tuple[list[int], str]]:
     """Sets of nodes in which the same mistake may have been made: of one kind, of one level, single ones."""
-    level = depths(layout)
+    level = level_numbers(layout)
     inner = [v for v, node in enumerate(layout.nodes) if node.kind not in ("input", "identity")]
     by_kind: dict[str, list[int]] = {}
     by_level: dict[tuple[str, int], list[int]] = {}
@@ -201,7 +202,7 @@ def _softmax(a: Array) -> Array:
 def _of_paths(run: Run, single: set[int]) -> Iterator[Fault]:
     """Paths through one edge not counted, or no others of a node; edges that skip a level first."""
     layout, direct = run.layout, run.direct()
-    level = depths(layout)
+    level = level_numbers(layout)
     out: dict[int, list[int]] = {}
     for e, u in enumerate(layout.edge_source.tolist()):
         out.setdefault(u, []).append(e)

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.layout import Array, Layout
-from graphprop.sweeps import depths
+from graphprop.levels import check_layered, level_numbers
 
 BY_NODE = ("delta", "gamma", "o", "input")
 NAMED = ("weight", "bias", "parameter", *BY_NODE)
@@ -42,7 +42,11 @@ class Part:
         if self.kind == "value":
             return "value"
         width = int((layout.a_start if self.kind == "delta" else layout.o_start)[-1])
-        name = layout.label_row(place % width, "delta") if self.kind == "delta" else layout.label_column(place % width)
+        node = layout.nodes[self.node(place) or 0]
+        if self.kind == "delta":
+            name = layout.label_row(place % width, "delta" if node.vector else "gamma")
+        else:
+            name = layout.label_column(place % width, "input" if node.is_input else "obar")
         return f"{name} of sample {place // width}" if self.batched else name
 
     def node(self, place: int) -> int | None:
@@ -160,11 +164,11 @@ def _is_edge(layout: Layout, key: Any) -> bool:
 
 def layer_part(layout: Layout, letter: str, number: str) -> Part:
     """W or b of a layer, counted from 1."""
-    count = check_layered(layout)
-    k, name = int(number), letter + number
+    check_layered(layout, "name the edges, ('u', 'v'), or give a vector like theta")
+    level = level_numbers(layout)
+    k, name, count = int(number), letter + number, int(level.max())
     if k > count:
         raise UnknownNameError(f"{name}: the network has {count} layer{'' if count == 1 else 's'}")
-    level = depths(layout)
     rows = np.flatnonzero(np.repeat(level == k, np.diff(layout.a_start)))
     place = np.full(int(layout.a_start[-1]), -1)
     place[rows] = np.arange(len(rows))
@@ -182,23 +186,12 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
     return Part(name, "weights", index, layout)
 
 
-def check_layered(layout: Layout) -> int:
-    """How many layers there are; an error that names the edge that skips one, if there are none."""
-    level, names = depths(layout), layout.names
-    for u, v in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True):
-        if level[v] - level[u] > 1:
-            raise GraphpropError(
-                f"the network has no layers W1, W2, ...: edge {names[u]!r} -> {names[v]!r} skips one; "
-                f"name the edges instead, {{({names[u]!r}, {names[v]!r}): ...}}, or give a vector like theta"
-            )
-    return int(level.max(initial=0))
-
-
 def all_parts(layout: Layout, samples: int, batched: bool) -> Iterator[Part]:
     """Everything that a gradient holds: by layers if there are some, else all weights and all biases."""
     yield Part("value", "value", np.array(0), layout)
     try:
-        count = check_layered(layout)
+        check_layered(layout, "")
+        count = int(level_numbers(layout).max(initial=0))
     except GraphpropError:
         count = 0
     for k in range(1, count + 1):

@@ -74,7 +74,7 @@ def _oriented(case: Case) -> Iterator[tuple[str, Array]]:
     """The matrix as it was given, and transposed where that has the same shape."""
     yield "", case.mine
     if case.mine.ndim == 2 and case.mine.shape[0] == case.mine.shape[1] > 1:
-        yield "it is transposed", case.mine.T
+        yield "it is transposed (numerator layout)", case.mine.T
 
 
 def _joined(*parts: str) -> str:

@@ -1,6 +1,5 @@
 """One pass over a network on arrays, by levels, with a choice of what happens at each node.
 
-A level holds the nodes of the same depth: inputs are level 0, every other node stands one above its highest parent.
 Which gradient, or which bound of an error, is computed in this way is not known here.
 """
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from graphprop.arithmetic import Floats
 from graphprop.layout import Array, Layout
+from graphprop.levels import level_numbers
 from graphprop.objective import Objective
 from graphprop.results import Trace
 
@@ -34,7 +34,7 @@ class Level:
 
 def levels_of(layout: Layout) -> list[Level]:
     """All levels but that of the inputs, lowest first."""
-    level = depths(layout)
+    level = level_numbers(layout)
     use_level = np.repeat(level, np.diff(layout.a_start))[layout.row]
     found = []
     for k in range(1, int(level.max(initial=0)) + 1):
@@ -44,14 +44,6 @@ def levels_of(layout: Layout) -> list[Level]:
         starts = (_starts(layout.row[by_row]), _starts(layout.column[by_column]))
         found.append(Level(np.flatnonzero(level == k).tolist(), by_row, by_column, *starts))
     return found
-
-
-def depths(layout: Layout) -> Array:
-    """The level of each node."""
-    level = [0] * len(layout.names)
-    for v in layout.order.tolist():
-        level[v] = 1 + max((level[u] for u in layout.parents[v]), default=-1)
-    return np.array(level, dtype=np.intp)
 
 
 def _starts(ordered: Array) -> Array:
