@@ -232,7 +232,9 @@ def test_a_transpose_is_named_also_where_the_matrix_is_square() -> None:
     assert "besides" in gp.compare(g, {"W1": matrices["W1"].T + [[0, 0, 1e-6]] * 2})["W1"].reason
     assert "the sign is flipped" in gp.compare(g, {"W1": -matrices["W1"].T})["W1"].reason
     assert reason(plain, W1=plain.gradients()["W1"].T) == "it is transposed (numerator layout)"
-    assert reason(plain, W1=-plain.gradients()["W1"].T) == "it is transposed (numerator layout), and the sign is flipped"
+    assert (
+        reason(plain, W1=-plain.gradients()["W1"].T) == "it is transposed (numerator layout), and the sign is flipped"
+    )
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,9 @@ def test_a_missing_derivative_is_named() -> None:
     assert "taken at o instead of a" in reason(plain, W1=plain.gradients(slope=1 - np.tanh(plain.h) ** 2)["W1"])
     assert "the output of tanh stands in the place" in reason(plain, b1=plain.gradients(slope=plain.h)["b1"])
     mixed = plain.gradients(slope=np.ones(1))["W1"].T
-    assert reason(plain, W1=mixed) == "it is transposed (numerator layout), and the derivative of tanh at 'h' is missing"
+    assert (
+        reason(plain, W1=mixed) == "it is transposed (numerator layout), and the derivative of tanh at 'h' is missing"
+    )
 
 
 def test_a_missing_derivative_of_one_neuron_is_named_with_its_value() -> None:
