@@ -3,6 +3,7 @@
 from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.checking import check
 from graphprop.comparing import Comparison, compare
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
@@ -10,6 +11,7 @@ from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
 from graphprop.program import Program, compile
+from graphprop.reports import Report
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rewriting import union, unroll
 from graphprop.threads import get_threads, set_threads
@@ -37,9 +39,11 @@ __all__ = [
     "NumberError",
     "Parameter",
     "Program",
+    "Report",
     "Trace",
     "UnknownNameError",
     "activation",
+    "check",
     "compare",
     "compile",
     "conv2d",

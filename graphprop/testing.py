@@ -66,7 +66,7 @@ def assert_gradient_is_right(subject: Any, *arguments: Any, **options: Any) -> R
     __tracebackhide__ = True
     if isinstance(subject, Network):
         return assert_gradients_match(subject, *arguments, **options)
-    from graphprop.checking import gradcheck
+    from graphprop.gradchecking import gradcheck
 
     report = gradcheck(subject, *arguments, **options)
     if report.verdict == "fails":
