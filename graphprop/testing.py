@@ -6,7 +6,8 @@ pytest and hypothesis are not needed to import this; hypothesis is needed to dra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from graphprop.differentiable import FINITE, Activation
 from graphprop.errors import GraphpropError
 from graphprop.layout import Name
 from graphprop.network import Network
+from graphprop.parameters import Parameter
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from graphprop.reports import Report
 
 LARGEST_INPUT = 2.0
+DIGIT = 10  # the base of a number that says which parents
 SHOWN = 12  # nodes of a network that an error shows
 
 
@@ -202,54 +205,73 @@ def _strategies() -> Any:
     return strategies
 
 
+def _plans(kinds: list[Activation], sizes: list[int | None], biases: bool, most: int) -> Any:
+    """What nodes or layers are to be: activation, bias and size, a number that says which parents, entries of weights.
+
+    Each stands by itself and is few choices, so that a failing example is easily tried without it.
+    Entries are in hundredths; those that are left out have fixed values.
+    """
+    st = _strategies()
+    shape = st.sampled_from(list(itertools.product([False, True] if biases else [False], sizes)))
+    entry = st.integers(-100, 100) | st.sampled_from(["tied", "absent"])
+    which = st.integers(0, DIGIT**3 - 1)
+    return st.lists(st.tuples(st.sampled_from(kinds), shape, which, st.lists(entry)), min_size=1, max_size=most)
+
+
+def _parents(sources: list[Name], which: int) -> list[Name]:
+    """One to three of the sources, by the digits of a number; a small one is the first source alone."""
+    first, *others = which % DIGIT, which // DIGIT % DIGIT, which // DIGIT**2
+    chosen = [first % len(sources), *(k - 1 for k in others if 0 < k <= len(sources))]
+    return [sources[k] for k in dict.fromkeys(chosen)]
+
+
 class _Growing:
     """A network while it is drawn; `largest` bounds |o| of every node, for inputs between -2 and 2."""
 
-    def __init__(self, draw: Callable[[Any], Any]) -> None:
-        self.net, self.draw, self.st = Network(), draw, _strategies()
+    def __init__(self) -> None:
+        self.net = Network()
         self.largest: dict[Name, float] = {}
         self.depth: dict[Name, int] = {}
+        self.tied: list[Parameter] = []
 
     def add_input(self, name: Name, size: int | None) -> None:
         self.net.add_input(name, size)
         self.largest[name], self.depth[name] = LARGEST_INPUT, 0
 
-    def part(self, largest: float) -> float:
-        """A number of at most this size, in hundredths of it."""
-        return float(round(self.draw(self.st.integers(-100, 100)) / 100 * largest, 4))
-
     def add_node(
-        self,
-        name: Name,
-        f: Activation,
-        parents: list[Name],
-        size: int | None,
-        biased: bool,
-        tied: list[Any],
-        full: bool,
+        self, name: Name, f: Activation, parents: list[Name], size: int | None, biased: bool, entries: Iterator[Any]
     ) -> None:
         """A node whose a stay near the middle of the domain: the weights share what |a| may be."""
         n, widths = size or 1, {u: self.net.output_size(u) for u in parents}
         middle, radius = _inside(f.domain)
-        reach = sum(m * max(1.0, self.largest[u]) for u, m in widths.items())
-        each, spread = min(2.0, radius) / reach, 0.0
+        limited = radius < np.inf
+        each, spread = min(2.0, radius) / sum(m * max(1.0, self.largest[u]) for u, m in widths.items()), 0.0
         weights: dict[Name, Any] = {}
         for u, m in widths.items():
-            rows = [[self.part(each) for _ in range(m)] for _ in range(n)]
-            for i in range(n) if not full else ():
-                for k in range(m):
-                    what = self.draw(self.st.integers(0, 9))
-                    if what == 9 and n * m > 1 and (i, k) != (0, 0):
-                        rows[i][k] = None  # type: ignore[call-overload]
-                    elif what == 8 and tied and radius == np.inf and self.largest[u] <= LARGEST_INPUT:
-                        rows[i][k] = self.draw(self.st.sampled_from(tied))
-                        spread += self.largest[u]
+            rows: list[list[Any]] = [[next(entries) for _ in range(m)] for _ in range(n)]
+            for i, k in np.ndindex(n, m):
+                what = rows[i][k]
+                if what == "absent" and (i, k) != (0, 0):
+                    rows[i][k] = None
+                elif what == "tied" and self.tied and not limited and self.largest[u] <= LARGEST_INPUT:
+                    rows[i][k] = self.tied[(i + k) % len(self.tied)]
+                    spread += self.largest[u]
+                else:
+                    rows[i][k] = _part(what, each)
             weights[u] = rows
-        limited = radius < np.inf
-        bias = [middle if limited else self.part(1.0) for _ in range(n)] if biased or (limited and middle) else None
-        self.net.add_node(name, f, weights, bias, size=size)
+        bias = [middle if limited else _part(next(entries), 1.0) for _ in range(n)]
+        self.net.add_node(name, f, weights, bias if biased or (limited and middle) else None, size=size)
         self.largest[name] = _largest_output(f, n, middle, min(2.0, radius) + (0.0 if limited else 1.0) + spread)
         self.depth[name] = 1 + max(self.depth[u] for u in parents)
+
+
+def _part(hundredths: Any, of: float) -> float:
+    return round((hundredths if isinstance(hundredths, int) else 100) / 100 * of, 4)
+
+
+def _filled(entries: list[Any]) -> Iterator[Any]:
+    """The entries, and then others, no two of the first hundred the same."""
+    return itertools.chain(entries, (50 - 37 * j % 101 for j in itertools.count()))
 
 
 def _any_graph(
@@ -261,40 +283,36 @@ def _any_graph(
     ties: bool,
     biases: bool,
 ) -> Network:
-    growing = _Growing(draw)
-    st, net = growing.st, growing.net
-    sizes = st.one_of(st.none(), st.integers(1, max_size))
+    growing, st = _Growing(), _strategies()
+    net, sizes = growing.net, st.none() | st.integers(1, max_size)
     for i, size in enumerate(draw(st.lists(sizes, min_size=1, max_size=2))):
         growing.add_input(f"x{i}", size)
-    tied = [net.parameter(f"t{i}", growing.part(1.0)) for i in range(draw(st.integers(0, 2)) if ties else 0)]
-    indices = st.lists(st.integers(0, max_nodes), min_size=1, max_size=3, unique=True)
-    # what a node is does not depend on the others, so that any of them can be taken away
-    plan = st.tuples(st.sampled_from(kinds), indices, sizes, st.booleans() if biases else st.just(False))
-    for i, (f, chosen, size, biased) in enumerate(draw(st.lists(plan, min_size=1, max_size=max_nodes))):
+    shared = draw(st.lists(st.integers(-100, 100), max_size=2)) if ties else []
+    growing.tied = [net.parameter(f"t{i}", k / 100) for i, k in enumerate(shared)]
+    plans = _plans(kinds, [None, *range(1, max_size + 1)], biases, max_nodes)
+    for i, (f, (biased, size), which, entries) in enumerate(draw(plans)):
         sources = [u for u in net.nodes if max_depth is None or growing.depth[u] < max_depth]
-        parents = list(dict.fromkeys(sources[k % len(sources)] for k in chosen))
-        if f.kind != "elementwise":
-            size = size or 1
-        growing.add_node(f"v{i}", f, parents, size, biased, tied, full=False)
+        components = size if f.kind == "elementwise" else size or 1
+        growing.add_node(f"v{i}", f, _parents(sources, which), components, biased, _filled(entries))
     return net
 
 
 def _layered(
     draw: Callable[[Any], Any], kinds: list[Activation], max_layers: int, max_size: int, biases: bool
 ) -> Network:
-    growing = _Growing(draw)
-    st = growing.st
+    growing, st = _Growing(), _strategies()
     widths = st.integers(1, max_size)
     by_layer, inputs = draw(st.booleans()), draw(widths)
     names: list[Name] = ["x"] if by_layer else [("x", k) for k in range(inputs)]
     for name in names:
         growing.add_input(name, inputs if by_layer else None)
-    plan = st.tuples(st.sampled_from(kinds), widths, st.booleans() if biases else st.just(False))
-    for i, (f, n, biased) in enumerate(draw(st.lists(plan, min_size=1, max_size=max_layers)), start=1):
+    plans = _plans(kinds, list(range(1, max_size + 1)), biases, max_layers)
+    for i, (f, (biased, n), _, entries) in enumerate(draw(plans), start=1):
         whole = by_layer or f.kind != "elementwise"
         layer: list[Name] = [f"h{i}"] if whole else [(f"h{i}", k) for k in range(n)]
+        numbers = _filled([100 if isinstance(entry, str) else entry for entry in entries])
         for name in layer:
-            growing.add_node(name, f, names, n if whole else None, biased, [], full=True)
+            growing.add_node(name, f, names, n if whole else None, biased, numbers)
         names = layer
     return growing.net
 
