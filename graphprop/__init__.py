@@ -5,11 +5,15 @@ from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.checking import check
 from graphprop.comparing import Comparison, compare
+from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.explanations import explain
+from graphprop.gradchecking import gradcheck
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
+from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
 from graphprop.reports import Report
 from graphprop.results import Difference, Gradients, Trace
@@ -31,6 +35,7 @@ __all__ = [
     "Comparison",
     "CycleError",
     "Difference",
+    "Explanation",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -38,6 +43,7 @@ __all__ = [
     "Network",
     "NumberError",
     "Parameter",
+    "PathSum",
     "Program",
     "Report",
     "Trace",
@@ -48,10 +54,13 @@ __all__ = [
     "compile",
     "conv2d",
     "dense",
+    "explain",
     "get_threads",
+    "gradcheck",
     "loss",
     "matrixform",
     "mlp",
+    "paths",
     "recursion",
     "set_threads",
     "softmax_regression",

@@ -74,7 +74,7 @@ def _objective(q: Question, library: Any, weight: Any, bias: Any, on_a: Any, on_
         assert goal.seed is not None
         seed = library.array(goal.seed)
         return sum((seed[:, j] * o[c]).sum() for j, c in enumerate(columns))
-    starts, targets, share = goal.for_kernels()
+    (targets, share), starts = goal.for_kernels(), goal.starts
     assert goal.loss.formula is not None
     total = 0.0
     for s in range(q.trace.samples):

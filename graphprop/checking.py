@@ -116,7 +116,7 @@ def check(
         from graphprop.directions import by_directions
 
         ways += [by_directions(q, way.gradients) for way in forms[:1] if way.gradients is not None]
-    return _report(q, [way for way in ways if way is not None])
+    return _report(q, ways)
 
 
 # ------------------------------------------------------------------ what was not given

@@ -273,7 +273,7 @@ def _direct(objective: Objective, o: Array, E_o: Array) -> tuple[Array, Array]:
     direct[:, objective.columns] = np.abs(seeds)
     if objective.loss is None:
         return direct, errors
-    _, targets, share = objective.for_kernels()
+    targets, share = objective.for_kernels()
     rounding = FUNCTION * (np.abs(seeds) + np.abs(targets).sum(axis=1, keepdims=True) * np.max(share))
     rng = np.random.default_rng(0)
     for _ in range(4):

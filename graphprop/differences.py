@@ -52,8 +52,7 @@ def slopes(
         linear = [(4 * curved[1] - curved[0]) / step, (4 * curved[2] - curved[1]) / (0.5 * step)]
         kink = np.abs((8 * linear[1] - linear[0]) / 7)
         rounding = noise / (LEVELS[-1] * step)
-        real_kink = np.where(kink > 40 * rounding, kink, 0.0)
-        error = 2 * np.maximum(np.abs(best - once[1]), np.abs(best - once[0])) + 3 * rounding + real_kink
+        error = 2 * np.maximum(np.abs(best - once[1]), np.abs(best - once[0])) + 3 * rounding + kink
         error = np.where(np.isfinite(error) & ~np.asarray(crossed), error, np.inf)
         curvature = np.abs(curved[0]) / (step * step)
     parts = np.where(np.isfinite(best), best, np.nan), error, np.broadcast_to(step, error.shape), curvature

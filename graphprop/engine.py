@@ -7,10 +7,10 @@ one gradient.
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,16 +21,17 @@ from graphprop.arrays import all_finite
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_a, check_o
 from graphprop.layout import Array
-from graphprop.memory import check_memory
+from graphprop.memory import Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import Objective
-from graphprop.program import Block, Program
+from graphprop.program import Block, Program, Table
 from graphprop.threads import get_threads, one_blas_thread, run_all
 
 TILE_BYTES = 1 << 19  # the state of a tile should stay in a core's own cache
 PART_BYTES = 1 << 26
 WORTH_CHECKING = 1 << 28  # bytes; less always fits
 PART_WORK = 200_000  # weights times samples; less is not worth handing to another thread
+STRETCH_WORK = 100_000_000  # about a tenth of a second
 LANES = 8
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
@@ -45,10 +46,11 @@ class Cut:
     width: int
     lanes: int
     exact: bool  # whether a part has one tile that fits
+    stretches: tuple[slice, ...]  # of whole parts for all lanes; an interrupt waits for the end of one
 
     def state_size(self, program: Program) -> int:
-        """How many numbers the parts that run at the same time hold."""
-        return min(self.lanes, get_threads()) * self.tiles * self.width * (len(program.rows) + 2 * len(program.columns))
+        """How many numbers a part holds: a, o and the derivatives by o."""
+        return self.tiles * self.width * (len(program.rows) + 2 * len(program.columns))
 
     def shape(self, part: slice) -> tuple[int, int]:
         """The number of tiles of a part, and their width."""
@@ -59,11 +61,11 @@ class Cut:
 def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> Cut:
     """How to cut a batch of numbers of `item` bytes, for partial gradients of that many numbers."""
     kept, key = program.cuts, (samples, item, gradient)
-    if key not in kept:
+    cut: Cut | None = kept.get(key)
+    if cut is None:
         if len(kept) > 100:
             kept.clear()
-        kept[key] = _cut_batch(program, samples, item, gradient)
-    cut: Cut = kept[key]
+        cut = kept[key] = _cut_batch(program, samples, item, gradient)
     return cut
 
 
@@ -74,16 +76,31 @@ def _cut_batch(program: Program, samples: int, item: int, gradient: int) -> Cut:
         count = max(1, min(samples // 32, 2), min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
         width, tiles = -(-samples // count), 1
     else:
-        widest = max(16, min(128, TILE_BYTES // sample_bytes)) if samples * sample_bytes > TILE_BYTES else samples
+        widest = max(32, min(128, TILE_BYTES // sample_bytes)) if samples * sample_bytes > TILE_BYTES else samples
         widest = max(1, min(widest, PART_BYTES // sample_bytes, samples))
         count = -(-samples // widest)
         width = -(-samples // count)
+        if count > 1:
+            width += -width % 8  # whole vectors of numbers
+            count = -(-samples // width)
         tiles = -(-count // max(1, min(count, work // PART_WORK)))
         tiles = max(1, min(tiles, PART_BYTES // (width * sample_bytes)))
     starts = range(0, samples, width * tiles)
     lanes = min(len(starts), LANES, max(2, PART_BYTES * 8 // max(1, gradient * item)))
     parts = tuple(slice(start, min(samples, start + width * tiles)) for start in starts)
-    return Cut(parts, tiles, width, lanes, program.is_dense)
+    stretch = width * tiles * lanes
+    stretch *= max(1, STRETCH_WORK * samples // (max(1, work) * stretch))
+    stretches = tuple(slice(start, min(samples, start + stretch)) for start in range(0, samples, stretch))
+    return Cut(parts, tiles, width, lanes, program.is_dense, stretches)
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """The numbers of one part, each (tiles, rows or columns, width); g has the derivatives by o."""
+
+    a: Array
+    o: Array
+    g: Array
 
 
 @dataclass(eq=False, slots=True)
@@ -94,32 +111,33 @@ class Sweep:
     theta: Array
     inputs: Array
     cut: Cut
-    functions: Array
+    table: Table
     weights: dict[Block, Array]
 
     @classmethod
     def over(cls, program: Program, theta: Array, inputs: Array, gradient: int = 0) -> Sweep:
         """A sweep over a batch, with partial gradients of that many numbers."""
         cut = cut_batch(program, len(inputs), theta.itemsize, gradient)
-        if (needed := theta.itemsize * (cut.lanes * gradient + cut.state_size(program))) > WORTH_CHECKING:
+        numbers = cut.lanes * gradient + min(cut.lanes, get_threads()) * cut.state_size(program)
+        if (needed := theta.itemsize * numbers) > WORTH_CHECKING:
             check_memory(needed, f"a run over {len(inputs)} samples")
-        weights = {block: block.of(theta) for run in program.runs for block in run.blocks}
-        return cls(program, theta, inputs, cut, program.functions(theta.dtype), weights)
+        weights = {block: block.of(theta) for block in program.blocks} if program.is_dense else {}
+        return cls(program, theta, inputs, cut, program.table(theta.dtype), weights)
 
-    def forward(self, number: int, task: int) -> tuple[Array, Array]:
-        """a and o of one part, as (tiles, rows, width); an error where they cannot be computed with."""
-        a, o, refused = self.run_forward(number, task)
+    def forward(self, number: int, task: int, memory: Array) -> State:
+        """Run one part forward; an error where it cannot be computed."""
+        state, refused = self.run_forward(number, task, memory)
         if refused >= 0:
             explain_refusal(self, number, refused)
         if len(self.program.maskable_rows):
-            self._check_masks(a, number)
-        return a, o
+            self._check_masks(state.a, number)
+        return state
 
-    def run_forward(self, number: int, task: int) -> tuple[Array, Array, int]:
-        """a and o of one part, and the node that refused its a, where the run ended; -1 if none did."""
+    def run_forward(self, number: int, task: int, memory: Array) -> tuple[State, int]:
+        """Run one part forward; also the node that refused its a, where the run ended, or -1 if none did."""
         program, part = self.program, self.cut.parts[number]
-        a, o = self.state(number)
-        arrays = program.forward_arrays
+        state = self.start(number, memory)
+        a, o = state.a, state.o
         for run in program.runs:
             for i, block in enumerate(run.blocks):
                 source = self._source(block, o, part)
@@ -128,43 +146,44 @@ class Sweep:
                 else:
                     a[0, block.rows] += self.weights[block] @ source
             dense = bool(run.blocks)
-            refused = kernels.forward(self.functions, *arrays, self.theta, a, o, task, run.first, run.last, dense)
+            places = self.table.places
+            refused = kernels.forward(places, self.theta, a, o, task, run.first, run.last, dense)
             if refused >= 0:
-                return a, o, refused
-        return a, o, -1
+                return state, refused
+        return state, -1
 
-    def state(self, number: int) -> tuple[Array, Array]:
-        """Room for a and o of one part, with the inputs filled in. What pads the last tile repeats its last sample."""
+    def start(self, number: int, memory: Array) -> State:
+        """The state of one part, with the inputs filled in."""
         program, part = self.program, self.cut.parts[number]
-        tiles, width = self.cut.shape(part)
-        a = np.empty((tiles, len(program.rows), width), self.theta.dtype)
-        o = np.empty((tiles, len(program.columns), width), self.theta.dtype)
+        state = self._carve(number, memory)
         if not program.inputs_are_dense:
-            given = self._inputs(part)
-            columns = slice(0, program.input_width)
-            _write(o, columns, given)
-            if (padded := tiles * width - len(given)) > 0:
-                o[-1, columns, -padded:] = given[-1:].T
-        return a, o
+            kernels.read_inputs(self.table.places, self.inputs[part], state.o)
+        return state
 
-    def replay(self, a_rows: Array, o_rows: Array, number: int) -> tuple[Array, Array]:
+    def _carve(self, number: int, memory: Array) -> State:
+        tiles, width = self.cut.shape(self.cut.parts[number])
+        rows, columns = len(self.program.rows), len(self.program.columns)
+        ends = np.cumsum([0, *(tiles * count * width for count in (rows, columns, columns))]).tolist()
+        a, o, g = (memory[first:last].reshape(tiles, -1, width) for first, last in itertools.pairwise(ends))
+        return State(a, o, g)
+
+    def replay(self, a_rows: Array, o_rows: Array, number: int, memory: Array) -> State:
         """The state of one part from its a and o, as if the forward sweep had just left it."""
         program = self.program
-        tiles, width = self.cut.shape(self.cut.parts[number])
-        a, o = np.empty((tiles, len(program.rows), width)), np.empty((tiles, len(program.columns), width))
+        state = self._carve(number, memory)
+        tiles, _, width = state.a.shape
         every = slice(None)
-        for array, rows in ((a, a_rows), (o, o_rows)):
+        for array, rows in ((state.a, a_rows), (state.o, o_rows)):
             _write(array, every, rows)
             if (padded := tiles * width - len(rows)) > 0:
                 array[-1, :, -padded:] = rows[-1:].T
-        no_edges, no_bias = np.zeros_like(program.start), np.full_like(program.bias_position, -1)
-        no_edges.flags.writeable = no_bias.flags.writeable = False
-        arrays = program.row_first, program.column_first, no_edges, program.column, program.position, no_bias
+        table = self.table
+        alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
         within = kernels.LEARN, program.inputs, len(program.nodes), True
-        refused = kernels.forward(self.functions, *arrays, self.theta, a, o.copy(), *within)
+        refused = kernels.forward(alone.places, self.theta, state.a, state.g, *within)
         if refused >= 0:
             explain_node(self, number, refused)
-        return a, o
+        return state
 
     def _check_masks(self, a: Array, number: int) -> None:
         """Refuse -inf in a node that takes it as a mask where it is not its bias."""
@@ -176,40 +195,34 @@ class Sweep:
             node = np.searchsorted(self.program.row_first, rows[np.argmax(stray)], side="right") - 1
             explain_node(self, number, int(node))
 
-    def seeded(self, o: Array, columns: Array, seed: Array) -> Array:
-        """Room for the derivatives by o, with the direct ones with respect to `columns`, one row for each sample."""
-        g = np.empty(o.shape, o.dtype)
+    def seed(self, g: Array, columns: Array, seed: Array) -> None:
+        """Set the direct derivatives with respect to `columns`, one row for each sample."""
         g[:, self.program.preset_columns] = 0
         _write(g, columns, seed)
-        return g
 
-    def start_gradient(self) -> Array:
+    def start_gradient(self, gradient: Array) -> Array:
         """What the parts of a lane add to. It has no numbers yet where the first of them writes."""
         shared = self.program.shared_positions
-        if shared is None:
-            return np.zeros(len(self.theta), self.theta.dtype)
-        gradient = np.empty(len(self.theta), self.theta.dtype)
-        gradient[shared] = 0
+        gradient[slice(None) if shared is None else shared] = 0
         return gradient
 
     def backward(
         self,
         number: int,
-        state: tuple[Array, Array],
-        g: Array,
+        state: State,
         gradient: Array,
         first: bool = False,
         by_use: bool = False,
         to_inputs: bool = False,
     ) -> None:
-        """Complete g, the derivatives by o of one part; those by a take its place.
+        """Complete g, the derivatives by o of one part; those by a take the place of a.
 
         Those by the parameters are added to `gradient`, which is aligned with theta or, `by_use`, with the uses of
         weights and then those of biases. `first` says that it is new: see `start_gradient`.
         """
-        program, (a, o) = self.program, state
-        uses = (program.child_use, program.bias_use) if by_use else (program.child_position, program.bias_position)
-        arrays = self.functions, *program.backward_arrays, *uses, self.theta, a, o, g, gradient
+        program, a, o, g = self.program, state.a, state.o, state.g
+        table = program.table(self.theta.dtype, by_use)
+        arrays = table.places, self.theta, a, o, g, gradient
         if not program.is_dense:
             self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
         else:
@@ -248,18 +261,32 @@ class Sweep:
         rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
         return rows
 
-    def each_lane(self, run: Callable[[int], Any]) -> list[Any]:
-        """run(lane) of all lanes, side by side."""
-        aside = self.program.calls_python(self.theta.dtype)
-        if self.cut.lanes == 1 and not self.program.is_dense and not aside:
-            with np.errstate(all="ignore"):
-                return [run(0)]
+    def each_lane(self, run: Callable[[int, Array], Any]) -> list[Any]:
+        """run(lane, memory for a part) of all lanes, side by side."""
+        dense, aside = self.program.is_dense, self.program.calls_python(self.theta.dtype)
+        size = self.cut.state_size(self.program)
 
         def quietly(lane: int) -> Any:
-            with np.errstate(all="ignore"), one_blas_thread() if self.program.is_dense else contextlib.nullcontext():
-                return run(lane)
+            with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory:
+                if not dense:
+                    return run(lane, memory)
+                with one_blas_thread():
+                    return run(lane, memory)
 
+        if self.cut.lanes == 1 and not aside:
+            return [quietly(0)]
         return run_all(self.cut.lanes, quietly, aside)
+
+    def fresh_memory(self) -> Array:
+        return np.empty(self.cut.state_size(self.program), self.theta.dtype)
+
+    def partial_gradients(self, count: int) -> Borrowed:
+        """Memory for the gradients of all lanes but the first."""
+        return Borrowed((self.cut.lanes - 1) * count, self.theta.dtype)
+
+    def gradients(self, memory: Array, count: int) -> list[Array]:
+        """A gradient for each lane; the first is new, and will be what is given back."""
+        return [np.empty(count, self.theta.dtype), *memory.reshape(self.cut.lanes - 1, count)]
 
     def parts_of(self, lane: int) -> range:
         return range(lane, len(self.cut.parts), self.cut.lanes)
@@ -285,9 +312,9 @@ def predict(program: Program, theta: Array, inputs: Array) -> Array:
     columns = program.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
 
-    def lane(number: int) -> None:
+    def lane(number: int, memory: Array) -> None:
         for part in sweep.parts_of(number):
-            _, o = sweep.forward(part, kernels.VALUE)
+            o = sweep.forward(part, kernels.VALUE, memory).o
             result[sweep.cut.parts[part]] = outputs = sweep.read(o, columns, part)
             if not all_finite(outputs):
                 _check_outputs(sweep, o, part)
@@ -311,36 +338,41 @@ def differentiate(
 
 def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Array | None]:
     """The value of a loss that is machine code, and its gradient; None if a node refused its numbers."""
-    program, dtype = sweep.program, sweep.theta.dtype
+    program = sweep.program
     columns = program.column_numbers[objective.columns]
-    head_start, targets, share = objective.for_kernels()
+    head_start = objective.starts
+    assert head_start is not None
+    targets, share = objective.for_kernels()
     terms = np.empty((len(targets), len(head_start) - 1))
 
-    def lane(number: int) -> Array | None:
-        gradient = sweep.start_gradient()
+    def lane(number: int, memory: Array) -> bool:
+        gradient = sweep.start_gradient(gradients[number])
         for part in sweep.parts_of(number):
             own = sweep.cut.parts[part]
-            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
-            if not program.is_dense:
-                a, o = sweep.state(part)
-                g = np.empty(o.shape, dtype)
-                arrays = sweep.functions, *program.learn_arrays, sweep.theta, a, o, g, gradient, program.inputs
-                if kernels.learn(*arrays, *heads) >= 0:  # what it was is found out when the part is run again
-                    return None
-                continue
-            a, o, refused = sweep.run_forward(part, kernels.LEARN)
-            if refused >= 0:
-                return None
-            g = np.empty(o.shape, dtype)
-            g[:, program.preset_columns] = 0
-            kernels.compare(*heads[:-1], o, g, heads[-1])
-            sweep.backward(part, (a, o), g, gradient, first=part == number)
-        return gradient
+            state, refused = sweep.run_forward(part, kernels.LEARN, memory)
+            if refused >= 0:  # what it was is found out when the part is run again
+                return False
+            state.g[:, program.preset_columns] = 0
+            shares = share[own] if len(share) > 1 else share
+            kernels.compare(loss, head_start, columns, targets[own], shares, state.o, state.g, terms[own])
+            sweep.backward(part, state, gradient, first=part == number)
+        return True
 
-    gradients = sweep.each_lane(lane)
-    if any(gradient is None for gradient in gradients):
-        return 0.0, None
-    return FLOATS.total(terms.ravel().tolist()), _added(gradients)
+    def sparse_lane(number: int, memory: Array) -> bool:
+        gradient = gradients[number]
+        gradient[:] = 0
+        within = memory, program.inputs, sweep.cut.tiles, sweep.cut.width, number, sweep.cut.lanes
+        for own in sweep.cut.stretches:
+            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
+            if kernels.learn(sweep.table.places, sweep.theta, sweep.inputs[own], *heads, gradient, *within) >= 0:
+                return False
+        return True
+
+    with sweep.partial_gradients(len(sweep.theta)) as memory:
+        gradients = sweep.gradients(memory, len(sweep.theta))
+        if not all(sweep.each_lane(lane if program.is_dense else sparse_lane)):
+            return 0.0, None
+        return FLOATS.total(terms.ravel().tolist()), _added(gradients)
 
 
 def _added(gradients: list[Array]) -> Array:
@@ -352,29 +384,31 @@ def _added(gradients: list[Array]) -> Array:
 
 def _differentiate(sweep: Sweep, objective: Objective, to_inputs: bool) -> tuple[float, Array, Array]:
     """The value and the derivatives of any objective, or an error that says what was wrong."""
-    program, dtype = sweep.program, sweep.theta.dtype
+    program, theta = sweep.program, sweep.theta
     columns = program.column_numbers[objective.columns]
-    by_inputs = np.zeros(sweep.inputs.shape, dtype) if to_inputs else _NOTHING
+    by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
 
-    def lane(number: int) -> Array:
-        gradient = sweep.start_gradient()
+    def lane(number: int, memory: Array) -> None:
+        gradient = sweep.start_gradient(gradients[number])
         for part in sweep.parts_of(number):
-            state = sweep.forward(part, kernels.LEARN)
+            state = sweep.forward(part, kernels.LEARN, memory)
             try:
-                outputs = sweep.read(state[1], columns, part)
+                outputs = sweep.read(state.o, columns, part)
                 terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
             except NumberError:
-                _check_outputs(sweep, state[1], part)
+                _check_outputs(sweep, state.o, part)
                 raise
-            g = sweep.seeded(state[1], columns, seed)
-            sweep.backward(part, state, g, gradient, first=part == number, to_inputs=to_inputs)
+            sweep.seed(state.g, columns, seed)
+            sweep.backward(part, state, gradient, first=part == number, to_inputs=to_inputs)
             if to_inputs:
-                own = sweep.read(g, np.arange(program.input_width), part)
+                own = sweep.read(state.g, np.arange(program.input_width), part)
                 by_inputs[sweep.cut.parts[part], program.input_columns] = own
-        return gradient
 
-    gradient = _added(sweep.each_lane(lane))
+    with sweep.partial_gradients(len(theta)) as memory:
+        gradients = sweep.gradients(memory, len(theta))
+        sweep.each_lane(lane)
+        gradient = _added(gradients)
     value = 0.0 if objective.loss is None else objective.total([x for part in terms for x in part], FLOATS)
     _check_derivatives(gradient, program.layout.label_position)
     if to_inputs:
@@ -390,12 +424,13 @@ def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:
     a_flat, o_flat = (np.zeros((len(inputs), size)) for size in sizes)
     sweep = Sweep.over(program, theta, inputs)
 
-    def lane(number: int) -> None:
+    def lane(number: int, memory: Array) -> None:
         for part in sweep.parts_of(number):
-            a, o = sweep.forward(part, kernels.VALUE)
-            _check_outputs(sweep, o, part)
-            a_flat[sweep.cut.parts[part], program.rows] = sweep.read(a, np.arange(len(program.rows)), part)
-            o_flat[sweep.cut.parts[part], program.columns] = sweep.read(o, np.arange(len(program.columns)), part)
+            state = sweep.forward(part, kernels.VALUE, memory)
+            _check_outputs(sweep, state.o, part)
+            samples = sweep.cut.parts[part]
+            a_flat[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
+            o_flat[samples, program.columns] = sweep.read(state.o, np.arange(len(program.columns)), part)
 
     sweep.each_lane(lane)
     return a_flat, o_flat
@@ -412,18 +447,22 @@ def backtrace(
     with np.errstate(all="ignore"):
         terms, seeds = objective.evaluate(o_flat[:, objective.columns], FLOATS)
 
-    def lane(number: int) -> Array:
-        gradient = np.zeros(len(layout.row) + len(layout.bias_row))
+    def lane(number: int, memory: Array) -> None:
+        gradients[number][:] = 0
         for part in sweep.parts_of(number):
             samples = sweep.cut.parts[part]
-            state = sweep.replay(a_flat[samples][:, program.rows], o_flat[samples][:, program.columns], part)
-            g = sweep.seeded(state[1], columns, seeds[samples])
-            sweep.backward(part, state, g, gradient, by_use=True, to_inputs=True)
-            a_grad[samples, program.rows] = sweep.read(state[0], np.arange(len(program.rows)), part)
-            o_grad[samples, program.columns] = sweep.read(g, np.arange(len(program.columns)), part)
-        return gradient
+            values = a_flat[samples][:, program.rows], o_flat[samples][:, program.columns]
+            state = sweep.replay(*values, part, memory)
+            sweep.seed(state.g, columns, seeds[samples])
+            sweep.backward(part, state, gradients[number], by_use=True, to_inputs=True)
+            a_grad[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
+            o_grad[samples, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), part)
 
-    gradient = _added(sweep.each_lane(lane))
+    uses = len(layout.row) + len(layout.bias_row)
+    with sweep.partial_gradients(uses) as memory:
+        gradients = sweep.gradients(memory, uses)
+        sweep.each_lane(lane)
+        gradient = _added(gradients)
     weights, biases = np.split(gradient, [len(layout.row)])
     return objective.total(terms, FLOATS), a_grad, o_grad, weights, biases
 
@@ -451,8 +490,8 @@ def _check_outputs(sweep: Sweep, o: Array, number: int, before: int | None = Non
 
 def explain_refusal(sweep: Sweep, number: int, node: int) -> NoReturn:
     """Raise the error of the first node of a part that cannot be computed; `node` has refused its numbers."""
-    _, o, _ = sweep.run_forward(number, kernels.VALUE)
-    _check_outputs(sweep, o, number, node)
+    state, _ = sweep.run_forward(number, kernels.VALUE, sweep.fresh_memory())
+    _check_outputs(sweep, state.o, number, node)
     explain_node(sweep, number, node)
     _refuse_range(sweep, node)
 
@@ -465,7 +504,7 @@ def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
 def explain_node(sweep: Sweep, number: int, node: int) -> None:
     """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
     program, theta = sweep.program, sweep.theta
-    a, _, _ = sweep.run_forward(number, kernels.VALUE)
+    a = sweep.run_forward(number, kernels.VALUE, sweep.fresh_memory())[0].a
     v = int(program.nodes[node])
     rows = np.arange(program.row_first[node], program.row_first[node + 1])
     bias = [[float(theta[b])] if b >= 0 else [] for b in program.bias_position[rows]]

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import int64, njit, types, uint64
+from numba import carray, int64, njit, types, uint64
 from numba.extending import intrinsic
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
 VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
+
+# The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
+FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
+PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, USE, BIAS_USE, INPUT_COLUMN = range(7, 15)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -72,6 +76,37 @@ def call_loss(typing_context, address, z, t, g, n, share):
         return builder.call(function, arguments[1:])
 
     return signature, generate
+
+
+@intrinsic
+def pointer(typing_context, address):
+    """An address as a pointer, for `carray`."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.uint64), generate
+
+
+@njit(forceinline=True)
+def addresses(table, i):
+    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.uint64)
+
+
+@njit(forceinline=True)
+def numbers(table, i):
+    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.uint32)
+
+
+@njit(forceinline=True)
+def positions(table, i):
+    """Numbers of which -1 says that there is none."""
+    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.int64)
+
+
+@njit(forceinline=True)
+def flags(table, i):
+    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.bool_)
 
 
 @intrinsic
@@ -131,14 +166,70 @@ def tanh(x):
     return math.copysign(e / (2.0 + e), x)
 
 
+FAR = 1e6  # sin and cos are right up to here; k stays below 2^20
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def _turned(x):
+    """The whole k next to x / (pi / 2), and sine and cosine of the rest r = x - k pi / 2."""
+    near = min(max(x, -FAR), FAR)
+    k = math.floor(near * 0.6366197723675814 + 0.5)
+    # pi / 2 in three parts, the first two of 33 bits, so that k times each is exact
+    r = ((near - k * 1.5707963267341256) - k * 6.077100506303966e-11) - k * 2.0222662487959506e-21
+    t = r * r
+    # the Taylor series to r^17 / 17! and r^18 / 18!
+    s = 2.8114572543455206e-15
+    s = s * t - 7.647163731819816e-13
+    s = s * t + 1.6059043836821613e-10
+    s = s * t - 2.505210838544172e-08
+    s = s * t + 2.7557319223985893e-06
+    s = s * t - 0.0001984126984126984
+    s = s * t + 0.008333333333333333
+    s = s * t - 0.16666666666666666
+    c = -1.5619206968586225e-16
+    c = c * t + 4.779477332387385e-14
+    c = c * t - 1.1470745597729725e-11
+    c = c * t + 2.08767569878681e-09
+    c = c * t - 2.755731922398589e-07
+    c = c * t + 2.48015873015873e-05
+    c = c * t - 0.001388888888888889
+    c = c * t + 0.041666666666666664
+    c = c * t - 0.5
+    return int(k), r + r * t * s if r != 0.0 else r, 1.0 + t * c  # the sine of -0 is -0
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def sin(x):
+    """sin x where |x| <= FAR, within 2 units in the last place; nan for nan."""
+    k, s, c = _turned(x)
+    y = c if k & 1 else s
+    y = -y if k & 2 else y
+    return y if x == x else x
+
+
+@njit(fastmath={"contract"}, forceinline=True)
+def cos(x):
+    k, s, c = _turned(x)
+    y = s if k & 1 else c
+    y = -y if (k + 1) & 2 else y
+    return y if x == x else x
+
+
 @compiled(fastmath=SUMS)
-def forward(function, row_first, column_first, start, column, position, bias, theta, a, o, task, first, last, added):
+def forward(table, theta, a, o, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
     a and o are (tiles, rows, width). To LEARN is to leave the derivative where an elementwise a stood. With `added`
     the rows of a hold a part of their sums already. Gives the number of the node that refuses its a, at which
     it ends, or -1.
     """
+    function, row_first, column_first = (
+        addresses(table, FUNCTION),
+        numbers(table, ROW_FIRST),
+        numbers(table, COLUMN_FIRST),
+    )
+    start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
+    bias = positions(table, BIAS)
     one, four = uint64(1), uint64(4)
     tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
@@ -192,25 +283,7 @@ def forward(function, row_first, column_first, start, column, position, bias, th
 
 
 @compiled(fastmath=SUMS)
-def backward(
-    function,
-    row_first,
-    column_first,
-    pulled,
-    preset,
-    start,
-    row,
-    position,
-    use,
-    bias,
-    theta,
-    a,
-    o,
-    g,
-    gradient,
-    first,
-    last,
-):
+def backward(table, theta, a, o, g, gradient, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
@@ -218,6 +291,14 @@ def backward(
     Rows of g that are not `preset` start at 0. Nodes without pre-activations are inputs. Gives the number of the node
     whose derivative failed, at which it ends, or -1.
     """
+    function, row_first, column_first = (
+        addresses(table, FUNCTION),
+        numbers(table, ROW_FIRST),
+        numbers(table, COLUMN_FIRST),
+    )
+    pulled, preset, start = flags(table, PULLED), flags(table, PRESET), numbers(table, CHILD_START)
+    row, position = numbers(table, CHILD_ROW), numbers(table, CHILD_POSITION)
+    use, bias = numbers(table, USE), positions(table, BIAS_USE)
     one, four = uint64(1), uint64(4)
     tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
@@ -326,56 +407,55 @@ def compare(loss, head_start, column, target, share, o, g, terms):
 
 
 @compiled()
+def read_inputs(table, inputs, o):
+    """Write rows of inputs to the columns of o that hold them; what pads the last tile repeats its last sample."""
+    input_column, width = numbers(table, INPUT_COLUMN), o.shape[2]
+    for tile in range(o.shape[0]):
+        for i in range(len(input_column)):
+            column = input_column[i]
+            for k in range(width):
+                o[tile, i, k] = inputs[min(tile * width + k, len(inputs) - 1), column]
+
+
+@compiled()
 def learn(
-    function,
-    row_first,
-    column_first,
-    start,
-    column,
-    position,
-    bias,
-    pulled,
-    preset,
-    child_start,
-    child_row,
-    child_position,
+    table,
     theta,
-    a,
-    o,
-    g,
-    gradient,
-    first,
+    inputs,
     loss,
     head_start,
     head_column,
     target,
     share,
     terms,
+    gradient,
+    memory,
+    first,
+    tiles,
+    width,
+    part,
+    step,
 ):
-    """All three in one for a program without dense blocks: forward, compare, backward."""
-    last = len(function)
-    refused = forward(
-        function, row_first, column_first, start, column, position, bias, theta, a, o, LEARN, first, last, False
-    )
-    if refused < 0:
-        compare(loss, head_start, head_column, target, share, o, g, terms)
-        refused = backward(
-            function,
-            row_first,
-            column_first,
-            pulled,
-            preset,
-            child_start,
-            child_row,
-            child_position,
-            child_position,
-            bias,
-            theta,
-            a,
-            o,
-            g,
-            gradient,
-            0,
-            last,
-        )
-    return refused
+    """All in one for a program without dense blocks: parts number `part`, `part + step` and so on of a batch.
+
+    A part is some tiles; each is read, run forward, compared and run backward, in the same memory.
+    """
+    last, samples = len(addresses(table, FUNCTION)), len(inputs)
+    rows, columns = int64(numbers(table, ROW_FIRST)[last]), int64(numbers(table, COLUMN_FIRST)[last])
+    o_begin, g_begin = tiles * width * rows, tiles * width * (rows + columns)
+    for begin in range(part * tiles * width, samples, step * tiles * width):
+        end = min(samples, begin + tiles * width)
+        used = (end - begin + width - 1) // width
+        a = memory[: used * rows * width].reshape(used, rows, width)
+        o = memory[o_begin : o_begin + used * columns * width].reshape(used, columns, width)
+        g = memory[g_begin : g_begin + used * columns * width].reshape(used, columns, width)
+        read_inputs(table, inputs[begin:end], o)
+        refused = forward(table, theta, a, o, LEARN, first, last, False)
+        if refused >= 0:
+            return refused
+        own = share[begin:end] if len(share) > 1 else share
+        compare(loss, head_start, head_column, target[begin:end], own, o, g, terms[begin:end])
+        refused = backward(table, theta, a, o, g, gradient, 0, last)
+        if refused >= 0:
+            return refused
+    return -1

@@ -91,7 +91,7 @@ class Equations:
         elif kind == "theta":
             cause = self._use(int(self.entries.shared[place]), stated - right)
         label = self.entries.label(entry)
-        return f"{label} is {stated:.12g}, but {_NEIGHBOURS[kind]} give {right:.12g}{cause or _ratio(stated, right)}"
+        return f"{label} is {stated:.12g}, but {_NEIGHBOURS[kind]} give {right:.12g}{cause or ratio_of(stated, right)}"
 
     def _edge(self, sample: int, column: int, residual: float) -> str:
         """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
@@ -133,11 +133,11 @@ def _near(numbers: Array, residual: float) -> Array:
     return np.flatnonzero(np.abs(numbers - residual) <= 1e-9 * abs(residual))
 
 
-def _ratio(stated: float, right: float) -> str:
+def ratio_of(stated: float, right: float) -> str:
     """Which multiple of what it should be a number is."""
     if right == 0 or stated == 0 or not math.isfinite(stated):
         return ""
-    return " (the sign)" if stated == -right else f" ({stated / right:.12g} times)"
+    return " (the sign)" if abs(stated / right + 1) < 1e-9 else f" ({stated / right:.9g} times)"
 
 
 def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
@@ -158,7 +158,7 @@ def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
 def _loss_rounding(objective: Objective, direct: Array) -> Array:
     rounding = np.zeros(direct.shape)
     if objective.loss is not None:
-        _, targets, share = objective.for_kernels()
+        targets, share = objective.for_kernels()
         rounding += FUNCTION * np.abs(direct)
         rounding[:, objective.columns] += FUNCTION * np.abs(targets).sum(axis=1, keepdims=True) * np.max(share)
     return rounding

@@ -65,6 +65,9 @@ class Loss:
     latex: str = ""
     check: InitVar[bool] = True
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def __post_init__(self, check: bool) -> None:
         where = f"loss {self.name!r}"
         if not isinstance(self.name, str) or not self.name:

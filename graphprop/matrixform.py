@@ -42,7 +42,7 @@ from graphprop.levels import (
     level_numbers,
 )
 from graphprop.losses import Loss
-from graphprop.objective import Objective, compare, read_objective
+from graphprop.objective import Objective, compare_head, read_objective
 from graphprop.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
     value, first = 0.0, 0
     for head, targets in zip(goal.heads, goal.targets, strict=True):
         columns = goal.columns[first : first + targets.shape[1]]
-        values, slopes = compare(goal.loss, head, o[:, columns], targets)
+        values, slopes = compare_head(goal.loss, head, o[:, columns], targets)
         value += float(share @ values)
         direct[:, columns] = share[:, None] * slopes
         first += len(columns)

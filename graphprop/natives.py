@@ -43,10 +43,10 @@ _LOCK = threading.RLock()  # compiling takes a global lock of numba's anyway
 # Both sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
 # (but a mask), or out of the domain.
 
-ELEMENTWISE = """
+FIRST_LINE = "    a, o = carray(a, n * width), carray(o, n * width)\n"
+ELEMENTWISE = f"""
 def run(task, a, o, g, n, m, width):
-    a, o = carray(a, n * width), carray(o, n * width)
-    refused = False
+{FIRST_LINE}    refused = False
     if task == VALUE:
         for k in range(a.size):
             x = float64(a[k])
@@ -60,6 +60,15 @@ def run(task, a, o, g, n, m, width):
             o[k] = y
             a[k] = derivative(x, y, *fixed)
     return uint64(refused)
+"""
+
+# the first lines where there is a sin or cos: numbers beyond FAR go to those of the machine's library
+ELSEWHERE = """
+    near = True
+    for k in range(n * width):
+        near &= abs(carray(a, n * width)[k]) <= FAR
+    if not near:
+        return run_anywhere(task, a, o, g, n, m, width)
 """
 
 ARRAYS = """
@@ -125,10 +134,10 @@ def _sum_of_others(t):  # type: ignore[no-untyped-def]
 
 _OF_ONE_SAMPLE = {losses.largest_of: _largest_of, losses.sum_of: _sum_of, losses.sum_of_others: _sum_of_others}
 _FAST: dict[Any, Any] = {math.exp: kernels.exp, math.expm1: kernels.expm1, math.tanh: kernels.tanh}
-_MATH = ModuleType("math")
-vars(_MATH).update(vars(math), exp=kernels.exp, expm1=kernels.expm1, tanh=kernels.tanh)
+_FAST_NEAR = _FAST | {math.sin: kernels.sin, math.cos: kernels.cos}
 
-_native_losses: dict[Loss, Any] = {}
+_NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
+_native_losses: dict[Loss, tuple[int, Any]] = {}
 _native: dict[tuple[Activation, Any], tuple[int, Any]] = {}
 
 
@@ -147,20 +156,20 @@ def address(f: Activation, dtype: np.dtype[Any]) -> int:
 
 def loss_address(entry: Loss) -> int:
     """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
-    if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
-        return 0
     if entry not in _native_losses:
         with _LOCK:
             if entry not in _native_losses:
-                _native_losses[entry] = _compile_loss(entry)
-    return _place(_native_losses[entry])
+                native = LOSSES.get(entry.name) is entry and entry.reads in ("values", "logits")
+                function = _compile_loss(entry) if native else None
+                _native_losses[entry] = _place(function) if native else 0, function
+    return _native_losses[entry][0]
 
 
 def _compile_loss(entry: Loss) -> Any:
     pointer = types.CPointer(float64)
     signature = float64(pointer, pointer, pointer, uint64, float64)
-    space = {"value": _compilable(entry.value), "derivative": _compilable(entry.gradient)}
     parts = entry.value, entry.gradient
+    space = _NAMES | _compilable_pair(parts, _FAST)
     return _callback(LOSS, entry.name, parts, "loss", signature, space)
 
 
@@ -188,28 +197,47 @@ def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
 
 
 def _machine_code(f: Activation, dtype: np.dtype[Any]) -> Any:
+    functions = f.value_function, f.derivative_function
     low, high = max(f.domain[0], -LARGEST), min(f.domain[1], LARGEST)
     space = {
         "VALUE": kernels.VALUE,
         "PULL": kernels.PULL,
+        "FAR": kernels.FAR,
         "low": low,
         "high": high,
         "masks": f.masks,
-        "value": _compilable(f.value_function),
-        "derivative": _compilable(f.derivative_function),
         "fixed": tuple(f.parameters.values()),
-    }
+    } | _NAMES
+    source, fast = SOURCES[f.kind], _FAST
+    if f.kind == "elementwise" and any(map(_has_sine, functions)):
+        anywhere: dict[str, Any] = space | _compilable_pair(functions, _FAST)
+        exec(compile(source, f"<{f.name}>", "exec"), anywhere)
+        space["run_anywhere"] = njit(error_model="numpy")(anywhere["run"])
+        source, fast = source.replace(FIRST_LINE, ELSEWHERE + FIRST_LINE), _FAST_NEAR
     pointer = types.CPointer(ITEM[dtype])
     signature = uint64(uint64, pointer, pointer, pointer, uint64, uint64, uint64)
     settings = repr((f.kind, f.domain, f.masks, tuple(f.parameters.items())))
-    return _callback(SOURCES[f.kind], f.name, (f.value_function, f.derivative_function), settings, signature, space)
+    return _callback(source, f.name, functions, settings, signature, space | _compilable_pair(functions, fast))
+
+
+def _compilable_pair(functions: tuple[Any, Any], fast: dict[Any, Any]) -> dict[str, Any]:
+    value, derivative = (_compilable(function, fast) for function in functions)
+    return {"value": value, "derivative": derivative}
+
+
+def _has_sine(function: Any) -> bool:
+    """Whether it can call sin or cos."""
+    if not isinstance(function, FunctionType):
+        return function in (math.sin, math.cos)
+    names = list(_names(function.__code__))
+    helpers = [function.__globals__.get(name) for name in names]
+    return not {"sin", "cos"}.isdisjoint(names) or any(_has_sine(x) for x in helpers if isinstance(x, FunctionType))
 
 
 def _callback(
     source: str, name: str, functions: tuple[Any, ...], settings: str, signature: Any, space: dict[str, Any]
 ) -> Any:
     """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
-    space |= {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
     path = _source_file(source, name, functions, settings)
     if path is not None:
         try:
@@ -223,26 +251,28 @@ def _callback(
     return cfunc(signature, error_model="numpy")(space["run"])
 
 
-def _compilable(function: Any) -> Any:
-    """The function and all those it calls, ready for numba, with the kernels' own exponential."""
+def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
+    """The function and all those it calls, ready for numba, with the kernels' own in place of some of `math`."""
     if isinstance(function, BuiltinFunctionType):
-        return _FAST.get(function, function)
+        return fast.get(function, function)
     if not isinstance(function, FunctionType):
         return function
     if function in _OF_ONE_SAMPLE:
         return _OF_ONE_SAMPLE[function]
     used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
-    space = {"__name__": __name__} | {name: _replaced(entry) for name, entry in used.items()}
-    cells = tuple(CellType(_replaced(cell.cell_contents)) for cell in function.__closure__ or ())
+    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in used.items()}
+    cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
     copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
     copy.__module__ = function.__module__
     return njit(error_model="numpy", forceinline=True)(copy)
 
 
-def _replaced(entry: Any) -> Any:
+def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
     if entry is math:
-        return _MATH
-    return _compilable(entry) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
+        module = ModuleType("math")
+        vars(module).update(vars(math) | {function.__name__: own for function, own in fast.items()})
+        return module
+    return _compilable(entry, fast) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Objective:
     seed: Array | None = None
     loss: Loss | None = None
     heads: Heads = ()
+    starts: Array | None = None  # where each head begins among the columns, and where the last ends
     targets: tuple[Array, ...] = ()
     sample_weight: Array | None = None  # the largest is 1
 
@@ -54,8 +55,8 @@ class Objective:
         if len(self.heads) == 1:
             values, gradients = self._compare(self.heads[0], z, self.targets[0][part], numbers)
         else:
-            widths = np.cumsum([targets.shape[1] for targets in self.targets])[:-1]
-            pieces = zip(self.heads, np.split(z, widths, axis=1), self.targets, strict=True)
+            assert self.starts is not None
+            pieces = zip(self.heads, np.split(z, self.starts[1:-1], axis=1), self.targets, strict=True)
             pairs = [self._compare(head, own, targets[part], numbers) for head, own, targets in pieces]
             values, gradients = np.stack([v for v, _ in pairs], -1), np.hstack([g for _, g in pairs])
         share = self._share(numbers)
@@ -71,11 +72,11 @@ class Objective:
             raise NumberError(f"the objective, {self.title}, is {value}: it overflows")
         return value
 
-    def for_kernels(self) -> tuple[Array, Array, Array]:
-        """Where each head begins among `columns`, the targets of these, and what samples count for, or one number."""
-        starts = np.cumsum([0, *(targets.shape[1] for targets in self.targets)])
+    def for_kernels(self) -> tuple[Array, Array]:
+        """The targets of `columns` side by side, and what samples count for, or one number."""
         targets = self.targets[0] if len(self.targets) == 1 else np.hstack(self.targets)
-        return starts, np.ascontiguousarray(targets), np.atleast_1d(self._share(Floats()))
+        share = self._share(Floats())
+        return np.ascontiguousarray(targets), np.array([share]) if self.sample_weight is None else share
 
     def _compare(
         self, head: tuple[Name, ...], z: Array, targets: Array, numbers: Floats | Formulas
@@ -84,7 +85,7 @@ class Objective:
         entry = self.loss
         assert entry is not None
         if numbers.dtype is float:
-            return compare(entry, head, z, targets)
+            return compare_head(entry, head, z, targets)
         pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
         return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
 
@@ -97,7 +98,7 @@ class Objective:
         return np.array([w / total for w in weights], dtype=numbers.dtype)
 
 
-def compare(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
+def compare_head(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
     """The loss of every sample in one head, and its gradient, in floats; refused where they are no numbers."""
     _check_reads(entry, head, z)
     values, gradients = entry.apply(z, targets)
@@ -170,11 +171,11 @@ def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a loss reads of a layout; `widths` are the numbers of columns of the heads."""
+    """What a loss reads of a layout."""
 
     title: str
     heads: Heads
-    widths: tuple[int, ...]
+    starts: Array
     columns: Array
     reads: tuple[int, ...]
 
@@ -183,7 +184,9 @@ _readings: WeakKeyDictionary[Layout, dict[Loss, Reading]] = WeakKeyDictionary() 
 
 
 def _reading(layout: Layout, entry: Loss) -> Reading:
-    kept = _readings.setdefault(layout, {})
+    kept = _readings.get(layout)
+    if kept is None:
+        kept = _readings[layout] = {}
     if entry not in kept:
         kept[entry] = _read_heads(layout, entry, layout.heads)
     return kept[entry]
@@ -197,7 +200,8 @@ def _read_heads(layout: Layout, entry: Loss, heads: Heads) -> Reading:
     columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
     title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
     reads = tuple(layout.find(name) for head in heads for name in head)
-    return Reading(title, heads, tuple(map(len, columns)), np.concatenate(columns), reads)
+    starts = np.cumsum([0, *map(len, columns)])
+    return Reading(title, heads, starts, np.concatenate(columns), reads)
 
 
 _outputs: WeakKeyDictionary[Layout, tuple[tuple[int, ...], Array]] = WeakKeyDictionary()
@@ -235,7 +239,7 @@ def read_loss(
         targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in reading.heads]
     else:
         reading = _reading(layout, entry)
-        targets = _split_target(entry, target, reading.widths, samples, batched, exact)
+        targets = _split_target(entry, target, reading.starts, samples, batched, exact)
     if not exact:
         for head, rows in zip(reading.heads, targets, strict=True):
             try:
@@ -243,8 +247,8 @@ def read_loss(
             except NumberError as error:
                 raise NumberError(f"{error} (head {_head_name(head)})") from None
     weights = None if sample_weight is None else _sample_weight(sample_weight, samples)
-    read = reading.reads, reading.columns
-    return Objective(reading.title, samples, *read, None, entry, reading.heads, tuple(targets), weights)
+    what = reading.reads, reading.columns, None, entry, reading.heads, reading.starts
+    return Objective(reading.title, samples, *what, tuple(targets), weights)
 
 
 def _check_head(layout: Layout, entry: Loss, head: tuple[Name, ...]) -> None:
@@ -312,21 +316,21 @@ def _head_target(
     return np.hstack(parts)
 
 
-def _split_target(
-    entry: Loss, given: Any, widths: tuple[int, ...], samples: int, batched: bool, exact: bool
-) -> list[Array]:
+def _split_target(entry: Loss, given: Any, starts: Array, samples: int, batched: bool, exact: bool) -> list[Array]:
     """An array of targets, cut into those of the heads."""
-    if batched and type(given) is np.ndarray and given.dtype == float and given.shape == (samples, sum(widths)):
-        return [given.copy()] if len(widths) == 1 else np.split(given.copy(), np.cumsum(widths)[:-1], axis=1)
+    heads, width = len(starts) - 1, int(starts[-1])
+    if batched and type(given) is np.ndarray and given.dtype == float and given.shape == (samples, width):
+        rows = given.copy(order="C")
+        return [rows] if heads == 1 else np.split(rows, starts[1:-1], axis=1)
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
-    if len(widths) == 1 and _is_labels(entry, given, lead):
-        return [_one_hot(given, widths[0], samples, where)]
-    if 1 < len(widths) < sum(widths) and _is_labels(entry, given, (*lead, len(widths))):
-        labels = np.asarray(given).reshape(samples, len(widths))
-        return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(widths)]
-    rows = _rows(given, sum(widths), samples, batched, where, exact)
-    return np.split(rows, np.cumsum(widths)[:-1], axis=1)
+    if heads == 1 and _is_labels(entry, given, lead):
+        return [_one_hot(given, width, samples, where)]
+    if 1 < heads < width and _is_labels(entry, given, (*lead, heads)):
+        labels = np.asarray(given).reshape(samples, heads)
+        return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(np.diff(starts).tolist())]
+    rows = _rows(given, width, samples, batched, where, exact)
+    return np.split(rows, starts[1:-1], axis=1)
 
 
 def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:

@@ -316,7 +316,7 @@ def objective_terms(objective: Objective, z: Array) -> Array:
         assert objective.seed is not None
         terms: Array = np.where(objective.seed != 0, objective.seed * z, 0).sum(axis=-1)
         return terms
-    starts, targets, share = objective.for_kernels()
+    (targets, share), starts = objective.for_kernels(), objective.starts
     total = np.zeros(z.shape[:2], z.dtype)
     with np.errstate(all="ignore"):
         for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):

@@ -7,7 +7,7 @@ the structure only; the parameters come with every call. What runs it is `engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,40 @@ class Block:
                 np.matmul(delta, source.T, out=view)
         else:
             gradient[self.uses if by_use else self.positions] += delta @ source.T
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The arrays of a program that the kernels read, in this order; `places` has the address and length of each.
+
+    Who hands `places` to a kernel has to hold the table as long.
+    """
+
+    function: Array  # of uint64
+    row_first: Array
+    column_first: Array
+    start: Array
+    column: Array
+    position: Array
+    bias: Array  # of int64, with -1 where there is none
+    pulled: Array  # of bool
+    preset: Array  # of bool
+    child_start: Array
+    child_row: Array
+    child_position: Array
+    use: Array
+    bias_use: Array  # of int64
+    input_column: Array
+
+    def __post_init__(self) -> None:
+        others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
+        for name, array in list(vars(self).items()):
+            object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
+
+    @cached_property
+    def places(self) -> Array:
+        arrays = [getattr(self, entry.name) for entry in fields(self)]
+        return np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +175,7 @@ class Program:
     runs: tuple[Run, ...]
     levels: int
     _towards: dict[tuple[int, ...], Program] = field(default_factory=dict)
-    _functions: dict[Any, Array] = field(default_factory=dict)
+    _tables: dict[Any, Table] = field(default_factory=dict)
     _in_python: dict[Any, bool] = field(default_factory=dict)
     cuts: dict[Any, Any] = field(default_factory=dict)  # how batches were cut, kept by the engine
 
@@ -390,12 +424,12 @@ class Program:
     @cached_property
     def weights(self) -> int:
         """How many weights it multiplies with for one sample."""
-        return len(self.column) + sum(block.positions.size for run in self.runs for block in run.blocks)
+        return len(self.column) + sum(block.positions.size for block in self.blocks)
 
     @cached_property
     def shared_positions(self) -> Array | None:
         """The positions of theta that are not those of one block alone; None if that is all of them."""
-        own = [block.positions.ravel() for run in self.runs for block in run.blocks if block.strided and block.alone]
+        own = [block.positions.ravel() for block in self.blocks if block.strided and block.alone]
         if not own:
             return None
         shared = np.ones(self.layout.size, dtype=bool)
@@ -408,14 +442,17 @@ class Program:
         unused = np.ones(self.layout.size, dtype=bool)
         unused[self.position] = False
         unused[self.bias_position[self.bias_position >= 0]] = False
-        for run in self.runs:
-            for block in run.blocks:
-                unused[block.positions] = False
+        for block in self.blocks:
+            unused[block.positions] = False
         return np.flatnonzero(unused)
 
     @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        return tuple(block for run in self.runs for block in run.blocks)
+
+    @cached_property
     def is_dense(self) -> bool:
-        return any(run.blocks for run in self.runs)
+        return bool(self.blocks)
 
     @cached_property
     def input_width(self) -> int:
@@ -426,22 +463,9 @@ class Program:
     def inputs_are_dense(self) -> bool:
         """Whether blocks alone read the inputs."""
         first = self.input_width
-        mixed = (block.columns.start < first < block.columns.stop for run in self.runs for block in run.blocks)
+        mixed = (block.columns.start < first < block.columns.stop for block in self.blocks)
         goal = bool(np.isin(self.nodes[: self.inputs], self.goals).any())
         return self.is_dense and int(self.child_start[first]) == 0 and not goal and not any(mixed)
-
-    @cached_property
-    def forward_arrays(self) -> tuple[Array, ...]:
-        return self.row_first, self.column_first, self.start, self.column, self.position, self.bias_position
-
-    @cached_property
-    def backward_arrays(self) -> tuple[Array, ...]:
-        nodes = self.row_first, self.column_first, self.pulled, self.preset
-        return *nodes, self.child_start, self.child_row, self.child_position
-
-    @cached_property
-    def learn_arrays(self) -> tuple[Array, ...]:
-        return *self.forward_arrays, *self.backward_arrays[2:]
 
     @cached_property
     def preset_columns(self) -> Array:
@@ -480,17 +504,28 @@ class Program:
 
     def functions(self, dtype: Any) -> Array:
         """The addresses of the machine code of the nodes' activations."""
-        if dtype not in self._functions:
-            from graphprop.natives import address
+        from graphprop.natives import address
 
-            used = np.unique(self.kind[self.inputs :])
-            addresses = np.zeros(len(self.kinds), dtype=np.uint64)
-            addresses[used] = [address(self.kinds[i], dtype) for i in used]
-            functions = np.zeros(len(self.nodes), dtype=np.uint64)
-            functions[self.inputs :] = addresses[self.kind[self.inputs :]]
-            functions.flags.writeable = False
-            self._functions[dtype] = functions
-        return self._functions[dtype]
+        used = np.unique(self.kind[self.inputs :])
+        addresses = np.zeros(len(self.kinds), dtype=np.uint64)
+        addresses[used] = [address(self.kinds[i], dtype) for i in used]
+        functions = np.zeros(len(self.nodes), dtype=np.uint64)
+        functions[self.inputs :] = addresses[self.kind[self.inputs :]]
+        return functions
+
+    def table(self, dtype: Any, by_use: bool = False) -> Table:
+        """The arrays that the kernels read; `by_use` has derivatives by each use of a parameter in place of its sum."""
+        kept = self._tables.get((dtype, by_use))
+        if kept is None:
+            uses = (self.child_use, self.bias_use) if by_use else (self.child_position, self.bias_position)
+            table = Table(
+                self.functions(dtype),
+                *(self.row_first, self.column_first, self.start, self.column, self.position, self.bias_position),
+                *(self.pulled, self.preset, self.child_start, self.child_row, self.child_position),
+                *(*uses, self.input_columns),
+            )
+            kept = self._tables.setdefault((dtype, by_use), table)  # it is one, whichever thread was first
+        return kept
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled."""
@@ -525,16 +560,15 @@ class Program:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: entry for name, entry in vars(self).items() if name in self.__dataclass_fields__}
-        return kept | {"_functions": {}, "_towards": {}, "_in_python": {}, "cuts": {}}
+        return kept | {"_tables": {}, "_towards": {}, "_in_python": {}, "cuts": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.__post_init__()
 
     def __repr__(self) -> str:
-        blocks = sum(len(run.blocks) for run in self.runs)
         size = 8 * (len(self.rows) + 2 * len(self.columns))
-        counts = (len(self), "node"), (self._edges, "edge"), (self.levels, "level"), (blocks, "dense block")
+        counts = (len(self), "node"), (self._edges, "edge"), (self.levels, "level"), (len(self.blocks), "dense block")
         parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
         return f"<Program: {', '.join(parts)}, {size} bytes per sample>"
 

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphprop import recursion
+from graphprop import matrixform, recursion
 from graphprop.arithmetic import Floats
 from graphprop.conditioning import Bounds, U, bounds, jacobians
 from graphprop.differences import LEVELS, Slopes, slopes
@@ -169,21 +168,9 @@ def by_program(q: Question) -> Way:
     return timed(f"engine, {name}", "derivatives", run)
 
 
-def by_matrices(q: Question) -> Way | None:
-    """The matrix form; None while there is none."""
-    try:
-        matrixform: Any = import_module("graphprop.matrixform")
-    except ModuleNotFoundError:
-        return None
-
+def by_matrices(q: Question) -> Way:
     def run(way: Way) -> None:
-        try:
-            g = matrixform.backpropagate(q.net, q.trace, **q.arguments)
-        except LimitError:
-            raise
-        except GraphpropError as error:
-            raise NotApplicableError(str(error)) from None
-        _take(way, q, g, q.bounds.own)
+        _take(way, q, matrixform.backpropagate(q.net, q.trace, **q.arguments), q.bounds.shared)
 
     return timed("matrix form", "derivatives", run)
 

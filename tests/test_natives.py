@@ -147,8 +147,42 @@ def test_the_exponentials_at_their_ends(name: str, x: float, expected: float) ->
         assert math.copysign(1.0, found) == math.copysign(1.0, expected)
 
 
-@pytest.mark.parametrize("name", ["exp", "expm1", "tanh"])
-def test_the_exponentials_of_nan_are_nan(name: str) -> None:
+QUARTERS = sorted(
+    {k * math.pi / 2 * (1 + d) for k in (*range(-40, 41), 1001, -65537, 636619) for d in (0, 1e-16, -1e-16, 1e-9)}
+    | {k * math.pi / 4 * (1 + d) for k in range(-41, 41, 2) for d in (0, 1e-15, -1e-15)}
+    | set(np.random.default_rng(1).uniform(-kernels.FAR, kernels.FAR, 300).tolist())
+    | set(np.random.default_rng(2).normal(size=400).tolist())
+    | {0.0, 5e-324, -1e-300, 1e-20, kernels.FAR, -kernels.FAR}
+)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sine_and_cosine_are_right_to_units_in_the_last_place(name: str) -> None:
+    function, exact = getattr(kernels, name), getattr(mpmath, name)
+    with mpmath.workdps(60):
+        worst = max((units_apart(float(function(x)), exact(mpmath.mpf(x))), x) for x in QUARTERS)
+    assert worst[0] <= 2.0, worst
+    assert math.copysign(1.0, kernels.sin(-0.0)) == -1.0
+
+
+@pytest.mark.parametrize("far", [1.1e6, -1e9, 1e22, 1e300])
+def test_a_sine_far_away_is_that_of_the_library(far: float) -> None:
+    """Whatever else stands in the batch; also where sin is inside of a user's function."""
+    own = gp.Activation("twice", lambda a: 2.0 * math.sin(a), lambda a, o: 2.0 * math.cos(a))
+    for f, factor in ((gp.activation("sin"), 1.0), (own, 2.0)):
+        net = gp.Network()
+        net.add_input("x")
+        net.add_node("y", f, {"x": 1.0})
+        rows = np.array([[0.5], [far], [-2.0]])
+        program = gp.compile(net)
+        assert natives.is_compiled(f)
+        assert agree(program.predict(net.theta, rows).ravel(), [factor * math.sin(x) for x in rows.ravel()])
+        _, slopes = program.vjp(net.theta, rows, np.ones((3, 1)))
+        assert agree(slopes.ravel(), [factor * math.cos(x) for x in rows.ravel()])
+
+
+@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "sin", "cos"])
+def test_the_functions_of_nan_are_nan(name: str) -> None:
     assert math.isnan(getattr(kernels, name)(math.nan))
 
 

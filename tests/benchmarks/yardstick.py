@@ -66,32 +66,13 @@ def by_kernels(task: SweepTask) -> Prepared:
     program, theta = task.program, task.theta
     a, o, g, gradient = task.state()
     sinks, seed = program.goal_columns, task.seed.T.copy()
-    nodes = {
-        "function": program.functions(theta.dtype),
-        "row_first": program.row_first,
-        "column_first": program.column_first,
-        "bias": program.bias_position,
-        "theta": theta,
-        "a": a,
-        "o": o,
-        "last": len(program),
-    }
-    parents = {"start": program.start, "column": program.column, "position": program.position}
-    children = {
-        "start": program.child_start,
-        "row": program.child_row,
-        "position": program.child_position,
-        "use": program.child_position,
-    }
-    forward = nodes | parents | {"task": kernels.LEARN, "first": program.inputs, "added": False}
-    direct = {"pulled": program.pulled, "preset": program.preset, "g": g}
-    backward = nodes | children | direct | {"gradient": gradient, "first": 0}
+    table, last = program.table(theta.dtype).places, len(program)
 
     def run() -> tuple[Array, Array]:
         gradient[:] = 0
         g[0, sinks] = seed
-        kernels.forward(**forward)
-        kernels.backward(**backward)
+        kernels.forward(table, theta, a, o, kernels.LEARN, program.inputs, last, False)
+        kernels.backward(table, theta, a, o, g, gradient, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))
