@@ -7,7 +7,7 @@ pytest and hypothesis are not needed to import this; hypothesis is needed to dra
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +111,8 @@ def _as_code(net: Network) -> str:
             weights.append(f"{u!r}: {numbers(column)}")
         bias = "" if node.bias is None else f", bias={numbers(node.bias)}"
         size = f", size={node.n}" if node.vector else ""
-        lines.append(f"net.add_node({name!r}, {node.kind!r}, {{{', '.join(weights)}}}{bias}{size})")
+        kind = repr(node.kind) if node.kind in ACTIVATIONS else node.kind
+        lines.append(f"net.add_node({name!r}, {kind}, {{{', '.join(weights)}}}{bias}{size})")
     return "\n".join(lines)
 
 
@@ -153,8 +154,8 @@ def graphs(
     --------
     >>> from hypothesis import find
     >>> from graphprop.testing import graphs
-    >>> find(graphs(), lambda net: len(net.parents(net.nodes[-1])) == 2)
-    <Network: 2 inputs, 1 node, 2 edges, 2 parameters>
+    >>> find(graphs(max_nodes=2), lambda net: net.activation(net.nodes[-1]).name == "softmax")
+    <Network: 1 input, 1 node, 1 edge, 1 parameter>
     """
     st = _strategies()
     kinds = [resolve(f) for f in (ACTIVATIONS if activations is None else activations)]
@@ -163,12 +164,16 @@ def graphs(
     for what, limit in (("max_nodes", max_nodes), ("max_size", max_size), ("max_depth", max_depth)):
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise GraphpropError(f"graphs: {what} is a whole number of at least 1, not {limit!r}")
+    networks: SearchStrategy[Network]
     if layered:
-        layers: SearchStrategy[Network] = st.composite(_layered)(
-            kinds, min(max_nodes, max_depth or max_nodes), max_size, biases
-        )
-        return layers
-    networks: SearchStrategy[Network] = st.composite(_any_graph)(kinds, max_nodes, max_size, max_depth, ties, biases)
+        widths = list(range(1, max_size + 1))
+        plans = _plans(kinds, widths, biases, min(max_nodes, max_depth or max_nodes))
+        networks = st.composite(_layered)(st.booleans(), st.sampled_from(widths), plans)
+    else:
+        sizes = [None, *range(1, max_size + 1)]
+        inputs = st.lists(st.sampled_from(sizes), min_size=1, max_size=2)
+        shared = st.lists(st.integers(-100, 100), max_size=2 if ties else 0)
+        networks = st.composite(_any_graph)(inputs, shared, _plans(kinds, sizes, biases, max_nodes), max_depth)
     return networks
 
 
@@ -205,7 +210,7 @@ def _strategies() -> Any:
     return strategies
 
 
-def _plans(kinds: list[Activation], sizes: list[int | None], biases: bool, most: int) -> Any:
+def _plans(kinds: list[Activation], sizes: Sequence[int | None], biases: bool, most: int) -> Any:
     """What nodes or layers are to be: activation, bias and size, a number that says which parents, entries of weights.
 
     Each stands by itself and is few choices, so that a failing example is easily tried without it.
@@ -274,45 +279,29 @@ def _filled(entries: list[Any]) -> Iterator[Any]:
     return itertools.chain(entries, (50 - 37 * j % 101 for j in itertools.count()))
 
 
-def _any_graph(
-    draw: Callable[[Any], Any],
-    kinds: list[Activation],
-    max_nodes: int,
-    max_size: int,
-    max_depth: int | None,
-    ties: bool,
-    biases: bool,
-) -> Network:
-    growing, st = _Growing(), _strategies()
-    net, sizes = growing.net, st.none() | st.integers(1, max_size)
-    for i, size in enumerate(draw(st.lists(sizes, min_size=1, max_size=2))):
+def _any_graph(draw: Callable[[Any], Any], inputs: Any, shared: Any, plans: Any, max_depth: int | None) -> Network:
+    growing = _Growing()
+    for i, size in enumerate(draw(inputs)):
         growing.add_input(f"x{i}", size)
-    shared = draw(st.lists(st.integers(-100, 100), max_size=2)) if ties else []
-    growing.tied = [net.parameter(f"t{i}", k / 100) for i, k in enumerate(shared)]
-    plans = _plans(kinds, [None, *range(1, max_size + 1)], biases, max_nodes)
+    growing.tied = [growing.net.parameter(f"t{i}", k / 100) for i, k in enumerate(draw(shared))]
     for i, (f, (biased, size), which, entries) in enumerate(draw(plans)):
-        sources = [u for u in net.nodes if max_depth is None or growing.depth[u] < max_depth]
+        sources = [u for u in growing.net.nodes if max_depth is None or growing.depth[u] < max_depth]
         components = size if f.kind == "elementwise" else size or 1
         growing.add_node(f"v{i}", f, _parents(sources, which), components, biased, _filled(entries))
-    return net
+    return growing.net
 
 
-def _layered(
-    draw: Callable[[Any], Any], kinds: list[Activation], max_layers: int, max_size: int, biases: bool
-) -> Network:
-    growing, st = _Growing(), _strategies()
-    widths = st.integers(1, max_size)
-    by_layer, inputs = draw(st.booleans()), draw(widths)
-    names: list[Name] = ["x"] if by_layer else [("x", k) for k in range(inputs)]
+def _layered(draw: Callable[[Any], Any], by_layer: Any, width: Any, plans: Any) -> Network:
+    growing, whole, n = _Growing(), draw(by_layer), draw(width)
+    names: list[Name] = ["x"] if whole else [("x", k) for k in range(n)]
     for name in names:
-        growing.add_input(name, inputs if by_layer else None)
-    plans = _plans(kinds, list(range(1, max_size + 1)), biases, max_layers)
+        growing.add_input(name, n if whole else None)
     for i, (f, (biased, n), _, entries) in enumerate(draw(plans), start=1):
-        whole = by_layer or f.kind != "elementwise"
-        layer: list[Name] = [f"h{i}"] if whole else [(f"h{i}", k) for k in range(n)]
+        one = whole or f.kind != "elementwise"
+        layer: list[Name] = [f"h{i}"] if one else [(f"h{i}", k) for k in range(n)]
         numbers = _filled([100 if isinstance(entry, str) else entry for entry in entries])
         for name in layer:
-            growing.add_node(name, f, names, n if whole else None, biased, numbers)
+            growing.add_node(name, f, names, n if one else None, biased, numbers)
         names = layer
     return growing.net
 
