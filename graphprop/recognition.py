@@ -49,7 +49,7 @@ def recognise(case: Case, suspects: Suspects) -> str:
         return text
     for text in _mistakes(case, suspects):
         return text
-    for search in (_any_factor, _factors_of_lines):
+    for search in (_any_factor, _factors_of_lines, _factor_of_some):
         for text in search(case):
             return text
     return ""
@@ -160,6 +160,15 @@ def _factors_of_lines(case: Case) -> Iterator[str]:
         off = [i for i, c in enumerate(numbers) if abs(c - 1) > 2.0**-40]
         shown = ", ".join(f"{numbers[i]:.6g} in {what} {i}" for i in off[:4]) + (", ..." if len(off) > 4 else "")
         yield f"each {what} has a factor of its own, {shown}: {meaning}"
+
+
+def _factor_of_some(case: Case) -> Iterator[str]:
+    """The wrong entries alone have a factor that has a meaning."""
+    wrong = case.wrong()
+    x, y, tolerance = case.right[wrong], case.mine[wrong], case.tolerance[wrong]
+    for c, words in factors(case.samples):
+        if c != 1 and (np.abs(y - c * x) <= tolerance * max(1.0, abs(c))).all():
+            yield f"{_count(wrong)} wrong: {words.replace('it is', 'each is')}"
 
 
 def _swaps(case: Case) -> Iterator[str]:

@@ -257,6 +257,15 @@ def test_a_factor_is_named(factor: float, words: str) -> None:
     assert words in gp.compare(plain.g, factor * plain.g.theta).verdicts[0].reason
 
 
+def test_a_factor_of_some_entries_is_named() -> None:
+    W1 = plain.gradients()["W1"].copy()
+    W1[0, 1] *= -1
+    assert reason(plain, W1=W1) == "1 of 9 entries is wrong: the sign is flipped"
+    W1 = plain.gradients()["W1"].copy()
+    W1[[0, 2], [1, 1]] *= 2
+    assert reason(plain, W1=W1).startswith("2 of 9 entries are wrong: each is twice what it should be")
+
+
 def test_one_number_is_no_pattern() -> None:
     net = gp.Network()
     net.add_input("x")

@@ -212,6 +212,8 @@ def test_a_failing_network_shrinks_to_the_smallest() -> None:
 
 def test_a_wrong_activation_is_shown_in_the_smallest_network() -> None:
     def fails(net: gp.Network) -> bool:
+        if "bad" not in kinds(net):  # a check costs more
+            return False
         try:
             assert_gradients_match(net, {name: np.ones(net.output_size(name)) for name in net.inputs})
         except AssertionError:
