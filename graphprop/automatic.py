@@ -76,6 +76,7 @@ def _objective(q: Question, library: Any, weight: Any, bias: Any, on_a: Any, on_
         return sum((seed[:, j] * o[c]).sum() for j, c in enumerate(columns))
     (targets, share), starts = goal.for_kernels(), goal.starts
     assert goal.loss.formula is not None
+    assert starts is not None
     total = 0.0
     for s in range(q.trace.samples):
         for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):

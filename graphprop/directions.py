@@ -13,6 +13,7 @@ import numpy as np
 from graphprop.conditioning import TELLS
 from graphprop.differences import LEVELS, Slopes, slopes
 from graphprop.layout import Array
+from graphprop.locating import wrong_derivatives
 from graphprop.perturbed import Changes, Copies, objective_terms
 from graphprop.results import Gradients
 from graphprop.ways import STEPS, Question, Way, timed
@@ -48,6 +49,8 @@ def by_directions(q: Question, g: Gradients) -> Way:
                 way.verdict, way.absolute, way.relative = "undecided", None, None
             return
         way.verdict = "fails"
+        if any(wrong_derivatives(q.trace)):
+            return  # told in the findings; it makes all entries before it wrong
         position = bisect(measure, drawn[i], g.theta, errors)
         way.entry = layout.label_position(position)
 
@@ -84,7 +87,7 @@ def _units(q: Question) -> Array:
 def _measured(q: Question, copies: Copies, directions: Array) -> Slopes:
     found = _trial(q, copies, directions, STEPS[0])
     for step in STEPS[1:]:
-        poor = np.flatnonzero(found.error > 1e-8 * np.abs(found.derivative))
+        poor = np.flatnonzero(found.error > q.precision * np.abs(found.derivative))
         if len(poor):
             found.take_better(poor, _trial(q, copies, directions[poor], step))
     return found

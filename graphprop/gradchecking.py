@@ -177,17 +177,31 @@ class _Function:
             return math.nan
 
     def noise(self, rng: np.random.Generator) -> float:
-        """How far rounding moves the value: the sixth differences of close points, where a smooth function has none."""
-        base = self.value(self.theta.flat)
-        direction = rng.choice([-1.0, 1.0], self.theta.size) / math.sqrt(self.theta.size)
+        """How far rounding moves the value.
+
+        Sixth differences of close points show it, where a smooth function has none; and so does the first change that
+        is seen when ever larger steps are taken, where the value moves by less than its last digit.
+        """
+        direction = rng.standard_normal(self.theta.size) / math.sqrt(self.theta.size)
         scale = max(1.0, float(np.abs(self.theta.flat).max(initial=0.0)))
+
+        def along(step: float, count: int) -> Array:
+            return np.array([self.value(self.theta.flat + k * step * scale * direction) for k in range(count)])
+
         found = []
-        for spacing in (2.0**-13, 2.0**-22, -(2.0**-13), -(2.0**-22)):  # to both sides: there may be a kink here
-            values = np.array([self.value(self.theta.flat + k * spacing * scale * direction) for k in range(1, 12)])
-            sixth = np.diff(values, 6)
-            if np.isfinite(sixth).all():
-                found.append(math.sqrt(float((sixth**2).mean()) / 924))
-        return max(4 * min(found, default=0.0), U * abs(base), 5e-324)
+        for spacing in (2.0**-13, 2.0**-18, 2.0**-24):
+            for side in (spacing, -spacing):  # on its own, as there may be a kink between
+                sixth = np.diff(along(side, 12), 6)
+                if np.isfinite(sixth).all():
+                    found.append(math.sqrt(float((sixth**2).mean()) / 924))
+        typical = sorted(found)[len(found) // 3] if found else 0.0  # the large ones have met a kink
+        last_digit = 0.0
+        for k in range(44, 7, -6):
+            change = np.abs(np.diff(along(2.0**-k, 4)))
+            if (change > 0).any():
+                last_digit = float(change[change > 0].min())
+                break
+        return max(4 * typical, last_digit, U * abs(self.value(self.theta.flat)), 5e-324)
 
 
 def _short(given: object) -> str:
@@ -256,7 +270,9 @@ class _Search:
         difference = abs(derivative - predicted)
         nearby = NEARBY * float(found.curvature)
         exact = derivative == 0 and predicted == 0
-        if not math.isfinite(error) or (error > TELLS * max(size, abs(derivative), nearby) and not exact):
+        if exact:
+            return False, False
+        if not math.isfinite(error) or error > TELLS * max(size, abs(derivative), nearby):
             return math.isfinite(error) and difference > error, True
         if typical > 0:
             self.resolution.append(error / typical)
@@ -273,7 +289,9 @@ class _Search:
         """Central differences with the step that was best last, or with others if it is not good enough."""
         best = None
         for step in list(self.steps):
-            found = self._trial(direction, step)
+            found, flat = self._trial(direction, step)
+            if flat:  # a step too small, or a constant
+                found.error = np.array(np.inf)
             if best is None or float(found.error) < float(best.error):
                 best = found
             if float(best.error) <= goal:
@@ -284,7 +302,8 @@ class _Search:
         self.steps.insert(0, good)
         return best
 
-    def _trial(self, direction: Array, step: float) -> Slopes:
+    def _trial(self, direction: Array, step: float) -> tuple[Slopes, bool]:
+        """Differences with one step, and whether the value did not move at all."""
         flat = self.theta.flat
         sides = []
         for level in LEVELS:
@@ -292,7 +311,8 @@ class _Search:
                 sides.append(np.array(self.function.value(flat + sign * level * step * direction)))
         # theta + step is rounded: what that moves the value by
         rounding = U * float(np.abs(self.gradient * flat * (direction != 0)).sum())
-        return slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
+        found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
+        return found, all(float(x) == self.base for x in sides)
 
     def report(self, title: str, seconds: float) -> Report:
         guilty = sorted(self.guilty)

@@ -171,6 +171,8 @@ def _by_place(place: Array, of: Array) -> tuple[Array, Array]:
 
 
 def _within(place: Array, of: Array, span: slice) -> tuple[Array, Array]:
+    if not len(place):
+        return place, of
     first, last = np.searchsorted(place, (span.start, span.stop))
     return place[first:last], of[first:last]
 
@@ -317,6 +319,7 @@ def objective_terms(objective: Objective, z: Array) -> Array:
         terms: Array = np.where(objective.seed != 0, objective.seed * z, 0).sum(axis=-1)
         return terms
     (targets, share), starts = objective.for_kernels(), objective.starts
+    assert starts is not None
     total = np.zeros(z.shape[:2], z.dtype)
     with np.errstate(all="ignore"):
         for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):

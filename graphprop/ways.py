@@ -79,12 +79,17 @@ class Question:
             Changes(np.zeros(1)), complex_numbers=True
         )
         known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
-        shift = np.abs(a[0].real - self.trace.a_flat), np.abs(o[0].real - known), _formula_slopes(self)
+        shift = *(_early_rounding(x[0].real, y) for x, y in ((a, self.trace.a_flat), (o, known))), _formula_slopes(self)
         errors = bounds(self.entries, self.trace, self.objective, shift, self.response).own
         forward = slice(0, self.entries.place("o").stop)
-        told = self.entries.pack(value=abs(self.value), a=np.abs(a[0].real), o=np.abs(o[0].real))
-        errors[forward] += 1e-12 * (1 + told[forward])
+        told = self.entries.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
+        errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
         return errors
+
+    @property
+    def precision(self) -> float:
+        """The relative error of differences at which no better step is looked for."""
+        return 1e-8 if self.response is None else 1e-5
 
     @cached_property
     def value(self) -> float:
@@ -289,7 +294,7 @@ def by_differences(q: Question, where: Places) -> Way:
         a, o = copies.run(Changes(np.zeros(1)))
         found = _trial(q, copies, where, STEPS[0])
         for step in STEPS[1:]:
-            poor = np.flatnonzero((found.error > 1e-8 * np.abs(found.derivative)).any(axis=1))
+            poor = np.flatnonzero((found.error > q.precision * np.abs(found.derivative)).any(axis=1))
             if len(poor):
                 found.take_better(poor, _trial(q, copies, where.part(poor), step))
         told = pack_places(q, where, found.derivative)
@@ -369,6 +374,12 @@ def by_complex_step(q: Question, where: Places) -> Way:
         way.numbers = q.entries.pack(**told, **base)
 
     return timed("complex step", "formulas", run)
+
+
+def _early_rounding(found: Array, right: Array) -> Array:
+    """How far values of formulas are off; more than rounding can do is a fault, and not allowed for."""
+    off = np.abs(found - right)
+    return np.where(off <= 1e-9 * (1 + np.abs(right)), off, 0.0)
 
 
 def _formula_slopes(q: Question) -> Array:

@@ -1,0 +1,186 @@
+"""`gp.gradcheck`: right gradients pass, wrong ones are named by entry, bad functions are told what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphprop as gp
+
+X = np.array([1.0, 2.0, -0.5])
+RNG = np.random.default_rng(0)
+
+
+def cubes(x: Any) -> Any:
+    return (x**3).sum(), 3 * x**2
+
+
+def network(w: dict[str, Any]) -> Any:
+    """A hidden layer by hand: half the square of W2 tanh(W1 x + b) - 0.3."""
+    x = np.array([1.0, -2.0])
+    h = np.tanh(w["W1"] @ x + w["b"])
+    r = w["W2"] @ h - 0.3
+    d = w["W2"] * r * (1 - h * h)
+    return 0.5 * r * r, {"W1": np.outer(d, x), "b": d, "W2": r * h}
+
+
+WEIGHTS = {"W1": RNG.standard_normal((3, 2)), "b": RNG.standard_normal(3), "W2": RNG.standard_normal(3)}
+
+
+def wide() -> tuple[Any, np.ndarray]:
+    """Value and gradient of a network of 100 450 parameters."""
+    net = gp.mlp([200, 400, 50], "tanh", "identity", seed=0)
+    rng = np.random.default_rng(1)
+    inputs, target, program = rng.standard_normal((4, 200)), rng.standard_normal((4, 50)), net.program
+    return lambda theta: program.value_and_grad(theta, inputs, target, loss="half_squared"), net.theta
+
+
+# ------------------------------------------------------------------ right gradients
+
+
+def test_right_gradients_pass() -> None:
+    for report in (gp.gradcheck(cubes, X), gp.gradcheck(network, WEIGHTS), gp.gradcheck(cubes, 2.0)):
+        assert report.ok, str(report)
+        report.raise_if_failed()
+
+
+def test_any_shape_is_taken() -> None:
+    report = gp.gradcheck(cubes, np.arange(6.0).reshape(2, 3) + 1)
+    assert report
+    assert gp.gradcheck(lambda x: (0.0, x), np.empty(0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=6), st.integers(0, 5))
+def test_no_false_alarm(numbers: list[float], kind: int) -> None:
+    functions = (
+        lambda x: (np.sin(5 * x).sum(), 5 * np.cos(5 * x)),
+        lambda x: (np.maximum(x, 0).sum(), (x > 0) * 1.0),
+        lambda x: (np.exp(x).prod(), np.exp(x).prod() * np.ones_like(x)),
+        lambda x: (np.abs(x).max(), np.sign(x) * (np.arange(len(x)) == np.argmax(np.abs(x)))),
+        lambda x: (np.tanh(20 * x).sum() * 1e6, 20e6 * (1 - np.tanh(20 * x) ** 2)),
+        lambda x: (float(np.float32(x.sum())), np.ones_like(x)),
+    )
+    report = gp.gradcheck(functions[kind], np.array(numbers))
+    assert report.verdict != "fails", str(report)
+
+
+def test_a_wide_network_is_checked_in_blocks() -> None:
+    function, theta = wide()
+    report = gp.gradcheck(function, theta)
+    assert report.ok, str(report)
+    assert "blocks" in str(report)
+
+
+# ------------------------------------------------------------------ planted faults
+
+
+def test_an_entry_is_named() -> None:
+    report = gp.gradcheck(lambda x: (cubes(x)[0], cubes(x)[1] * [1, 1 + 1e-7, 1]), X)
+    assert report.verdict == "fails"
+    assert report.rows[0].entry == "theta[1]"
+    assert list(report.worst) == ["theta[1]"]
+    with pytest.raises(gp.GraphpropError, match=r"theta\[1\] is"):
+        report.raise_if_failed()
+
+
+def test_entries_of_a_mapping_and_of_matrices_are_named() -> None:
+    def swapped(w: Any) -> Any:
+        value, g = network(w)
+        g["W1"][0], g["W1"][2] = g["W1"][2].copy(), g["W1"][0].copy()
+        return value, g
+
+    report = gp.gradcheck(swapped, WEIGHTS)
+    assert set(report.worst) == {"W1[0, 0]", "W1[0, 1]", "W1[2, 0]", "W1[2, 1]"}
+
+
+@pytest.mark.parametrize(("factor", "told"), [(2.001, "2.001 times as large"), (-1.0, "the wrong sign")])
+def test_a_common_factor_is_recognised(factor: float, told: str) -> None:
+    report = gp.gradcheck(lambda x: (cubes(x)[0], factor * cubes(x)[1]), X)
+    assert told in report.findings[0]
+    assert len(report.worst) == 3
+
+
+@pytest.mark.parametrize("entry", [17, 60_000, 100_440])
+def test_one_of_100_000_entries_wrong_by_a_millionth(entry: int) -> None:
+    function, theta = wide()
+
+    def wrong(theta: Any) -> Any:
+        value, gradient = function(theta)
+        gradient[entry] *= 1 + 1e-6
+        return value, gradient
+
+    report = gp.gradcheck(wrong, theta)
+    assert report.rows[0].entry == f"theta[{entry}]"
+    assert list(report.worst) == [f"theta[{entry}]"]
+
+
+def test_nan_is_a_failure() -> None:
+    report = gp.gradcheck(lambda x: (x.sum(), np.array([1.0, np.nan, 1.0])), X)
+    assert report.verdict == "fails"
+    assert report.findings == ("theta[1] is nan",)
+
+
+# ------------------------------------------------------------------ what cannot be told
+
+
+def test_a_kink_and_a_vanished_slope_are_undecided() -> None:
+    relu = gp.gradcheck(lambda x: (np.maximum(x, 0).sum(), (x > 0) * 1.0), np.array([1.0, 0.0, -2.0]))
+    assert relu.verdict == "undecided"
+    assert relu.undecided == ("theta[1]",)
+    flat = gp.gradcheck(lambda x: (np.tanh(50 * x).sum(), 50 / np.cosh(50 * x) ** 2), np.array([1.0, 0.01]))
+    assert flat.undecided == ("theta[0]",)
+
+
+def test_a_stationary_point_and_a_constant_are_decided() -> None:
+    assert gp.gradcheck(lambda x: ((x**2).sum(), 2 * x), np.zeros(2))
+    assert gp.gradcheck(lambda x: (1.0, 0 * x), X)
+
+
+# ------------------------------------------------------------------ bad functions
+
+
+def raising(x: Any) -> Any:
+    raise KeyError("w")
+
+
+def drifting() -> Any:
+    count = iter(range(10**9))
+    return lambda x: (float(next(count)), x)
+
+
+def in_place(x: Any) -> Any:
+    x *= 2
+    return x.sum(), np.ones_like(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (3, "a function is checked, not int"),
+        (raising, "the function raised KeyError: 'w'"),
+        (lambda x: x.sum(), "has to return"),
+        (lambda x: (x, x), "it has to be one number"),
+        (lambda x: (x.sum(), x[:2]), r"has shape \(2,\); theta has \(3,\)"),
+        (lambda x: (x.sum(), "no"), "numbers are needed"),
+        (lambda x: (np.nan, x), "the value at theta is nan"),
+        (drifting(), "not the same twice"),
+        (in_place, "changes theta in place"),
+    ],
+)
+def test_bad_functions_are_told(function: Any, message: str) -> None:
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.gradcheck(function, X)
+
+
+def test_bad_theta_is_told() -> None:
+    with pytest.raises(gp.GraphpropError, match="lacks 'b'"):
+        gp.gradcheck(lambda w: (1.0, {"a": 1.0}), {"a": 1.0, "b": 2.0})
+    with pytest.raises(gp.GraphpropError, match="so it is one too"):
+        gp.gradcheck(lambda w: (1.0, 1.0), {"a": 1.0})
+    with pytest.raises(gp.NumberError, match=r"theta\[1\] is not finite"):
+        gp.gradcheck(cubes, np.array([1.0, np.inf]))
