@@ -27,8 +27,8 @@ def few(count: int) -> settings:
     return settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-def smallest(condition: Any, **options: Any) -> gp.Network:
-    brief = settings(few(2000), database=None, phases=[Phase.generate, Phase.shrink])
+def smallest(condition: Any, count: int = 2000, **options: Any) -> gp.Network:
+    brief = settings(few(count), database=None, phases=[Phase.generate, Phase.shrink])
     return find(graphs(**options), condition, settings=brief)
 
 
@@ -212,7 +212,7 @@ def test_a_failing_network_shrinks_to_the_smallest() -> None:
 
 def test_a_wrong_activation_is_shown_in_the_smallest_network() -> None:
     def fails(net: gp.Network) -> bool:
-        if "bad" not in kinds(net):  # a check costs more
+        if "bad" not in kinds(net):  # a check costs more than a drawing
             return False
         try:
             assert_gradients_match(net, {name: np.ones(net.output_size(name)) for name in net.inputs})
@@ -220,11 +220,8 @@ def test_a_wrong_activation_is_shown_in_the_smallest_network() -> None:
             return True
         return False
 
-    net = find(
-        graphs(activations=["tanh", BAD], max_nodes=3, max_size=2), fails, settings=settings(few(50), database=None)
-    )
+    net = smallest(fails, 200, activations=["tanh", BAD], max_nodes=2, max_size=1)
     assert kinds(net) == ["bad"]
-    assert len(net) == 2
 
 
 @pytest.mark.parametrize(
