@@ -6,7 +6,7 @@ Which entries agree is decided by the bounds of `rounding`; what a difference lo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -182,7 +182,8 @@ def compare(right: Gradients, mine: Any) -> Comparison:
         raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
     known = _Limits(run, {})
     suspects = Suspects(run)
-    verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
+    with np.errstate(all="ignore"):
+        verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
     return Comparison(str(right.objective), tuple(verdicts))
 
 
@@ -208,7 +209,9 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, An
         except (TypeError, ValueError):
             raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
         for part in all_parts(layout, samples, batched):
-            yield part, np.where(part.index < 0, 0.0, flat[part.kind].ravel()[part.index])
+            numbers = flat[part.kind].ravel()[part.index]
+            asked = (part.index >= 0) & ~np.isnan(numbers)
+            yield replace(part, index=np.where(asked, part.index, -1)), np.where(asked, numbers, 0.0)
         return
     if not isinstance(mine, Mapping):
         numbers = real_array(mine, "the gradient")
@@ -266,7 +269,8 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
         return Verdict(part.name, "wrong", reason, entries, entries)
 
     def cut(bound: dict[str, Array]) -> Array:
-        return np.asarray(bound[part.kind].ravel()[np.maximum(part.index, 0)])
+        found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
+        return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
 
     case = Case(part, right, fitted, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
     wrong = case.wrong()
@@ -279,8 +283,9 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
         return Verdict(part.name, "wrong", reason, entries, int(wrong.sum()), _worst(case, wrong))
     if wrong.any():
         return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
-    stable = cut(limits.of(kind, False)) + 2.0**-53 * case.tolerance  # what many digits give has roundings, too
+    stable = cut(limits.of(kind, False)) + 2.0**-40 * case.tolerance  # 30 digits have roundings, too
     unsure = case.there & (np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
+    unsure |= case.there & np.isinf(case.tolerance) & (fitted != right)
     if unsure.any():
         reason = (
             f"{int(unsure.sum())} of {entries} entries are smaller than the rounding of the textbook's form, such as "

@@ -518,6 +518,20 @@ def test_derivatives_that_were_not_asked_for_are_not_compared() -> None:
     found = gp.compare(some, plain.g)
     assert found, str(found)
     assert found["W1"].entries == 0
+    found = gp.compare(plain.g, some)
+    assert found, str(found)
+    assert (found["W1"].entries, found["W2"].entries) == (0, 9)
+
+
+def test_where_the_bound_overflows_nothing_is_told() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "square", {"x": 1e150})
+    net.add_node("y", "identity", {"h": 1e-300})
+    g = net.backward(net.forward([1.0]), loss="half_squared", target=[0.5])
+    assert gp.compare(g, g.theta)
+    found = gp.compare(g, 1.5 * g.theta)
+    assert not found
 
 
 # ------------------------------------------------------------------ how it shows itself
