@@ -60,15 +60,16 @@ def bounds(run: Run, kind: Any, textbook: bool) -> Bounds:
             if node.activation is None:
                 return errors[:, :0]
             obar, delta = true_o[:, columns], true_delta[:, rows]
+            largest = np.abs(obar) + errors  # not 0 where obar is, so that errors of errors count there
             if node.kind_of_function == "elementwise":
-                passed = np.abs(slopes[:, rows]) * errors + np.abs(obar) * moved[:, rows]
+                passed = np.abs(slopes[:, rows]) * errors + largest * moved[:, rows]
             else:
                 L = run.jacobians(v)
                 passed = np.einsum("bk,bki->bi", errors, np.abs(L)) + _moved(run, v, obar, delta, on_a[:, rows])
             size = np.abs(delta)
             if textbook:
-                size = np.maximum(size, _printed_terms(node, finite_a[:, rows], o[:, columns], np.abs(obar)))
-            result: Array = passed + ROUNDINGS * (u * size + tiny * (np.abs(obar).max(axis=1, keepdims=True) + 1))
+                size = np.maximum(size, _printed_terms(node, finite_a[:, rows], o[:, columns], largest))
+            result: Array = passed + ROUNDINGS * (u * size + tiny * (largest.max(axis=1, keepdims=True) + 1))
             return result
 
         def terms(uses: Array, errors: Array) -> Array:
