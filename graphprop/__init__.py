@@ -4,6 +4,7 @@ from graphprop import matrixform, recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
 from graphprop.checking import check
+from graphprop.comparing import Comparison, compare
 from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
@@ -33,6 +34,7 @@ __all__ = [
     "ACTIVATIONS",
     "LOSSES",
     "Activation",
+    "Comparison",
     "CycleError",
     "Difference",
     "Drawing",
@@ -51,6 +53,7 @@ __all__ = [
     "UnknownNameError",
     "activation",
     "check",
+    "compare",
     "compile",
     "conv2d",
     "dense",

@@ -154,7 +154,7 @@ in layer 2; gp.matrixform.backpropagate takes it as it is
 
 def build_layers(layout: Layout, theta: Array, limit: int) -> list[tuple[Level, Array]]:
     """Each layer as a level, and the columns of o of the one before it; an error if the network has none."""
-    _check_layered(layout)
+    check_layered(layout, "gp.matrixform.backpropagate takes it as it is")
     level = level_numbers(layout)
     widths = (np.bincount(np.repeat(level, np.diff(start))) for start in (layout.a_start, layout.o_start))
     rows, columns = (width.tolist() for width in widths)
@@ -163,14 +163,14 @@ def build_layers(layout: Layout, theta: Array, limit: int) -> list[tuple[Level, 
     return list(zip(levels, [layout.input_columns, *(level.columns for level in levels)], strict=False))
 
 
-def _check_layered(layout: Layout) -> None:
+def check_layered(layout: Layout, advice: str) -> None:
+    """Refuse a network that has no layers, with the edge or the nodes that are in the way, and what to do instead."""
     level, names, nodes = level_numbers(layout), layout.names, layout.nodes
-    advice = "; gp.matrixform.backpropagate takes it as it is"
     for e in np.flatnonzero(level[layout.edge_target] - level[layout.edge_source] > 1).tolist():
         u, v = int(layout.edge_source[e]), int(layout.edge_target[e])
         raise GraphpropError(
             f"the network has no layers: edge {names[u]!r} -> {names[v]!r} skips one, {names[u]!r} is in layer "
-            f"{level[u]} and {names[v]!r} in layer {level[v]}{advice}"
+            f"{level[u]} and {names[v]!r} in layer {level[v]}; {advice}"
         )
     first: dict[int, int] = {}
     for v, k in enumerate(level.tolist()):
@@ -181,7 +181,7 @@ def _check_layered(layout: Layout) -> None:
                 one, other = repr(nodes[u].activation), repr(nodes[v].activation)
             raise GraphpropError(
                 f"the network has no layers: {names[u]!r} and {names[v]!r} are both in layer {k}, but one is {one} and "
-                f"the other {other}{advice}"
+                f"the other {other}; {advice}"
             )
 
 

@@ -173,7 +173,7 @@ def backpropagate(
         biases = delta.sum(axis=0)[layout.bias_row]
     check_gradients(layout, list(range(len(layout.names))), delta, o_bar, weights)
     arrays = (frozen(delta), frozen(o_bar), frozen(weights), frozen(biases))
-    return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=len(levels))
+    return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=len(levels), trace=trace)
 
 
 def substitute(layout: Layout, levels: list[Level], a: Array, direct: Array, needed: set[int]) -> tuple[Array, Array]:

@@ -340,7 +340,9 @@ class Program:
         for array in results:
             array.flags.writeable = False
         arrays = a_grad, o_grad, weights, biases
-        return Gradients(layout, objective, value, *arrays, batched=trace.batched, calls=len(program.nodes))
+        return Gradients(
+            layout, objective, value, *arrays, batched=trace.batched, calls=len(program.nodes), trace=trace
+        )
 
     def towards(self, goals: Iterable[int]) -> Program:
         """The program of the same network that computes the outputs of these nodes, by number."""

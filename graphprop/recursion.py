@@ -258,7 +258,7 @@ def backpropagate(
     if kind.dtype is float:
         check_gradients(layout, sources, a_grad, o_grad, weights)
     arrays = (_frozen(a_grad), _frozen(o_grad), _frozen(weights), _frozen(biases))
-    return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=calls)
+    return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=calls, trace=trace)
 
 
 def _sources(layout: Layout, of: Iterable[Name]) -> list[int]:

@@ -135,6 +135,8 @@ class Gradients:
         All parameters, aligned with `net.theta`.
     calls : int
         How many times the method that was used evaluated its equation, per sample.
+    trace : Trace
+        The forward pass that was differentiated.
 
     Examples
     --------
@@ -161,6 +163,7 @@ class Gradients:
     bias_uses: Array
     batched: bool
     calls: int
+    trace: Trace | None = None  # of the forward pass that was differentiated
     theta: Array = field(init=False)
 
     def __post_init__(self) -> None:

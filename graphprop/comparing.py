@@ -1,0 +1,340 @@
+"""Gradients held against others: those of another method, or a hand-written formula's; and what is wrong with these.
+
+Which entries agree is decided by the bounds of `rounding`; what a difference looks like, by `recognition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from graphprop.arrays import real_array
+from graphprop.errors import GraphpropError
+from graphprop.faults import Suspects
+from graphprop.layout import Array
+from graphprop.parts import NAMED, Part, all_parts, named_part, part_of
+from graphprop.recognition import Case, recognise
+from graphprop.results import Difference, Gradients, Trace
+from graphprop.rounding import Bounds, bounds
+from graphprop.sweeps import Run
+from graphprop.values import table
+
+SHOWN = 4  # worst entries
+Status = Literal["right", "wrong", "undecided"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one part of a gradient.
+
+    Attributes
+    ----------
+    name : str
+    status : "right", "wrong" or "undecided"
+        Undecided is what agrees only because rounding may be as large as the number itself.
+    reason : str
+        What is wrong, in words; empty if it is right, or wrong in no way that is known.
+    entries, differing : int
+        How many entries were compared, and how many of them differ.
+    worst : tuple of Difference
+        The entries that are furthest off, `first` the right number.
+    """
+
+    name: str
+    status: Status
+    reason: str
+    entries: int
+    differing: int
+    worst: tuple[Difference, ...] = ()
+
+    def __str__(self) -> str:
+        count = f"{self.entries} entr{'y' if self.entries == 1 else 'ies'}"
+        if self.status == "right":
+            return f"{self.name}: right ({count})"
+        reason = self.reason or f"{self.differing} of {count} differ{'s' if self.differing == 1 else ''}"
+        lines = [f"{self.name}: {self.status}; {reason}"]
+        for entry in self.worst:
+            lines.append(f"    {_shown(entry)}")
+        return "\n".join(lines)
+
+
+def _shown(worst: Difference) -> str:
+    digits = 9 if f"{worst.first:.9g}" != f"{worst.second:.9g}" else 17
+    return f"{worst.entry}: {worst.second:.{digits}g}, should be {worst.first:.{digits}g}"
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """What `compare` found, a verdict for each part. It is true if all of them are right.
+
+    Attributes
+    ----------
+    objective : str
+        What was differentiated.
+    verdicts : tuple of Verdict
+    """
+
+    objective: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(verdict.status == "right" for verdict in self.verdicts)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __getitem__(self, name: str) -> Verdict:
+        for verdict in self.verdicts:
+            if verdict.name == name:
+                return verdict
+        raise GraphpropError(f"{name!r} was not compared; there are {', '.join(v.name for v in self.verdicts)}")
+
+    def __str__(self) -> str:
+        return "\n".join([self._title(), *map(str, self.verdicts)])
+
+    __repr__ = __str__
+
+    def _title(self) -> str:
+        if self.ok:
+            return f"gradient of {self.objective}: all right"
+        wrong = [verdict.name for verdict in self.verdicts if verdict.status != "right"]
+        return f"gradient of {self.objective}: not right in {', '.join(wrong)}"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (v.name, v.status, v.reason or (f"{v.differing} differ" if v.differing else ""), v.entries,
+             "; ".join(map(_shown, v.worst)))
+            for v in self.verdicts
+        )  # fmt: skip
+        return table(("", "verdict", "what is wrong", "entries", "worst"), rows, len(self.verdicts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dictionaries, lists, texts and numbers."""
+        verdicts = [asdict(verdict) | {"worst": [asdict(d) for d in verdict.worst]} for verdict in self.verdicts]
+        return {"objective": self.objective, "ok": self.ok, "verdicts": verdicts}
+
+    def raise_if_failed(self) -> None:
+        """An error with the whole text if something is wrong; what is undecided is no failure."""
+        if any(verdict.status == "wrong" for verdict in self.verdicts):
+            raise GraphpropError(str(self))
+
+
+def compare(right: Gradients, mine: Any) -> Comparison:
+    """Hold a gradient against another one, and say what is wrong with that.
+
+    It knows a transposed matrix, a flipped sign, a factor such as 1/B, 2 or any other constant, swapped entries, a
+    missing derivative of an activation, a path that is not counted, and a lost use of a tied weight.
+    Two numbers agree if they differ by no more than rounding can explain, which is found from the sizes of all terms
+    that were added up to them, and from the precision of the array (float64, float32 or float16).
+
+    Parameters
+    ----------
+    right : Gradients
+        What is taken to be right.
+    mine : Gradients, mapping or array
+        A gradient of the same network; a vector aligned with theta; or matrices by name. The names are "W1", "b1",
+        "W2", ... of a layered network, an edge ``("h", "y")``, a node for its bias, a parameter, "theta" or "value";
+        or as `Gradients` has them, ``{"weight": {("h", "y"): ...}, "gamma": {"h": ...}}``. What is left out is not
+        compared.
+
+    Returns
+    -------
+    Comparison
+        True if all is right. Printed, it says what is not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphprop as gp
+    >>> net = gp.mlp([2, 3, 1], "tanh", seed=1, by="layer")
+    >>> x, t = np.array([0.5, -1.0]), 0.25
+    >>> g = net.backward(net.forward(x), loss="half_squared", target=[t])
+    >>> W1, W2 = net.weight("x", "h1"), net.weight("h1", "y")
+    >>> h = np.tanh(W1 @ x)
+    >>> r = W2 @ h - t
+    >>> gp.compare(g, {"W2": r * h[None, :], "W1": r * np.outer(W2, x)})
+    gradient of half_squared of y: not right in W1
+    W2: right (3 entries)
+    W1: wrong; the derivative of tanh at 'h1' is missing
+        w(1, x[1], h1): -0.0485565027, should be -0.019225289
+        w(1, x[0], h1): 0.0242782513, should be 0.00961264451
+        w(0, x[1], h1): 0.0448662174, should be 0.0366052617
+        w(0, x[0], h1): -0.0224331087, should be -0.0183026308
+    """
+    if not isinstance(right, Gradients):
+        raise GraphpropError(
+            "the first of the two is what is taken to be right, the Gradients of net.backward, "
+            f"not {type(right).__name__}"
+        )
+    trace = right.trace if right.trace is not None or not isinstance(mine, Gradients) else mine.trace
+    if trace is None:
+        raise GraphpropError(
+            "the gradients do not know the trace that was differentiated; net.backward gives them with it"
+        )
+    try:
+        flat = _flat(right)
+        run = Run.of(trace, right.objective)
+    except (TypeError, ValueError):
+        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+    known = _Limits(run, {})
+    suspects = Suspects(run)
+    with np.errstate(all="ignore"):
+        verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
+    return Comparison(str(right.objective), tuple(verdicts))
+
+
+# ------------------------------------------------------------------ what is compared with what
+
+
+def _flat(g: Gradients) -> dict[str, Array]:
+    """All numbers of a gradient by kind."""
+    numbers = {
+        "value": g.value, "delta": g.a_flat, "o": g.o_flat, "weights": g.weight_uses, "biases": g.bias_uses,
+        "theta": g.theta,
+    }  # fmt: skip
+    return {kind: np.asarray(array, dtype=float) for kind, array in numbers.items()}
+
+
+def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, Any]]:
+    """Each part that was given, and the numbers given for it."""
+    layout, samples, batched = right.layout, trace.samples, right.batched
+    if isinstance(mine, Gradients):
+        right._check_comparable(mine)
+        try:
+            flat = _flat(mine)
+        except (TypeError, ValueError):
+            raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+        for part in all_parts(layout, samples, batched):
+            numbers = flat[part.kind].ravel()[part.index]
+            asked = (part.index >= 0) & ~np.isnan(numbers)
+            yield replace(part, index=np.where(asked, part.index, -1)), np.where(asked, numbers, 0.0)
+        return
+    if not isinstance(mine, Mapping):
+        numbers = real_array(mine, "the gradient")
+        if numbers.shape != (layout.size,):
+            raise GraphpropError(
+                f"the gradient has shape {numbers.shape}; a vector has one entry per parameter, ({layout.size},), "
+                "and matrices are given by name, {'W1': ..., 'b1': ...}"
+            )
+        yield part_of(layout, "theta", samples, batched), mine
+        return
+    if not mine:
+        raise GraphpropError("there is nothing to compare: the mapping is empty")
+    for key, given in mine.items():
+        if isinstance(given, Mapping):
+            if key not in NAMED:
+                raise GraphpropError(f"{key!r} holds a mapping; that is known of {', '.join(NAMED)}")
+            for name, numbers in given.items():
+                yield named_part(layout, key, name, samples, batched), numbers
+        else:
+            yield part_of(layout, key, samples, batched), given
+
+
+# ------------------------------------------------------------------ verdicts
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How far numbers of a kind may be apart; each computed once."""
+
+    run: Run
+    found: dict[tuple[Any, bool], dict[str, Array]]
+
+    def of(self, kind: Any, textbook: bool) -> dict[str, Array]:
+        if (kind, textbook) not in self.found:
+            self.found[kind, textbook] = _by_kind(self.run, bounds(self.run, kind, textbook))
+        return self.found[kind, textbook]
+
+
+def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
+    layout = run.layout
+    theta = np.zeros(layout.size)
+    np.add.at(theta, layout.position, b.weights)
+    np.add.at(theta, layout.bias_position, b.biases)
+    kinds = {"value": np.array(b.value), "delta": b.delta, "o": b.o, "weights": b.weights, "biases": b.biases}
+    return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
+
+
+def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, suspects: Suspects) -> Verdict:
+    mine, kind = real_array(given, part.name), _kind(given)
+    right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
+    entries = int(np.isfinite(right).sum())
+    fitted, turned = _fitted(mine, right.shape)
+    if fitted is None:
+        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
+        return Verdict(part.name, "wrong", reason, entries, entries)
+
+    def cut(bound: dict[str, Array]) -> Array:
+        found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
+        return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
+
+    case = Case(part, right, fitted, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    wrong = case.wrong()
+    if turned:
+        shape = f"yours is {_by(mine.shape)}, and a gradient has the shape of its matrix, {_by(right.shape)}"
+        reason = f"it is the transpose (numerator layout): {shape}"
+        if wrong.any():
+            also = recognise(case, suspects)
+            reason += f"; and {also or f'{int(wrong.sum())} of {entries} entries differ besides'}"
+        return Verdict(part.name, "wrong", reason, entries, int(wrong.sum()), _worst(case, wrong))
+    if wrong.any():
+        return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
+    stable = cut(limits.of(kind, False)) + 2.0**-40 * case.tolerance  # 30 digits have roundings, too
+    unsure = case.there & (np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
+    unsure |= case.there & np.isinf(case.tolerance) & (fitted != right)
+    if unsure.any():
+        reason = (
+            f"{int(unsure.sum())} of {entries} entries are smaller than the rounding of the textbook's form, such as "
+            "o (1 - o) where o is near 1; try smaller inputs or weights"
+        )
+        return Verdict(part.name, "undecided", reason, entries, 0, _worst(case, unsure))
+    return Verdict(part.name, "right", "", entries, 0)
+
+
+def _kind(given: Any) -> Any:
+    """The kind of floats that a gradient was computed with."""
+    kind = np.asarray(given).dtype
+    return kind.type if kind in (np.float32, np.float16) else np.float64
+
+
+def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
+    """The array in this shape, and whether it had to be transposed; axes of length one do not matter otherwise."""
+    if mine.shape == shape:
+        return mine, False
+    if len(shape) == 2 and mine.shape == shape[::-1]:
+        return mine.T, True
+    lengths = [n for n in shape if n > 1]
+    given = [n for n in mine.shape if n > 1]
+    if given == lengths:
+        return mine.reshape(shape), False
+    if len(lengths) == 2 and given == lengths[::-1]:
+        return np.squeeze(mine).T.reshape(shape), True
+    return None, False
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) if len(shape) > 1 else str(shape[0]) if shape else "a single number"
+
+
+def _worst(case: Case, wrong: Array) -> tuple[Difference, ...]:
+    """The wrong entries that are furthest off."""
+    places, right, mine = (x.ravel() for x in (case.part.index, case.right, case.mine))
+    with np.errstate(all="ignore"):
+        apart = np.where(np.isfinite(mine), np.abs(mine - right), np.inf)
+    candidates = np.flatnonzero(wrong.ravel())
+    order = candidates[np.argsort(-apart[candidates], kind="stable")][:SHOWN]
+
+    def entry(i: int) -> Difference:
+        x, y = float(right[i]), float(mine[i])
+        return Difference(case.part.label(int(places[i])), x, y, float(apart[i]), _relative(x, y))
+
+    return tuple(map(entry, order.tolist()))
+
+
+def _relative(x: float, y: float) -> float:
+    largest = max(abs(x), abs(y))
+    return abs(x - y) / largest if largest and np.isfinite(largest) else float(x != y)

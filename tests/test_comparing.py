@@ -1,0 +1,550 @@
+"""What `compare` says of gradients that are right, and of gradients with one known mistake in them.
+
+The right ones come from formulas written here in matrices, the recursion, or 30 digits of mpmath.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import graphprop as gp
+from tests.random_graphs import graphs, objectives
+
+Array = np.ndarray[Any, Any]
+SAMPLES = 3
+
+
+class ByHand:
+    """Two layers x -> h -> y, tanh and identity, and W3 over the edge x -> y; the mean of half squares of a batch."""
+
+    def __init__(self, skip: bool, by: str = "layer") -> None:
+        random = np.random.default_rng(3)
+        self.X, self.T = random.normal(size=(SAMPLES, 3)), random.normal(size=(SAMPLES, 3))
+        self.W1, self.W2, self.W3 = (random.normal(size=(3, 3)) for _ in range(3))
+        self.b1, self.b2 = random.normal(size=3), random.normal(size=3)
+        net = gp.Network()
+        if by == "layer":
+            net.add_input("x", size=3)
+            net.add_node("h", "tanh", {"x": self.W1}, self.b1, size=3)
+            net.add_node("y", "identity", {"h": self.W2} | ({"x": self.W3} if skip else {}), self.b2, size=3)
+        else:
+            for j in range(3):
+                net.add_input(f"x{j}")
+            for i in range(3):
+                net.add_node(f"h{i}", "tanh", {f"x{j}": self.W1[i, j] for j in range(3)}, self.b1[i])
+            for i in range(3):
+                net.add_node(f"y{i}", "identity", {f"h{j}": self.W2[i, j] for j in range(3)}, self.b2[i])
+        self.net, self.skip = net, skip
+        self.h = np.tanh(self.X @ self.W1.T + self.b1)
+        y = self.h @ self.W2.T + self.b2 + (self.X @ self.W3.T if skip else 0)
+        self.r = (y - self.T) / SAMPLES
+        self.g = net.backward(net.forward(self.X), loss="half_squared", target=self.T)
+
+    def gradients(
+        self, r: Array | None = None, slope: Array | None = None, W2: Array | None = None
+    ) -> dict[Any, Array]:
+        r = self.r if r is None else r
+        slope = 1 - self.h**2 if slope is None else slope
+        d = (r @ (self.W2 if W2 is None else W2)) * slope
+        found = {"W1": d.T @ self.X, "b1": d.sum(0), "W2": r.T @ self.h, "b2": r.sum(0)}
+        if not self.skip:
+            return found
+        edges = {("x", "h"): found["W1"], ("h", "y"): found["W2"], ("x", "y"): r.T @ self.X}
+        return edges | {"h": found["b1"], "y": found["b2"]}
+
+
+plain, skipping, by_neuron = ByHand(skip=False), ByHand(skip=True), ByHand(skip=False, by="neuron")
+
+
+# ------------------------------------------------------------------ what is right
+
+
+@pytest.mark.parametrize("case", [plain, skipping, by_neuron], ids=["layers", "skip edge", "neurons"])
+def test_the_books_matrices_are_right(case: ByHand) -> None:
+    found = gp.compare(case.g, case.gradients())
+    assert found, str(found)
+    assert found.ok
+    assert all(verdict.status == "right" and not verdict.worst for verdict in found.verdicts)
+    found.raise_if_failed()
+    assert str(found).startswith("gradient of half_squared of ")
+    assert "all right" in str(found)
+
+
+def test_everything_that_gradients_name_can_be_given() -> None:
+    g, r = skipping.g, skipping.r
+    delta_h = (r @ skipping.W2) * (1 - skipping.h**2)
+    given = {
+        "value": ((r * SAMPLES) ** 2).sum() / 2 / SAMPLES,
+        "theta": g.theta,
+        "weight": {("x", "y"): r.T @ skipping.X},
+        "bias": {"y": r.sum(0)},
+        "delta": {"y": r, "h": delta_h},
+        "o": {"h": r @ skipping.W2},
+        "input": {"x": delta_h @ skipping.W1 + r @ skipping.W3},
+    }
+    found = gp.compare(g, given)
+    assert found, str(found)
+    assert [verdict.name for verdict in found.verdicts] == [
+        "value", "theta", "w(x, y)", "b[y]", "delta[y]", "delta[h]", "o[h]", "input[x]",
+    ]  # fmt: skip
+
+
+def test_gradients_of_scalars_are_numbers() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("f", 3.0)
+    net.add_node("y", "square", {"x": f}, bias=1.0)
+    g = net.backward(net.forward([2.0]), "y")
+    assert gp.compare(g, {"f": 28.0, "y": 14.0, ("x", "y"): 28.0, "gamma": {"y": 14.0}, "parameter": {"f": 28}})
+    assert gp.compare(g, [28.0, 14.0])
+    assert not gp.compare(g, {"f": 28.1})
+
+
+def test_axes_of_length_one_do_not_matter() -> None:
+    g, mine = plain.g, plain.gradients()
+    assert gp.compare(g, {"b1": mine["b1"][:, None], "b2": mine["b2"][None, :]})
+    assert gp.compare(g, {"W1": mine["W1"].tolist()})
+
+
+def test_a_gradient_agrees_with_itself_and_with_the_recursion_and_the_other_declaration() -> None:
+    trace = plain.net.forward(plain.X)
+    other = gp.recursion.backpropagate(plain.net, trace, loss="half_squared", target=plain.T, form="parents")
+    found = gp.compare(plain.g, other)
+    assert found, str(found)
+    assert {"value", "W1", "b1", "W2", "b2", "delta", "o"} == {verdict.name for verdict in found.verdicts}
+    assert gp.compare(by_neuron.g, {"W1": plain.g.weight["x", "h"], "W2": plain.g.weight["h", "y"]})
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_no_false_alarm_and_no_planted_error_missed_in_random_networks(data: st.DataObject) -> None:
+    net, inputs = data.draw(graphs())
+    objective = data.draw(objectives(net))
+    try:
+        g = net.backward(net.forward(inputs), **objective)
+        exact = gp.recursion.backpropagate(net, gp.recursion.forward(net, inputs), **objective)
+    except gp.NumberError:
+        return
+    found = gp.compare(exact, g)
+    assert found, str(found)
+    i = int(np.argmax(np.abs(g.theta))) if len(g.theta) else 0
+    if len(g.theta) and g.theta[i]:
+        theta = g.theta.copy()
+        theta[i] *= 1 + 1e-9
+        (verdict,) = gp.compare(g, theta).verdicts
+        assert (verdict.status, verdict.differing) == ("wrong", 1)
+        assert verdict.worst[0].entry == net.layout.label_position(i)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(graphs(kinds=("sigmoid", "tanh", "softmax", "softmax_dot", "log_softmax", "square"), max_nodes=5))
+def test_floats_are_right_within_the_bounds_by_30_digits(example: tuple[gp.Network, dict[Any, Any]]) -> None:
+    net, inputs = example
+    v = net.nodes[-1]
+    with mpmath.workdps(30):
+        trace = gp.recursion.forward(net, inputs, numbers=mpmath.mp)
+        exact = gp.recursion.backpropagate(net, trace, v, component=0)
+        found = gp.compare(exact, net.backward(net.forward(inputs), v, component=0))
+    assert found, str(found)
+
+
+FORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "sigmoid": (lambda a: 1 / (1 + np.exp(-a)), lambda a, o: o * (1 - o)),
+    "tanh": (np.tanh, lambda a, o: 1 - o**2),
+    "softplus": (lambda a: np.log(1 + np.exp(a)), lambda a, o: 1 - np.exp(-o)),
+    "elu": (lambda a: np.where(a > 0, a, np.exp(a) - 1), lambda a, o: np.where(a > 0, 1, o + 1)),
+    "gaussian": (lambda a: np.exp(-a * a), lambda a, o: -2 * a * o),
+}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("f", FORMS)
+def test_the_textbooks_form_is_not_called_wrong_where_it_loses_digits(f: str, kind: type) -> None:
+    random, statuses = np.random.default_rng(0), set()
+    value, slope = FORMS[f]
+    for seed in range(20):
+        net = gp.mlp([3, 4, 2], f, "softmax_dot", seed=seed, by="layer")
+        net.theta *= 10 ** (seed % 3 - 1)
+        X, T = random.normal(size=(2, 3)), random.normal(size=(2, 1))
+        W1, W2 = (net.weight(*edge).astype(kind) for edge in net.edges)
+        x, t = X.astype(kind), T.astype(kind)
+        with np.errstate(all="ignore"):
+            a1 = x @ W1.T
+            h = value(a1)
+            a = h @ W2.T
+            p = np.exp(a - a.max(1, keepdims=True))
+            p /= p.sum(1, keepdims=True)
+            y = (p * a).sum(1, keepdims=True)
+            d2 = (y - t) / 2 * p * (1 + a - y)
+            d1 = d2 @ W2 * slope(a1, h)
+        g = net.backward(net.forward(X), loss="half_squared", target=T)
+        found = gp.compare(g, {"W1": (d1.T @ x).astype(kind), "W2": (d2.T @ h).astype(kind)})
+        statuses |= {verdict.status for verdict in found.verdicts}
+        assert "wrong" not in statuses, str(found)
+    assert "right" in statuses
+
+
+def test_a_number_that_rounding_hides_is_undecided_not_right() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "sigmoid", {"x": 40.0})
+    g = net.backward(net.forward([1.0]), "y")
+    found = gp.compare(g, {("x", "y"): 0.0})  # o (1 - o) with o = 1
+    assert not found
+    assert found.verdicts[0].status == "undecided"
+    assert "o (1 - o)" in found.verdicts[0].reason
+    found.raise_if_failed()
+    assert gp.compare(g, {("x", "y"): float(mpmath.exp(-40) / (1 + mpmath.exp(-40)) ** 2)})
+
+
+# ------------------------------------------------------------------ what is wrong, and its name
+
+
+def reason(case: ByHand, **mine: Any) -> str:
+    found = gp.compare(case.g, mine)
+    assert not found
+    (verdict,) = found.verdicts
+    assert verdict.status == "wrong"
+    assert verdict.reason in str(found)
+    return verdict.reason
+
+
+def test_a_transpose_is_named_also_where_the_matrix_is_square() -> None:
+    net = gp.mlp([2, 3, 1], "tanh", seed=1, by="layer")
+    g = net.backward(net.forward([1.0, -2.0]), "y", component=0)
+    matrices = {"W1": g.weight["x", "h1"], "W2": g.weight["h1", "y"][None, :]}
+    assert gp.compare(g, matrices)
+    found = gp.compare(g, {name: matrix.T for name, matrix in matrices.items()})
+    for verdict, shape in zip(found.verdicts, ("2 x 3", "3 x 1"), strict=True):
+        assert verdict.reason.startswith("it is the transpose (numerator layout)")
+        assert f"yours is {shape}" in verdict.reason
+        assert not verdict.worst
+    assert "besides" in gp.compare(g, {"W1": matrices["W1"].T + [[0, 0, 1e-6]] * 2})["W1"].reason
+    assert "the sign is flipped" in gp.compare(g, {"W1": -matrices["W1"].T})["W1"].reason
+    assert reason(plain, W1=plain.gradients()["W1"].T) == "it is transposed (numerator layout)"
+    assert (
+        reason(plain, W1=-plain.gradients()["W1"].T) == "it is transposed (numerator layout), and the sign is flipped"
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (-1, "the sign is flipped"),
+        (2, "a factor 1/2 is missing"),
+        (0.5, "a factor 2 is missing"),
+        (-2, "the sign is flipped"),
+        (SAMPLES, "1/B is missing, for B = 3 samples"),
+        (1 / SAMPLES, "a factor 1/B too many"),
+        (2.001, "it is 2.001 times what it should be"),
+        (1 + 1e-12, "it is 1.000000000001"),
+        (0, "0 everywhere"),
+    ],
+)
+def test_a_factor_is_named(factor: float, words: str) -> None:
+    for name in ("W1", "b1", "W2"):
+        assert words in reason(plain, **{name: factor * plain.gradients()[name]})
+    assert words in gp.compare(plain.g, factor * plain.g.theta).verdicts[0].reason
+
+
+def test_a_factor_of_some_entries_is_named() -> None:
+    W1 = plain.gradients()["W1"].copy()
+    W1[0, 1] *= -1
+    assert reason(plain, W1=W1) == "1 of 9 entries is wrong: the sign is flipped"
+    W1 = plain.gradients()["W1"].copy()
+    W1[[0, 2], [1, 1]] *= 2
+    assert reason(plain, W1=W1).startswith("2 of 9 entries are wrong: each is twice what it should be")
+
+
+def test_one_number_is_no_pattern() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 2.0})
+    g = net.backward(net.forward([3.0]), "y")
+    assert gp.compare(g, {("x", "y"): 3.7}).verdicts[0].reason == ""
+    assert gp.compare(g, {("x", "y"): -3.0}).verdicts[0].reason == "the sign is flipped"
+
+
+def test_the_worst_entry_comes_first_by_the_textbooks_name() -> None:
+    W2 = plain.gradients()["W2"].copy()
+    W2[1, 2] += 1e-5
+    W2[0, 0] += 1e-7
+    verdict = gp.compare(plain.g, {"W2": W2})["W2"]
+    assert (verdict.differing, verdict.entries, verdict.reason) == (2, 9, "")
+    assert [worst.entry for worst in verdict.worst] == ["w(1, h[2], y)", "w(0, h[0], y)"]
+    assert verdict.worst[0].absolute == pytest.approx(1e-5)
+    assert verdict.worst[0].second == W2[1, 2]
+
+
+def test_swapped_entries_rows_and_columns_are_named() -> None:
+    W1 = plain.gradients()["W1"]
+    swapped = W1.copy()
+    swapped[0, 1], swapped[2, 0] = W1[2, 0], W1[0, 1]
+    assert reason(plain, W1=swapped) == "w(0, x[1], h) and w(2, x[0], h) are swapped"
+    assert reason(plain, W1=W1[[0, 2, 1]]) == "rows 1 and 2 are swapped"
+    assert reason(plain, W1=W1[:, [2, 1, 0]]) == "columns 0 and 2 are swapped"
+    assert reason(plain, W1=W1[[1, 2, 0]]) == "the rows are in another order: [1, 2, 0]"
+
+
+def test_a_missing_derivative_is_named() -> None:
+    assert "derivative of tanh at 'h' is missing" in reason(plain, W1=plain.gradients(slope=np.ones(1))["W1"])
+    assert "taken at o instead of a" in reason(plain, W1=plain.gradients(slope=1 - np.tanh(plain.h) ** 2)["W1"])
+    assert "the output of tanh stands in the place" in reason(plain, b1=plain.gradients(slope=plain.h)["b1"])
+    mixed = plain.gradients(slope=np.ones(1))["W1"].T
+    assert (
+        reason(plain, W1=mixed) == "it is transposed (numerator layout), and the derivative of tanh at 'h' is missing"
+    )
+
+
+def test_a_missing_derivative_of_one_neuron_is_named_with_its_value() -> None:
+    net = gp.mlp([2, 3, 1], "sigmoid", seed=4)
+    g = net.backward(net.forward([0.7, -0.2]), ("y", 0))
+    slope = 1 / (1 + np.exp(-(net.weight_matrix([("h1", 1)], net.inputs) @ [0.7, -0.2])[0]))
+    slope *= 1 - slope
+    W1 = g.weight_matrix([("h1", i) for i in range(3)], net.inputs).copy()
+    W1[1] /= slope
+    verdict = gp.compare(g, {"W1": W1})["W1"]
+    assert verdict.reason == f"the derivative of sigmoid at ('h1', 1) is missing (here f'(a) = {slope:.6g})"
+    assert verdict.worst[0].entry == "w(('x', 0), ('h1', 1))"
+
+
+def test_derivatives_missing_in_all_nodes_of_a_layer_or_kind_are_named() -> None:
+    assert "derivative of tanh at all tanh nodes is missing" in reason(
+        by_neuron, W1=by_neuron.gradients(slope=np.ones(1))["W1"]
+    )
+
+
+def test_a_missing_jacobian_of_softmax_and_a_missing_term_of_softmax_dot_are_named() -> None:
+    net = gp.mlp([2, 3], output="softmax", seed=1, by="layer")
+    x, t = np.array([0.5, -1.5]), np.array([0.2, 0.3, 0.5])
+    g = net.backward(net.forward(x), loss="half_squared", target=t)
+    p = np.exp(net.weight("x", "y") @ x)
+    p /= p.sum()
+    J = np.diag(p) - np.outer(p, p)
+    assert gp.compare(g, {"W1": np.outer((p - t) @ J, x)})
+    assert "Jacobian of softmax at 'y' is missing" in gp.compare(g, {"W1": np.outer(p - t, x)})["W1"].reason
+    diagonal = np.outer((p - t) * p * (1 - p), x)
+    assert "only the diagonal of the Jacobian of softmax at 'y'" in gp.compare(g, {"W1": diagonal})["W1"].reason
+    net = gp.mlp([2, 3], output="softmax_dot", seed=1, by="layer")
+    g = net.backward(net.forward(x), "y")
+    a = net.weight("x", "y") @ x
+    p = np.exp(a) / np.exp(a).sum()
+    assert gp.compare(g, {"W1": np.outer(p * (1 + a - p @ a), x)})
+    assert "lacks a term: p stands in the place of p (1 + a - o)" in gp.compare(g, {"W1": np.outer(p, x)})["W1"].reason
+
+
+def test_a_missing_path_is_named() -> None:
+    g, h = skipping.g, skipping.h
+    d = (skipping.r @ skipping.W2) * (1 - h**2)
+    inputs = {"x": d @ skipping.W1}  # not over x -> y
+    (verdict,) = gp.compare(g, {"input": inputs}).verdicts
+    assert verdict.reason == "the paths through 'x' -> 'y' are not counted"
+    inputs = {"x": skipping.r @ skipping.W3}
+    (verdict,) = gp.compare(g, {"input": inputs}).verdicts
+    assert verdict.reason == "the paths through 'x' -> 'h' are not counted"
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "tanh", {"x": 0.7})
+    net.add_node("k", "sigmoid", {"h": 1.3})
+    net.add_node("y", "identity", {"k": 2.0, "h": -0.4})
+    g = net.backward(net.forward([0.9]), "y")
+    o = {"h": np.tanh(0.63)}
+    k = 1 / (1 + np.exp(-1.3 * o["h"]))
+    over_k = 2.0 * k * (1 - k) * 1.3 * (1 - o["h"] ** 2) * 0.9
+    (verdict,) = gp.compare(g, {("x", "h"): over_k}).verdicts
+    assert verdict.reason == "the paths through 'h' -> 'y' are not counted"
+
+
+def test_a_missing_derivative_of_the_loss_and_single_samples_are_named() -> None:
+    ones = np.full(plain.r.shape, 1 / SAMPLES)
+    assert "derivative of the loss (half_squared) by the output is missing" in reason(
+        plain, W1=plain.gradients(r=ones)["W1"]
+    )
+    last = plain.r * [[0], [0], [1]]
+    assert "only the last sample is counted" in reason(plain, W1=plain.gradients(r=last)["W1"])
+    assert "only the last sample is counted, and 1/B is missing" in reason(plain, W2=3 * plain.gradients(r=last)["W2"])
+
+
+def test_a_lost_use_of_a_tied_weight_is_named() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("f", 0.8)
+    net.add_node("p", "tanh", {"x": f})
+    net.add_node("q", "tanh", {"p": f, "x": 0.3})
+    net.add_node("y", "identity", {"q": f, "p": 1.5})
+    g = net.backward(net.forward([0.4]), "y")
+    p = np.tanh(0.32)
+    q = np.tanh(0.8 * p + 0.12)
+    at_q = 0.8 * (1 - q * q)
+    uses = [(at_q * 0.8 + 1.5) * (1 - p * p) * 0.4, at_q * p, q]
+    assert gp.compare(g, {"f": sum(uses)})
+    for lost, label in enumerate(("w(x, p)", "w(p, q)", "w(q, y)")):
+        (verdict,) = gp.compare(g, {"f": sum(uses) - uses[lost]}).verdicts
+        assert verdict.reason == f"f: its use {label} is not counted"
+    assert "of its 3 uses only w(q, y) is counted" in gp.compare(g, {"f": q}).verdicts[0].reason
+    theta = g.theta.copy()
+    theta[0] /= 3
+    assert "the mean of its 3 uses" in gp.compare(g, theta).verdicts[0].reason
+
+
+def test_what_no_pattern_fits_is_told_by_rows_or_columns() -> None:
+    net = gp.mlp([3, 3], output="tanh", seed=1, by="layer")
+    g = net.backward(net.forward([0.3, -0.6, 0.9]), seed={"y": [1.0, 2.0, -1.0]})
+    W1 = g.weight["x", "y"]
+    words = gp.compare(g, {"W1": W1 * [[1.5], [1.0], [0.25]]})["W1"].reason
+    assert words.startswith("each row has a factor of its own, 1.5 in row 0, 0.25 in row 2")
+    words = gp.compare(g, {"W1": W1 * [1.0, -3.0, 0.2]})["W1"].reason
+    assert words.startswith("each column has a factor of its own, -3 in column 1")
+    assert reason(plain, W1=np.full((3, 3), np.nan)) == "9 of 9 entries are not finite"
+
+
+def test_gradients_with_a_fault_are_told_from_those_without() -> None:
+    uses = skipping.g.weight_uses.copy()
+    uses[4] *= 2.001
+    found = gp.compare(skipping.g, dataclasses.replace(skipping.g, weight_uses=uses))
+    assert [verdict.name for verdict in found.verdicts if verdict.status != "right"] == ["weights"]
+    assert found["weights"].worst[0].entry == skipping.net.layout.label_use(4)
+
+
+def test_one_small_error_among_100_000_entries_is_found() -> None:
+    net = gp.mlp([300, 300, 33], "tanh", "softmax", seed=0, by="layer")
+    trace = net.forward(np.random.default_rng(0).normal(size=(2, 300)))
+    g = net.backward(trace, loss="cross_entropy", target=np.array([3, 4]))
+    theta = g.theta.copy()
+    theta[54321] *= 1 + 1e-6
+    assert gp.compare(g, g.theta)
+    (verdict,) = gp.compare(g, theta).verdicts
+    assert (verdict.entries, verdict.differing) == (100_233, 1)
+    assert verdict.worst[0].entry == net.layout.label_position(54321)
+
+
+# ------------------------------------------------------------------ shapes, names, bad input
+
+
+def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
+    found = gp.compare(plain.g, {"W1": np.zeros((2, 3)), "b1": plain.gradients()["b1"], "W2": np.zeros(9)})
+    assert found["W1"].reason == "its shape is 2 x 3, the gradient's is 3 x 3"
+    assert found["W2"].reason == "its shape is 9, the gradient's is 3 x 3"
+    assert found["b1"].status == "right"
+    with pytest.raises(gp.GraphpropError, match="not right in W1, W2"):
+        found.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("case", "mine", "message"),
+    [
+        (plain, {}, "nothing to compare"),
+        (plain, 3.0, r"has shape \(\); a vector has one entry per parameter, \(24,\)"),
+        (plain, np.zeros((3, 3)), "matrices are given by name"),
+        (plain, "W1", "numbers are needed"),
+        (plain, {"W3": 1.0}, "the network has 2 layers"),
+        (plain, {"W0": 1.0}, "unknown part of the gradient 'W0'"),
+        (plain, {"V": 1.0}, "unknown part of the gradient 'V'"),
+        (plain, {"x": 1.0}, "'x' is a node, but a derivative by an input is given as"),
+        (plain, {("x", "y"): 1.0}, "unknown part of the gradient"),
+        (plain, {"weight": {("x", "y"): 1.0}}, "unknown edge"),
+        (plain, {"weight": {"W1": 1.0}}, "an edge is a pair of node names"),
+        (plain, {"bias": {"x": 1.0}}, "node 'x' has no bias"),
+        (plain, {"parameter": {"f": 1.0}}, "unknown parameter 'f'"),
+        (plain, {"gamma": {"h": 1.0}}, r"the sensitivity of node 'h' is delta\['h'\]"),
+        (plain, {"delta": {"x": 1.0}}, "is an input, which has no pre-activation"),
+        (plain, {"input": {"h": 1.0}}, "'h' is no input"),
+        (plain, {"momentum": {"h": 1.0}}, "'momentum' holds a mapping"),
+        (plain, {"W1": [[1, 2], [3]]}, "W1: numbers of one regular shape are needed"),
+        (plain, {"W1": "no"}, "W1: numbers are needed"),
+        (skipping, {"W1": np.zeros((3, 3))}, "edge 'x' -> 'y' skips one, .* name the edges"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_compared_is_refused(case: ByHand, mine: Any, message: str) -> None:
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.compare(case.g, mine)
+
+
+def test_what_is_right_has_to_be_gradients_of_the_same_network_and_in_numbers() -> None:
+    with pytest.raises(gp.GraphpropError, match="the first of the two is what is taken to be right"):
+        gp.compare({"W1": 1.0}, plain.g)  # type: ignore[arg-type]
+    with pytest.raises(gp.GraphpropError, match="different structures"):
+        gp.compare(plain.g, skipping.g)
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "square", {"x": 1.0})
+    trace = gp.recursion.forward(net, [2.0], theta=[sympy.Symbol("w")], numbers=sympy)
+    symbols = gp.recursion.backpropagate(net, trace, "y")
+    with pytest.raises(gp.GraphpropError, match="symbols are not compared"):
+        gp.compare(symbols, [1.0])
+    with pytest.raises(gp.GraphpropError, match="symbols are not compared"):
+        gp.compare(net.backward(net.forward([2.0]), "y"), symbols)
+    with pytest.raises(gp.GraphpropError, match="do not know the trace"):
+        gp.compare(dataclasses.replace(plain.g, trace=None), plain.gradients())
+
+
+def test_a_name_of_two_things_is_refused_until_it_is_said_which() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("y", 2.0)
+    net.add_node("y", "identity", {"x": f}, bias=0.5)
+    g = net.backward(net.forward([3.0]), "y")
+    with pytest.raises(gp.GraphpropError, match="'y' is the name of two things"):
+        gp.compare(g, {"y": 1.0})
+    assert gp.compare(g, {"bias": {"y": 1.0}, "parameter": {"y": 3.0}})
+
+
+def test_entries_without_an_edge_are_not_compared() -> None:
+    net = gp.Network()
+    net.add_input("x1")
+    net.add_input("x2")
+    net.add_node("h1", "identity", {"x1": 1.0})
+    net.add_node("h2", "identity", {"x1": 1.0, "x2": 1.0})
+    g = net.backward(net.forward([2.0, 3.0]), seed={"h1": 1.0, "h2": 1.0})
+    found = gp.compare(g, {"W1": [[2.0, 99.0], [2.0, 3.0]]})
+    assert found, str(found)
+    assert found["W1"].entries == 3
+
+
+def test_derivatives_that_were_not_asked_for_are_not_compared() -> None:
+    trace = plain.net.forward(plain.X)
+    some = gp.recursion.backpropagate(plain.net, trace, loss="half_squared", target=plain.T, of=["y"])
+    found = gp.compare(some, plain.g)
+    assert found, str(found)
+    assert found["W1"].entries == 0
+    found = gp.compare(plain.g, some)
+    assert found, str(found)
+    assert (found["W1"].entries, found["W2"].entries) == (0, 9)
+
+
+def test_where_the_bound_overflows_nothing_is_told() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "square", {"x": 1e150})
+    net.add_node("y", "identity", {"h": 1e-300})
+    g = net.backward(net.forward([1.0]), loss="half_squared", target=[0.5])
+    assert gp.compare(g, g.theta)
+    found = gp.compare(g, 1.5 * g.theta)
+    assert not found
+
+
+# ------------------------------------------------------------------ how it shows itself
+
+
+def test_a_comparison_shows_itself_as_text_table_and_plain_data() -> None:
+    found = gp.compare(plain.g, plain.gradients() | {"W1": -plain.gradients()["W1"]})
+    assert repr(found) == str(found)
+    assert str(found).splitlines()[0] == "gradient of half_squared of y: not right in W1"
+    assert "<td>the sign is flipped</td>" in found._repr_html_()
+    plainly = found.to_dict()
+    assert json.loads(json.dumps(plainly)) == plainly
+    assert plainly["ok"] is False
+    assert plainly["verdicts"][0]["worst"][0]["entry"].startswith("w(")
+    with pytest.raises(gp.GraphpropError, match="was not compared; there are W1, b1, W2, b2"):
+        found["W9"]
