@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -99,7 +100,10 @@ def test_every_loss_has_a_random_target(name: str) -> None:
     assert report, str(report)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+HEALTHY = int(os.environ.get("GRAPHPROP_HEALTHY", "150"))  # how many networks; 10000 take some minutes
+
+
+@settings(max_examples=HEALTHY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_false_alarm_on_random_networks(data: st.DataObject) -> None:
     net, inputs = data.draw(graphs())
