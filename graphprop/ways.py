@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from graphprop.network import Network
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)  # in units of what moves a pre-activation by 1
-IMAGINARY = 2.0**-100  # its square is below every digit
-FADED = 2.0**-900  # slopes below it, times the imaginary step, are near the smallest numbers
+IMAGINARY = 2.0**-300  # its square, by which a derivative is off, is far below every digit
+FADED = 2.0**-520  # slopes below it, times the imaginary step, may be near that square or the smallest numbers
 WORK = 2_000_000  # how many values of activations the differences may take; above it some entries are drawn
 CALLS = 20_000  # of the form over paths
 RECURSION_WORK = 2_000_000  # products in the form over parents

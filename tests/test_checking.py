@@ -167,6 +167,15 @@ def test_what_underflows_is_undecided() -> None:
     assert row(gp.check(net, {"x": 40.0}, "y"), "central differences").verdict == "undecided"
 
 
+@pytest.mark.parametrize("kind", ["silu", "gelu", "elu", "tanh"])
+def test_a_loss_of_0_where_the_activation_bends(kind: str) -> None:
+    """What an imaginary step leaves there is the square of the step, not a gradient."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("v", kind, {"x": 1.0})
+    assert gp.check(net, {"x": 0.0}, loss="half_squared", target=[0.0]).verdict != "fails"
+
+
 def test_a_stationary_point_is_decided() -> None:
     net = gp.Network()
     net.add_input("x")
