@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -35,6 +36,7 @@ STRETCH_WORK = 100_000_000  # about a tenth of a second
 LANES = 8
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
+_NO_MEMORY = nullcontext(np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -261,8 +263,8 @@ class Sweep:
         rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
         return rows
 
-    def each_lane(self, run: Callable[[int, Array], Any]) -> list[Any]:
-        """run(lane, memory for a part) of all lanes, side by side."""
+    def each_lane(self, run: Callable[[int, Array], Any], compiled: bool = False) -> list[Any]:
+        """run(lane, memory for a part) of all lanes, side by side; `compiled` says that it calls kernels alone."""
         dense, aside = self.program.is_dense, self.program.calls_python(self.theta.dtype)
         size = self.cut.state_size(self.program)
 
@@ -274,19 +276,23 @@ class Sweep:
                     return run(lane, memory)
 
         if self.cut.lanes == 1 and not aside:
-            return [quietly(0)]
+            if not compiled:
+                return [quietly(0)]
+            with Borrowed(size, self.theta.dtype) as memory:
+                return [run(0, memory)]
         return run_all(self.cut.lanes, quietly, aside)
 
     def fresh_memory(self) -> Array:
         return np.empty(self.cut.state_size(self.program), self.theta.dtype)
 
-    def partial_gradients(self, count: int) -> Borrowed:
+    def partial_gradients(self, count: int) -> AbstractContextManager[Array]:
         """Memory for the gradients of all lanes but the first."""
-        return Borrowed((self.cut.lanes - 1) * count, self.theta.dtype)
+        return Borrowed((self.cut.lanes - 1) * count, self.theta.dtype) if self.cut.lanes > 1 else _NO_MEMORY
 
     def gradients(self, memory: Array, count: int) -> list[Array]:
         """A gradient for each lane; the first is new, and will be what is given back."""
-        return [np.empty(count, self.theta.dtype), *memory.reshape(self.cut.lanes - 1, count)]
+        new = np.empty(count, self.theta.dtype)
+        return [new, *memory.reshape(self.cut.lanes - 1, count)] if self.cut.lanes > 1 else [new]
 
     def parts_of(self, lane: int) -> range:
         return range(lane, len(self.cut.parts), self.cut.lanes)
@@ -371,7 +377,7 @@ def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Arra
 
     with sweep.partial_gradients(len(sweep.theta)) as memory:
         gradients = sweep.gradients(memory, len(sweep.theta))
-        if not all(sweep.each_lane(lane if program.is_dense else sparse_lane)):
+        if not all(sweep.each_lane(lane) if program.is_dense else sweep.each_lane(sparse_lane, compiled=True)):
             return 0.0, None
         return FLOATS.total(terms.ravel().tolist()), _added(gradients)
 
