@@ -3,11 +3,14 @@
 from graphprop import recursion
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
+from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.explanations import explain
 from graphprop.losses import LOSSES, Loss, loss
 from graphprop.network import Network
 from graphprop.parameters import Parameter
+from graphprop.path_sums import PathSum, paths
 from graphprop.program import Program, compile
 from graphprop.render.drawing import Drawing, draw
 from graphprop.results import Difference, Gradients, Trace
@@ -29,6 +32,7 @@ __all__ = [
     "CycleError",
     "Difference",
     "Drawing",
+    "Explanation",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -36,6 +40,7 @@ __all__ = [
     "Network",
     "NumberError",
     "Parameter",
+    "PathSum",
     "Program",
     "Trace",
     "UnknownNameError",
@@ -44,9 +49,11 @@ __all__ = [
     "conv2d",
     "dense",
     "draw",
+    "explain",
     "get_threads",
     "loss",
     "mlp",
+    "paths",
     "recursion",
     "set_threads",
     "softmax_regression",
