@@ -36,7 +36,7 @@ def place_in_columns(nodes: Sequence[Node], links: Sequence[Link]) -> Placement:
     """Positions for everything; nodes stand with parents before children, links against that order run backwards."""
     number = {node.id: i for i, node in enumerate(nodes)}
     ends = [(number[link.source], number[link.target]) for link in links]
-    level = _levels(len(nodes), ends)
+    level = levels_of(len(nodes), ends)
     labelled = any(link.height for link in links)
     step = 2 if labelled else 1
     items = [Item(node.width, node.height) for node in nodes]
@@ -82,7 +82,7 @@ def place_in_columns(nodes: Sequence[Node], links: Sequence[Link]) -> Placement:
     return Placement("columns", placed, curves, labels)
 
 
-def _levels(count: int, ends: list[tuple[int, int]]) -> list[int]:
+def levels_of(count: int, ends: list[tuple[int, int]]) -> list[int]:
     """The longest path to each node; what nothing leads to stands just before what it leads to."""
     level, parents = [0] * count, [False] * count
     children: list[list[int]] = [[] for _ in range(count)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphprop.render.escaping import dot_html, dot_tooltip
-from graphprop.render.figures import Figure, header_width, table_widths
+from graphprop.render.figures import Figure, header_width, lines_of, table_widths
 from graphprop.render.lettering import STYLES, Line, Run
 from graphprop.render.parts import Edge, Entry, Legend, Parts, Shape, Table
 
@@ -108,16 +108,7 @@ def _node(shape: Shape, figure: Figure, sparse: bool) -> str:
 
 def _stack(shape: Shape) -> str:
     """The lines of a shape without a table, one beneath the other."""
-    heading = shape.heading
-    if shape.kind:
-        heading = (*heading, Run(" ", "kind"), Run(shape.kind, "kind"))
-    rows = [_row([heading])]
-    if shape.value:
-        rows.append(_row([(Run(shape.value, "value"),)]))
-    if shape.pill:
-        rows.append(f"<TR>{_pill(shape.pill)}</TR>")
-    pilled = shape.form == "scalar"
-    rows += [f"<TR>{_pill(line)}</TR>" if pilled else _row([line]) for line in shape.lines]
+    rows = [f"<TR>{_pill(line) if role.endswith('pill') else _cell(line)}</TR>" for role, line in lines_of(shape)]
     return _table(rows, PLAIN + ' CELLPADDING="0"')
 
 

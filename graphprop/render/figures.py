@@ -69,7 +69,7 @@ def base(middle: float, style: str) -> float:
     return middle + 0.35 * STYLES[style].size
 
 
-def _lines(shape: Shape) -> list[tuple[str, Line]]:
+def lines_of(shape: Shape) -> list[tuple[str, Line]]:
     """What is written in a shape without a table: the role of each line, and the line."""
     kind = (Run(shape.kind, "kind"),) if shape.kind else ()
     beside = line_width(shape.heading) + line_width(kind) <= 84
@@ -84,7 +84,7 @@ def _lines(shape: Shape) -> list[tuple[str, Line]]:
 
 
 def _stacked(shape: Shape, outline: str) -> Figure:
-    lines = _lines(shape)
+    lines = lines_of(shape)
     heights = [HEIGHTS[role] for role, _ in lines]
     widths = [line_width(line) + (12 if role.endswith("pill") else 0) for role, line in lines]
     total = sum(heights)

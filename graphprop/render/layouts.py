@@ -15,10 +15,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from graphprop.errors import GraphpropError
-from graphprop.render.columns import place_in_columns
+from graphprop.render.columns import levels_of, place_in_columns
 from graphprop.render.places import Curve, Link, Node, Placement, Point
 
 ENGINES = ("dot", "pygraphviz", "columns")
+MOST_PASSES = 50_000
 INSTALL = "Graphviz is needed for that: pip install 'pygraphviz>=2', or install the dot program"
 CHILD = """
 import sys, pygraphviz
@@ -71,8 +72,11 @@ def place(
     nodes: list[Node], links: list[Link], engine: str | None, timeout: float, written: bool
 ) -> tuple[Placement, tuple[str, ...]]:
     """Positions by the first engine that gives them, or by the one that was asked for; and notes on what went wrong."""
-    notes = []
+    notes: list[str] = []
     wanted = [engine] if engine else graphviz_engines()
+    if wanted and not engine and passes(nodes, links) > MOST_PASSES:
+        wanted = []
+        notes.append("the edges pass too many levels for Graphviz, so this is the simple layout")
     for name in wanted:
         if name == "columns":
             break
@@ -87,6 +91,14 @@ def place(
                 raise GraphpropError(f"layout={engine!r}: {error or 'it failed'}; {INSTALL}") from None
             notes.append(f"{name} failed, so this is the next best layout")
     return place_in_columns(nodes, links), tuple(notes)
+
+
+def passes(nodes: list[Node], links: list[Link]) -> int:
+    """How often an edge passes a level: what decides how long Graphviz takes."""
+    number = {node.id: i for i, node in enumerate(nodes)}
+    ends = [(number[link.source], number[link.target]) for link in links]
+    level = levels_of(len(nodes), ends)
+    return sum(abs(level[v] - level[u]) - 1 for u, v in ends)
 
 
 def skeleton(nodes: list[Node], links: list[Link], written: bool) -> str:

@@ -77,7 +77,7 @@ def as_float(x: Any) -> float | None:
 
 
 def digits(x: Any) -> str:
-    """A number in three significant digits; those that it has exactly are not padded. A dash for nan.
+    """A number in three significant digits; zeros at the end say that it has more of them. A dash for nan.
 
     >>> [digits(x) for x in (1.0, -0.5, 0.0849999, -0.0, 1234567.0, 1e-9, float("nan"))]
     ['1', '−0.5', '0.0850', '0', '1.23e6', '1e−9', '–']
@@ -92,7 +92,8 @@ def digits(x: Any) -> str:
     if value == 0:
         return "0"
     short = f"{value:.3g}"
-    text = short if float(short) == value else f"{value:#.3g}".removesuffix(".")
+    exact = abs(float(short) - value) <= 1e-12 * abs(value)
+    text = short if exact else f"{value:#.3g}".removesuffix(".")
     mantissa, e, exponent = text.partition("e")
     if e:
         text = f"{mantissa.removesuffix('.')}e{int(exponent)}"

@@ -20,7 +20,7 @@ from graphprop.render.parts import Detail
 
 ALL, NO_LABELS, SHAPES = 60, 300, 1000
 LABELLED_EDGES, EDGES = 240, 3000
-GROUPS, LEVELS = 60, 12
+GROUPS, LEVELS = 60, 8
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,188 @@
+"""Layouts: our own columns, and what happens where Graphviz is missing, slow or broken."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from itertools import combinations
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphprop as gp
+from graphprop.render import layouts
+from graphprop.render.columns import place_in_columns
+from graphprop.render.places import Link, Node
+from tests.pictures import ENGINES, ladder
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[list[Node], list[Link]]:
+    count = draw(st.integers(1, 14))
+    outlines = st.sampled_from(["box", "ellipse", "diamond", "plate"])
+    size = st.floats(10.0, 120.0)
+    nodes = [Node(f"n{k}", draw(size), draw(size), draw(outlines)) for k in range(count)]
+    pairs = [(u, v) for u in range(count) for v in range(count) if u != v]
+    chosen = draw(st.lists(st.sampled_from(pairs), max_size=25, unique=True)) if pairs else []
+    labelled = draw(st.booleans())
+    links = [Link(f"e{k}", f"n{u}", f"n{v}", 40.0 * labelled, 28.0 * labelled) for k, (u, v) in enumerate(chosen)]
+    return nodes, links
+
+
+def boxes(nodes: list[Node], links: list[Link]) -> dict[str, tuple[float, float, float, float]]:
+    placement = place_in_columns(nodes, links)
+    found = {}
+    for thing, middles in [(node, placement.nodes) for node in nodes] + [(link, placement.labels) for link in links]:
+        if thing.id in middles:
+            x, y = middles[thing.id]
+            found[thing.id] = (x - thing.width / 2, y - thing.height / 2, x + thing.width / 2, y + thing.height / 2)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs())
+def test_columns_place_everything_and_nothing_on_anything_else(graph: tuple[list[Node], list[Link]]) -> None:
+    nodes, links = graph
+    found = boxes(nodes, links)
+    assert {node.id for node in nodes} <= set(found)
+    assert {link.id for link in links if link.height} <= set(found)
+    for (one, a), (other, b) in combinations(found.items(), 2):
+        apart = max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3])
+        assert apart > -1e-6, (one, other)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_edges_run_from_node_to_node_also_against_the_order(graph: tuple[list[Node], list[Link]]) -> None:
+    nodes, links = graph
+    placement = place_in_columns(nodes, links)
+    size = {node.id: (node.width, node.height) for node in nodes}
+    number = {node.id: k for k, node in enumerate(nodes)}
+    for link in links:
+        curve, tip = placement.curves[link.id]
+        for (x, y), name in ((curve[0], link.source), (tip, link.target)):
+            cx, cy = placement.nodes[name]
+            assert abs(x - cx) <= size[name][0] / 2 + 1e-6
+            assert abs(y - cy) <= size[name][1] / 2 + 1e-6
+        forth = number[link.source] < number[link.target]
+        assert (placement.nodes[link.source][0] < placement.nodes[link.target][0]) == forth
+
+
+def test_parents_stand_left_of_their_children() -> None:
+    net = ladder(200)
+    drawing = gp.draw(net, layout="columns")
+    x = {shape.name: drawing.placement.nodes[shape.id][0] for shape in drawing.parts.shapes}
+    assert all(x[u] < x[v] for u, v in net.edges)
+
+
+def test_a_planar_net_is_drawn_without_crossings() -> None:
+    """A tree, shuffled: the order in the columns is found again."""
+    tree = nx.balanced_tree(2, 5)
+    order = list(nx.topological_sort(nx.bfs_tree(tree, 0)))
+    random = np.random.default_rng(0)
+    levels: dict[int, list[int]] = {}
+    for v, depth in nx.single_source_shortest_path_length(tree, 0).items():
+        levels.setdefault(depth, []).append(v)
+    order = [v for depth in sorted(levels) for v in random.permutation(levels[depth]).tolist()]
+    nodes = [Node(f"n{v}", 20.0, 20.0, "ellipse") for v in order]
+    links = [Link(f"e{u}-{v}", f"n{u}", f"n{v}", 0.0, 0.0) for u, v in nx.bfs_edges(tree, 0)]
+    y = {name: point[1] for name, point in place_in_columns(nodes, links).nodes.items()}
+    for depth in range(1, 5):
+        ends = sorted((y[f"n{u}"], y[f"n{v}"]) for u, v in nx.bfs_edges(tree, 0) if u in levels[depth])
+        assert [b for _, b in ends] == sorted(b for _, b in ends)
+
+
+# ------------------------------------------------------------------ Graphviz, and its troubles
+
+
+def trouble(error: Exception) -> Any:
+    def run(*_: Any) -> bytes:
+        raise error
+
+    return run
+
+
+def test_a_layout_that_takes_too_long_is_stopped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "graphviz_engines", lambda: ["dot", "pygraphviz"])
+    monkeypatch.setattr(layouts, "run_graphviz", trouble(subprocess.TimeoutExpired("dot", 2.5)))
+    drawing = gp.draw(ladder(20), timeout=2.5)
+    assert drawing.placement.engine == "columns"
+    assert drawing.notes == ("Graphviz took longer than 2.5 s, so this is the simple layout",)
+    assert drawing.notes[0] in drawing.svg
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_the_process_really_ends_at_the_timeout(engine: str) -> None:
+    drawing = gp.draw(ladder(900), layout=engine, timeout=0.02)
+    start = time.perf_counter()
+    assert drawing.placement.engine == "columns"
+    assert time.perf_counter() - start < 5.0
+
+
+def test_a_graphviz_that_fails_is_replaced_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "graphviz_engines", lambda: ["dot", "pygraphviz"])
+    monkeypatch.setattr(layouts, "run_graphviz", trouble(OSError("dot: broken")))
+    drawing = gp.draw(ladder(20))
+    assert drawing.placement.engine == "columns"
+    assert drawing.notes[-1] == "pygraphviz failed, so this is the next best layout"
+
+
+def test_graphviz_that_answers_nonsense_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "graphviz_engines", lambda: ["dot"])
+    monkeypatch.setattr(layouts, "run_graphviz", lambda *_: b'{"objects": []}')
+    assert gp.draw(ladder(20)).placement.engine == "columns"
+
+
+def test_an_engine_that_was_asked_for_and_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(gp.GraphpropError, match=r"layout='dot': .*pip install 'pygraphviz>=2'"):
+        gp.draw(ladder(5), layout="dot").placement  # noqa: B018
+
+
+def test_without_graphviz_our_own_layout_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "graphviz_engines", list)
+    drawing = gp.draw(ladder(20))
+    assert drawing.placement.engine == "columns"
+    assert drawing.notes == ()
+
+
+def test_graphviz_gets_sizes_and_no_names() -> None:
+    drawing = gp.draw(ladder(30))
+    nodes = [Node(s, f.width, f.height, f.outline, f.rows) for s, f in drawing.figures.items()]
+    source = layouts.skeleton(nodes, drawing.links, True)
+    assert "tanh" not in source
+    assert '"v' not in source
+
+
+def irregular(count: int) -> gp.Network:
+    """Each node reads three of the others before it, near or far."""
+    random = np.random.default_rng(count)
+    net = gp.Network()
+    for v in range(10):
+        net.add_input(v)
+    for v in range(10, count):
+        net.add_node(v, "tanh", {int(u): 0.5 for u in random.choice(v, size=3, replace=False)})
+    return net
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("count", "seconds"), [(60, 1.0), (1000, 10.0)])
+def test_drawing_takes_no_longer_than_promised(count: int, seconds: float, engine: str) -> None:
+    net = irregular(count)
+    start = time.perf_counter()
+    drawing = gp.draw(net, layout=engine)
+    assert drawing.svg
+    assert time.perf_counter() - start < seconds
+    assert drawing.notes == ()
+
+
+def test_what_graphviz_would_never_finish_is_not_given_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "graphviz_engines", lambda: ["dot"])
+    start = time.perf_counter()
+    drawing = gp.draw(ladder(1000))
+    assert drawing.notes == ("the edges pass too many levels for Graphviz, so this is the simple layout",)
+    assert time.perf_counter() - start < 5.0
