@@ -43,7 +43,9 @@ RENDER_LAYERS = [  # those of graphprop/render, which all stand in the layer "re
     {"colours", "parts", "layouts"},
     {"numbers", "selection", "figures"},
     {"contents", "dot", "svg"},
-    {"summaries"},
+    {"summaries", "formulas"},
+    {"playback"},
+    {"html"},
     {"drawing"},
 ]
 RENDER_LAYER = {module: i for i, layer in enumerate(RENDER_LAYERS) for module in layer}
