@@ -331,7 +331,7 @@ class _Content:
             if numbers.gradients is not None:
                 slope = numbers.gradients.theta[position]
                 line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
-                line += (Run(digits(slope), "small", sign_colour(slope)),)
+                line += (Run(digits(slope), "small", sign_colour(slope), "backward"),)
                 line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)
             else:
                 line += (Run(f"  ({uses[position]} uses)", "small", GREY),)

@@ -95,6 +95,8 @@ function goTo(to, spoken = true) {
     drawn(edge.id).classList.toggle("plain", !data.by_weights && !isKnown("backward", edge.target));
     reveal(byId(`${data.prefix}-${edge.id}-label`), edge.target, true);
   }
+  const ended = position === 0 || position === steps.length;
+  for (const span of svg.querySelectorAll(".legend .backward")) write(span, ended);
   for (const element of svg.querySelectorAll(".now, .used")) element.classList.remove("now", "used");
   const step = steps[position - 1];
   if (step) {
@@ -117,9 +119,14 @@ function goTo(to, spoken = true) {
 function reveal(element, id, valued) {
   if (!element) return;
   element.classList.toggle("waiting", !valued);
-  for (const span of element.querySelectorAll(".forward")) span.textContent = valued ? written.get(span) : "–";
   const sloped = isKnown("backward", id);
-  for (const span of element.querySelectorAll(".backward")) span.textContent = sloped ? written.get(span) : "–";
+  for (const span of element.querySelectorAll(".forward")) write(span, valued);
+  for (const span of element.querySelectorAll(".backward")) write(span, sloped);
+}
+
+function write(span, isGiven) {
+  span.textContent = isGiven ? written.get(span) : "–";
+  span.classList.toggle("unknown", !isGiven);
 }
 
 function whereText(step) {
@@ -150,6 +157,7 @@ function showStep(step) {
   if (data.objective) texts.push(`Derivatives are of ${data.objective}.`);
   if (steps.length) texts.push("Press play, or →, to see how the numbers come about, node by node.");
   if (Object.keys(data.of).length) texts.push("Choose a node or an edge to see where its numbers come from.");
+  if (!steps.length) texts.push(...data.notes);
   panel.replaceChildren(make("h2", {}, "Whole picture"), ...texts.map((text) => make("p", { class: "hint" }, text)));
 }
 
@@ -222,7 +230,7 @@ function paths(id, onward) {
   for (const sum of data.paths[id] ?? []) {
     const from = onward ? `from ${nameOf(id)} on, ` : "";
     parts.push(make("h3", {}, `${from}the largest of ${sum.count === "path" ? "1 path" : sum.count}`));
-    parts.push(make("p", { class: "hint math" }, `${sum.symbol} = ${sum.total}`));
+    parts.push(make("p", { class: "hint math" }, make("bdi", {}, sum.symbol), " = ", make("span", { math: sum.total })));
     for (const path of sum.paths) parts.push(onePath(path));
     if (sum.rest_count) {
       const amount = make("span", { class: "amount math", math: sum.rest });
@@ -344,11 +352,15 @@ function middle(id) {
   return [x + by.e, y + by.f];
 }
 
-/** Bring a node or an edge into view, if it is not there. */
+const LEGIBLE = 2.5; // lengths of the picture in one pixel, above which nothing can be read
+
+/** Bring a node or an edge into view, if it is not there or too small to be read. */
 function centre(id) {
   const [x, y] = middle(id);
   const [u, v] = [(x - box.x) / box.width, (y - box.y) / box.height];
-  if (u > 0.08 && u < 0.92 && v > 0.08 && v < 0.92) return;
+  const scale = box.width / view.clientWidth;
+  if (scale > LEGIBLE) zoom(scale);
+  else if (u > 0 && u < 1 && v > 0 && v < 1) return;
   box.x = x - box.width / 2;
   box.y = y - box.height / 2;
   show();
@@ -574,7 +586,7 @@ byId("slider").addEventListener("input", () => walk(Number(byId("slider").value)
 byId("speed").addEventListener("change", () => playing !== null && play(true));
 prefersDark.addEventListener("change", showTheme);
 for (const id of ["first", "back", "play", "next", "last", "slider", "speed"]) byId(id).disabled = !steps.length;
-byId("notes").append(...data.notes.map((note) => make("p", {}, note)));
+if (steps.length) byId("notes").append(...data.notes.map((note) => make("p", {}, note)));
 new ResizeObserver(() => fit()).observe(view);
 showTheme();
 fit();
