@@ -22,7 +22,8 @@ LINK = re.compile(r"\]\(([^)#]+?)(#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_snippets_run_and_print_what_the_page_says(page: Path) -> None:
+def test_snippets_run_and_print_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = FENCE.findall(page.read_text())
     namespace: dict[str, Any] = {}
     for i, (language, code) in enumerate(blocks):
