@@ -71,20 +71,29 @@ def compared() -> str:
 
 
 def demo(options: argparse.Namespace) -> Answer:
-    """Show a small network and its gradient in three forms; with --out also as files."""
-    if options.out is None:
-        return compared(), 0
+    """Show a small network: its gradient in every way, one number explained, and files to look at."""
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    net = two_layer_net()
-    trace = net.forward({"x1": 1.0, "x2": -2.0})
-    gradients = net.backward(trace, loss="half_squared", target={"y": 0.25})
+    net, inputs = two_layer_net(), {"x1": 1.0, "x2": -2.0}
+    loss: dict[str, Any] = {"loss": "half_squared", "target": {"y": 0.25}}
+    trace = net.forward(inputs)
+    gradients = net.backward(trace, **loss)
+    report = gp.check(net, inputs, **loss)
+    explained = gp.explain(net, trace, gradients, ("weight", "x1", "h1"))
     net.save(folder / "net.json")
     drawing = gp.draw(net, trace, gradients)
     drawing.save(folder / "net.svg")
     drawing.save(folder / "net.html")
-    written = "\n".join(f"  {folder / name}" for name in ("net.json", "net.svg", "net.html"))
-    return f"{compared()}\n\nwritten:\n{written}", 0
+    written = "\n".join(
+        (
+            f"{folder / 'net.svg'}   the picture, with every value and gradient",
+            f"{folder / 'net.html'}  the page that steps through both passes; open it in a browser",
+            f"{folder / 'net.json'}  the network; try: graphprop check {folder / 'net.json'}",
+        )
+    )
+    parts = {"": compared(), "In every way": report, "One number, explained": explained, "Files": written}
+    text = "\n\n".join(f"{title}\n{'-' * len(title)}\n{part}" if title else str(part) for title, part in parts.items())
+    return text, 0 if report.ok else 1
 
 
 def info(options: argparse.Namespace) -> Answer:
@@ -192,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     made = command(demo, "examples:\n  graphprop demo\n  graphprop demo --out pictures", file=False)
-    made.add_argument("--out", metavar="DIR", help="a folder for net.json, net.svg and net.html")
+    made.add_argument("--out", metavar="DIR", default="graphprop-demo", help="a folder for its files (%(default)s)")
 
     command(info, "example:\n  graphprop info net.json")
 

@@ -86,7 +86,7 @@ def explain(
     book = Book(trace, gradients, form, labelled=summed)
     key = _read_what(trace.layout, what, kind, 0 if trace.samples == 1 else s)
     root = _grow(book, key, depth, digits)
-    return Explanation(root, _title(book, s, summed))
+    return Explanation(root, objective_text(book, s, summed))
 
 
 def _check_gradients(trace: Trace, gradients: Gradients) -> None:
@@ -182,7 +182,7 @@ def _component(what: tuple[Any, ...], shape: tuple[int, ...], index: tuple[Any, 
     return tuple(map(int, index))
 
 
-def _title(book: Book, s: int | None, summed: bool) -> str:
+def objective_text(book: Book, s: int | None, summed: bool) -> str:
     goal = book.goal
     of = f"{goal.loss.name} of {', '.join(label(name) for head in goal.heads for name in head)}" if goal.loss else ""
     if goal.loss is None and not book.is_output:
@@ -214,7 +214,7 @@ def _grow(book: Book, key: Key, depth: int | None, digits: int) -> Step:
             if formula is None:
                 found[place] = (quantity, None, note, [])
                 continue
-            _check_result(formula, quantity, book)
+            check_result(formula, quantity, book)
             children = []
             for term in dict.fromkeys(quantities(formula)):
                 children.append(len(found))
@@ -231,7 +231,7 @@ def _grow(book: Book, key: Key, depth: int | None, digits: int) -> Step:
     return steps[0]
 
 
-def _check_result(formula: Expression, quantity: Quantity, book: Book) -> None:
+def check_result(formula: Expression, quantity: Quantity, book: Book) -> None:
     """Refuse gradients that do not follow from the trace; numbers that overflow on the way prove nothing."""
     value, size = evaluate(formula)
     if not abs(value - quantity.value) > 1e-3 * size or not math.isfinite(value):

@@ -57,7 +57,7 @@ class Path:
         return " * ".join(symbols) or "1"
 
     def __repr__(self) -> str:
-        return f"<Path {_arrows(self.nodes)}: {self.contribution:.6g}>"
+        return f"<Path {arrows(self.nodes)}: {self.contribution:.6g}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,10 +94,10 @@ class PathSum:
     def text(self) -> str:
         """One line for each path, then the rest, then the sum."""
         amounts = [f"{path.contribution:.6g}" for path in self.top]
-        notes = [f"{_arrows(path.nodes)}   {path.formula}" for path in self.top]
+        notes = [f"{arrows(path.nodes)}   {path.formula}" for path in self.top]
         if self.rest_count:
-            amounts, notes = [*amounts, f"{self.rest:.6g}"], [*notes, f"the other {_many(self.rest_count)}"]
-        amounts, notes = [*amounts, f"{self.total:.6g}"], [*notes, f"{self.symbol}, all {_many(self.count)}"]
+            amounts, notes = [*amounts, f"{self.rest:.6g}"], [*notes, f"the other {many(self.rest_count)}"]
+        amounts, notes = [*amounts, f"{self.total:.6g}"], [*notes, f"{self.symbol}, all {many(self.count)}"]
         if not self.count:
             return f"{self.symbol} = 0: no path leads there"
         if self.count == 1:
@@ -108,10 +108,10 @@ class PathSum:
 
     def html(self) -> str:
         """A table that needs nothing around it."""
-        rows = [(f"{path.contribution:.6g}", _arrows(path.nodes), path.formula) for path in self.top]
+        rows = [(f"{path.contribution:.6g}", arrows(path.nodes), path.formula) for path in self.top]
         if self.rest_count:
-            rows.append((f"{self.rest:.6g}", f"the other {_many(self.rest_count)}", ""))
-        rows.append((f"{self.total:.6g}", self.symbol, _many(self.count)))
+            rows.append((f"{self.rest:.6g}", f"the other {many(self.rest_count)}", ""))
+        rows.append((f"{self.total:.6g}", self.symbol, many(self.count)))
         cells = ("".join(f"<td>{html_text(cell)}</td>" for cell in row) for row in rows)
         head = "<tr><th>contribution</th><th>path</th><th>product</th></tr>"
         return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
@@ -134,20 +134,20 @@ class PathSum:
         return self.text()
 
     def __repr__(self) -> str:
-        return f"<PathSum {self.symbol} = {self.total:.6g}: {_many(self.count)}>"
+        return f"<PathSum {self.symbol} = {self.total:.6g}: {many(self.count)}>"
 
     def _repr_html_(self) -> str:
         return self.html()
 
 
-def _arrows(nodes: Sequence[Name]) -> str:
+def arrows(nodes: Sequence[Name]) -> str:
     names = list(map(label, nodes))
     if len(names) > MOST:
         names = [*names[: MOST // 2], f"... {len(names) - MOST} more ...", *names[-MOST // 2 :]]
     return " -> ".join(names)
 
 
-def _many(count: int) -> str:
+def many(count: int) -> str:
     if count == 1:
         return "path"
     return f"{count} paths" if count < 10**30 else f"2^{count.bit_length() - 1} or more paths"
@@ -195,6 +195,20 @@ def paths(
     23   do[y]/do[x], all 2 paths
     """
     check_trace(trace, net.layout)
+    return sum_paths(trace, source, target, top, of=of, to=to, sample=sample)
+
+
+def sum_paths(
+    trace: Trace,
+    source: Name,
+    target: Name,
+    top: int,
+    *,
+    of: int | None = None,
+    to: int | None = None,
+    sample: int | None = None,
+) -> PathSum:
+    """`paths`, of a trace whose network is not at hand."""
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 0:
         raise GraphpropError(f"top is a whole number, 0 or more, not {top!r}")
     s = _read_sample(trace, sample)

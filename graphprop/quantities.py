@@ -52,23 +52,35 @@ def grouped(places: Array, size: int) -> tuple[Array, Array]:
 
 
 class Book:
-    """The numbers of one trace and its gradients. `labelled` puts the sample into the symbols."""
+    """The numbers of one trace and its gradients. `labelled` puts the sample into the symbols.
 
-    def __init__(self, trace: Trace, gradients: Gradients, form: str, labelled: bool) -> None:
+    With `gaps` a number that was not computed is nan, and does not raise.
+    """
+
+    def __init__(self, trace: Trace, gradients: Gradients, form: str, labelled: bool, gaps: bool = False) -> None:
         self.layout: Layout = trace.layout
         self.goal = gradients.objective
-        self.form, self.labelled, self.samples = form, labelled, trace.samples
+        self.form, self.labelled, self.samples, self.gaps = form, labelled, trace.samples, gaps
         self.a, self.o, self.theta = map(as_floats, (trace.a_flat, trace.o_flat, trace.theta))
         self.a_grad, self.o_grad = as_floats(gradients.a_flat), as_floats(gradients.o_flat)
         self.weight_grad, self.bias_grad = as_floats(gradients.weight_uses), as_floats(gradients.bias_uses)
         self.theta_grad, self.value = as_floats(gradients.theta), float(gradients.value)
         self.read = {int(column): j for j, column in enumerate(self.goal.columns)}
-        with np.errstate(all="ignore"):
-            self.terms, self.seed = self.goal.evaluate(self.o[:, self.goal.columns], Floats())
+        self.terms, self.seed = self._evaluate()
         self.is_output = self.goal.loss is None and len(self.read) == 1 and bool((self.seed == 1).all())
         self._slopes: dict[Key, list[float]] = {}
         self._softmax: dict[Key, list[float]] = {}
         self._reached: dict[Key, dict[int, float]] = {}
+
+    def _evaluate(self) -> tuple[list[float], Array]:
+        z = self.o[:, self.goal.columns]
+        try:
+            with np.errstate(all="ignore"):
+                return self.goal.evaluate(z, Floats())
+        except GraphpropError:
+            if not self.gaps:
+                raise
+            return [math.nan] * (len(z) * max(len(self.goal.heads), 1)), np.full(z.shape, np.nan)
 
     # ------------------------------------------------------------------ structure
 
@@ -193,7 +205,9 @@ class Book:
             f, a = self.node(v).activation, self.a[s, self.layout.a_slice(v)].tolist()
             o = self.o[s, self.layout.o_slice(v)].tolist()
             assert f is not None
-            self._slopes[s, v, k] = f.pull(a, o, [float(k is None or j == k) for j in range(len(o))])
+            known = not (self.gaps and any(map(math.isnan, a)))
+            g = [float(k is None or j == k) for j in range(len(o))]
+            self._slopes[s, v, k] = f.pull(a, o, g) if known else [math.nan] * len(a)
         return self._slopes[s, v, k]
 
     def _delta(self, s: int, row: int) -> Quantity:
@@ -257,7 +271,7 @@ class Book:
         return Quantity(symbol, self._reach(s, source)[column])
 
     def _asked(self, made: Quantity) -> Quantity:
-        if math.isnan(made.value):
+        if math.isnan(made.value) and not self.gaps:
             raise GraphpropError(
                 "the gradients lack a number that the explanation needs; compute them without of=, for all nodes"
             )

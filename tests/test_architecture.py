@@ -53,7 +53,9 @@ RENDER_LAYERS = [  # those of graphprop/render, which all stand in the layer "re
     {"numbers", "selection", "figures"},
     {"legends"},
     {"contents", "dot", "svg"},
-    {"summaries"},
+    {"summaries", "formulas"},
+    {"playback"},
+    {"html"},
     {"drawing"},
 ]
 RENDER_LAYER = {module: i for i, layer in enumerate(RENDER_LAYERS) for module in layer}

@@ -74,24 +74,28 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
 # ------------------------------------------------------------------ the frame
 
 
-def test_demo_shows_every_number_and_that_the_forms_agree() -> None:
-    done = run("demo")
+def test_demo_shows_every_number_in_every_way_and_explains_one(tmp_path: Path) -> None:
+    done = run("demo", "--out", str(tmp_path / "new" / "folder"))
     assert done.returncode == 0
     assert not done.stderr
-    lines = done.stdout.splitlines()
+    table, checked, explained, files = re.split(r"\n\n[A-Z][^\n]*\n-+\n", done.stdout)
+    lines = table.splitlines()
     rows = [line for line in lines if line.startswith(("w(", "b["))]
     assert len(rows) == 25
     for row in rows:
         parents, children, paths = row.split()[-3:]
         assert parents == children == paths
     assert lines[-1].startswith("All three forms agree; the largest relative difference is ")
+    assert checked.splitlines()[0].endswith(": ok")
+    for way in ("engine, backward", "matrix form", "central differences"):
+        assert any(line.startswith(way) and " ok" in line for line in checked.splitlines())
+    shown = next(row.split()[-1] for row in rows if row.startswith("w(x1, h1)"))
+    assert shown[:6] in explained
+    assert sorted(os.listdir(tmp_path / "new" / "folder")) == ["net.html", "net.json", "net.svg"]
+    assert all(str(tmp_path / "new" / "folder" / name) in files for name in ("net.html", "net.json", "net.svg"))
 
 
-def test_demo_writes_files_into_a_folder(stub: Stub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", str(tmp_path / "new" / "folder")]) == 0
-    assert os.listdir(tmp_path / "new" / "folder") == ["net.json"]
-    assert stub.saved == ["net.svg", "net.html"]
-    assert capsys.readouterr().out.rstrip().endswith("net.html")
+def test_demo_refuses_a_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").touch()
     assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
     assert "File exists" in capsys.readouterr().err

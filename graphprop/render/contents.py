@@ -154,7 +154,7 @@ class _Content:
     def _pill(symbol: str, slopes: list[Any] | None) -> Line:
         if slopes is None:
             return ()
-        return Run(f"{symbol} ", "number", GREY), Run(digits(slopes[0]), "number", sign_colour(slopes[0]))
+        return Run(f"{symbol} ", "number", GREY), Run(digits(slopes[0]), "number", sign_colour(slopes[0]), "backward")
 
     def _biases(self, v: int) -> tuple[list[Any], list[Any] | None] | None:
         """The biases of a node and their derivatives; nan where there is none."""
@@ -179,7 +179,7 @@ class _Content:
         line: Line = (Run(boxed, "boxed"), Run("  ", "small")) if boxed else ()
         line += (Run("b ", "small", GREY), Run(digits(values[0]), "small"))
         if slopes is not None:
-            line += (Run("  ∂ ", "small", GREY), Run(digits(slopes[0]), "small", sign_colour(slopes[0])))
+            line += (Run("  ∂ ", "small", GREY), Run(digits(slopes[0]), "small", sign_colour(slopes[0]), "backward"))
         return (line,)
 
     def _table(self, v: int) -> Table:
@@ -200,7 +200,7 @@ class _Content:
             ]
             columns.append(("b[i]", cells))
             if biases[1] is not None and numbers.samples > 1:
-                columns.append((f"∂{numbers.goal}/∂b[i]", [_number_cell(g, True) for g in biases[1][:count]]))
+                columns.append((f"∂{numbers.goal}/∂b[i]", [_slope_cell(g) for g in biases[1][:count]]))
         a, o = self._of(numbers.a, layout.a_slice(v)), self._of(numbers.o, layout.o_slice(v))
         da, do = self._of(numbers.da, layout.a_slice(v)), self._of(numbers.do, layout.o_slice(v))
         if a is None and numbers.gradients is not None and not node.is_input:
@@ -209,18 +209,18 @@ class _Content:
             o = [math.nan] * node.m
         reducing = node.kind_of_function == "reducing"
         if a is not None and not node.is_input:
-            cells = [_number_cell(x, fill=fill(x, self.scale) if reducing else "") for x in a[:count]]
+            cells = [_value_cell(x, fill(x, self.scale) if reducing else "") for x in a[:count]]
             columns.append((f"a{entry}", cells))
         if node.kind == "softmax_dot" and a is not None:
-            columns.append(("softmax", [_number_cell(p) for p in softmax(a)[:count]]))
+            columns.append(("softmax", [_value_cell(p) for p in softmax(a)[:count]]))
         if node.m > 1 or (node.vector and not reducing):
             title = {"softmax": "softmax", "log_softmax": "log softmax"}.get(node.kind, f"o{entry}")
             if o is not None:
-                columns.append((title, [_number_cell(x, fill=fill(x, self.scale)) for x in o[:count]]))
+                columns.append((title, [_value_cell(x, fill(x, self.scale)) for x in o[:count]]))
         if node.is_input and do is not None:
-            columns.append((f"∂{entry}", [_number_cell(g, True) for g in do[:count]]))
+            columns.append((f"∂{entry}", [_slope_cell(g) for g in do[:count]]))
         elif da is not None:
-            columns.append((f"δ{entry}", [_number_cell(g, True) for g in da[:count]]))
+            columns.append((f"δ{entry}", [_slope_cell(g) for g in da[:count]]))
         titles = tuple((Run(title, "small grey"),) for title, _ in columns)
         return Table(titles, tuple(zip(*(cells for _, cells in columns), strict=True)), n - count)
 
@@ -284,7 +284,10 @@ class _Content:
         if len(rows) > ENTRIES:
             norm: Line = ()
             if slopes is not None:
-                norm = (Run("|∂| ", "small", GREY), Run(digits(float(np.linalg.norm(floats(slopes)))), "small"))
+                norm = (
+                    Run("|∂| ", "small", GREY),
+                    Run(digits(float(np.linalg.norm(floats(slopes)))), "small", known="backward"),
+                )
             return (Entry("", "", (Run("W ", "small italic", GREY), Run(f"{n} × {m}", "small bold")), norm),)
         entries = []
         weights, positions = numbers.weights[uses].tolist(), layout.position[uses].tolist()
@@ -292,7 +295,8 @@ class _Content:
             index = ",".join([str(i)] * (n > 1) + [str(k)] * (m > 1))
             derivative: Line = ()
             if slopes is not None:
-                derivative = Run("∂ ", "small", GREY), Run(digits(slopes[j]), "small", sign_colour(slopes[j]))
+                slope = Run(digits(slopes[j]), "small", sign_colour(slopes[j]), "backward")
+                derivative = Run("∂ ", "small", GREY), slope
             several = len(rows) > 1
             weight = (() if several else (Run("w ", "small italic", GREY),)) + (Run(digits(weights[j]), "small bold"),)
             boxed = self.letters.get(positions[j], "")
@@ -350,8 +354,12 @@ def _cell(text: str, style: str) -> Cell:
     return Cell(Run(text, style))
 
 
-def _number_cell(x: Any, signed: bool = False, fill: str = "") -> Cell:
-    return Cell(Run(digits(x), "number", sign_colour(x) if signed else ""), fill)
+def _value_cell(x: Any, fill: str = "") -> Cell:
+    return Cell(Run(digits(x), "number", known="forward"), fill)
+
+
+def _slope_cell(x: Any) -> Cell:
+    return Cell(Run(digits(x), "number", sign_colour(x), "backward"))
 
 
 def _listed(values: list[Any], most: int = 8) -> str:

@@ -19,7 +19,7 @@ from graphprop.render.dot import write_dot
 from graphprop.render.escaping import visible
 from graphprop.render.figures import Figure, figure, label
 from graphprop.render.lettering import plain
-from graphprop.render.numbers import read_numbers
+from graphprop.render.numbers import Numbers, read_numbers
 from graphprop.render.parts import Parts
 from graphprop.render.places import Link, Node, Placement
 from graphprop.render.selection import select
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphprop.results import Gradients, Trace
 
 RENDER_SECONDS = 60.0  # for PNG and PDF, which nothing can replace
-SUFFIXES = (".svg", ".png", ".pdf", ".dot")
+SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".html")
 
 
 class Drawing:
@@ -45,8 +45,10 @@ class Drawing:
     <Drawing of 'one node': 2 nodes, 1 edge>
     """
 
-    def __init__(self, parts: Parts, layout: str | None = None, timeout: float = 10.0) -> None:
-        self.parts = parts
+    def __init__(
+        self, parts: Parts, layout: str | None = None, timeout: float = 10.0, numbers: Numbers | None = None
+    ) -> None:
+        self.parts, self._numbers = parts, numbers
         self._engine, self._timeout = layout, timeout
 
     # ------------------------------------------------------------------ as text
@@ -63,15 +65,22 @@ class Drawing:
         placement, notes = self._placed
         return write_svg(self.parts, self.figures, self.labels, placement, notes, self.prefix)
 
+    @cached_property
+    def html(self) -> str:
+        """The picture as a page that stands alone: it plays both passes, and explains every number."""
+        from graphprop.render.html import write_page
+
+        return write_page(self.to_dict(), self.svg, self.parts, self._numbers)
+
     @property
     def prefix(self) -> str:
         """With what the ids in the SVG begin: made of the content."""
         return "gp" + hashlib.sha256(repr(self.parts).encode("utf-8", "replace")).hexdigest()[:8]
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file, in the format that its suffix says: .svg, .png, .pdf or .dot.
+        """Write the picture to a file, in the format that its suffix says: .svg, .png, .pdf, .dot or .html.
 
-        PNG and PDF are drawn by Graphviz; the others need nothing.
+        PNG and PDF are drawn by Graphviz; the others need nothing. HTML is a page on its own, which plays both passes.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -81,6 +90,8 @@ class Drawing:
             data = self.svg.encode()
         elif suffix == ".dot":
             data = self.source.encode()
+        elif suffix == ".html":
+            data = self.html.encode()
         else:
             data = layouts.render(self.source, suffix[1:], max(self._timeout, RENDER_SECONDS))
         try:
@@ -255,4 +266,4 @@ def draw(
     chosen = select(numbers.layout, numbers.sizes, focus=focus, depth=depth, top=top, path=path, group=group)
     shown = visible((net.name or "network") if title is None else title, 90)
     parts = (summarise if chosen.groups else describe)(numbers, chosen, shown)
-    return Drawing(parts, layout, timeout)
+    return Drawing(parts, layout, timeout, numbers)

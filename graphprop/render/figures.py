@@ -77,7 +77,7 @@ def lines_of(shape: Shape) -> list[tuple[str, Line]]:
     if kind and not beside:
         lines.append(("small", kind))
     if shape.value:
-        lines.append(("value", (Run(shape.value, "value"),)))
+        lines.append(("value", (Run(shape.value, "value", known="forward"),)))
     if shape.pill:
         lines.append(("pill", shape.pill))
     return lines + [("small pill" if shape.form == "scalar" else "small", line) for line in shape.lines]
@@ -167,7 +167,7 @@ def _tabular(shape: Shape, table: Table) -> Figure:
         marks.append(Text(right - room / 2, base(middle, "number"), shape.pill))
         right -= room + 8
     if shape.value:
-        marks.append(Text(right, base(middle, "value"), (Run(shape.value, "value"),), "end"))
+        marks.append(Text(right, base(middle, "value"), (Run(shape.value, "value", known="forward"),), "end"))
     starts = [left + sum(widths[:j]) for j in range(len(widths))]
     y = top + HEADER + COLUMNS / 2
     for x, w, title in zip(starts, widths, table.columns, strict=True):

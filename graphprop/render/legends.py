@@ -41,7 +41,7 @@ def tied(numbers: Numbers, letters: dict[int, str]) -> tuple[tuple[Tie, ...], st
         if numbers.gradients is not None:
             slope = numbers.gradients.theta[position]
             line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
-            line += (Run(digits(slope), "small", sign_colour(slope)),)
+            line += (Run(digits(slope), "small", sign_colour(slope), "backward"),)
             line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)
         else:
             line += (Run(f"  ({uses[position]} uses)", "small", GREY),)

@@ -48,11 +48,15 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Run:
-    """A piece of text in one style; a colour of its own shows a sign."""
+    """A piece of text in one style; a colour of its own shows a sign.
+
+    A number of one of the passes is `known` from it on: "forward" or "backward".
+    """
 
     text: str
     style: str
     colour: str = ""
+    known: str = ""
 
     @property
     def ink(self) -> str:

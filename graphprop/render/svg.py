@@ -92,6 +92,8 @@ def _spans(line: Line) -> str:
     for run in line:
         style = STYLES[run.style]
         attributes = f'font-size="{_n(style.size)}"'
+        if run.known:
+            attributes += f' class="{run.known}"'
         if style.bold:
             attributes += ' font-weight="bold"'
         if style.italic:
