@@ -7,7 +7,7 @@ net.add_input("x1")
 net.add_input("x2")
 net.add_node("h1", "sigmoid", {"x1": 6.0, "x2": 6.0}, bias=-3.0)
 net.add_node("h2", "sigmoid", {"x1": 6.0, "x2": 6.0}, bias=-9.0)
-net.add_node("y", "sigmoid", {"h1": 6.0, "h2": -6.0}, bias=-3.0)
+net.add_node("y", "sigmoid", {"h1": 6.0, "h2": -8.0}, bias=-3.0)
 
 X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 trace = net.forward(X)

@@ -42,6 +42,7 @@ RENDER_LAYERS = [  # those of graphprop/render, which all stand in the layer "re
     {"lettering", "columns"},
     {"colours", "parts", "layouts"},
     {"numbers", "selection", "figures"},
+    {"legends"},
     {"contents", "dot", "svg"},
     {"summaries", "formulas"},
     {"playback"},

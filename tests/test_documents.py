@@ -35,6 +35,8 @@ def test_snippets_run_and_print_what_the_page_says(page: Path, tmp_path: Path, m
         follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
+    for written in tmp_path.iterdir():
+        assert written.read_bytes() == (ROOT / "docs" / "pictures" / written.name).read_bytes(), written.name
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)

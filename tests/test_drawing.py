@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
 from graphprop.render import layouts
-from graphprop.render.contents import letter
+from graphprop.render.legends import letter
 from graphprop.render.lettering import digits, name_line, plain
 from tests import golden
 from tests.pictures import column, edge_of, hostile_net, ladder, last_word, number, shape_of, shows
@@ -74,6 +74,18 @@ def test_every_number_is_the_golden_one(name: str, k: int) -> None:
         assert shows(drawing.parts.shapes[-1].value, expected["value"])
 
 
+def test_biases_are_shown_with_their_derivatives() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "square", {"x": 1.0}, bias=0.5)
+    net.add_node("y", "softmax_dot", {"h": [1.0, 2.0]}, bias=[0.25, None])
+    trace = net.forward([[1.0], [2.0]])
+    drawing = gp.draw(net, trace, net.backward(trace, seed={"h": [1.0, 10.0]}))
+    assert plain(shape_of(drawing, "h").lines[0]) == "b 0.5  ∂ 53"  # 2 * 1.5 + 10 * 2 * 2.5
+    assert column(shape_of(drawing, "y"), "b[i]") == ["0.25", ""]
+    assert column(shape_of(drawing, "y"), "∂S/∂b") == ["0", "–"]
+
+
 def test_the_column_of_a_softmax_dot_node_is_its_softmax() -> None:
     drawing = drawn(two_layers(), [1.0, -2.0], node="y")
     a = two_layers().forward([1.0, -2.0]).a["y"]
@@ -81,6 +93,7 @@ def test_the_column_of_a_softmax_dot_node_is_its_softmax() -> None:
     assert all(map(shows, column(shape_of(drawing, "y"), "softmax"), p.tolist()))
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 @example(0.0999499999)
 @example(999.5)
@@ -251,6 +264,21 @@ def test_tied_weights_share_a_letter_and_the_legend_has_the_sum() -> None:
     (tie,) = drawing.parts.legend.ties
     assert plain(tie.text) == "f = 2,  ∂o[t]/∂A = 21  (sum over its 2 uses)"
     assert [letter(k) for k in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
+
+
+def test_tied_biases_have_letters_too() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    b = net.parameter("b", [0.5, 0.25])
+    net.add_node("h", "tanh", {"x": 1.0}, bias=b[0])
+    net.add_node("k", "tanh", {"h": 1.0}, bias=b[0])
+    net.add_node("y", "softmax_dot", {"k": [1.0, 2.0]}, bias=[b[0], b[1]])
+    drawing = drawn(net, [3.0], node="y")
+    assert [plain(shape_of(drawing, v).lines[0]).split()[0] for v in ("h", "k")] == ["A", "A"]
+    assert column(shape_of(drawing, "y"), "b[i]") == ["A 0.5", "0.25"]
+    (tie,) = drawing.parts.legend.ties
+    assert plain(tie.text).startswith("b[0] = 0.5,")
+    assert plain(tie.text).endswith("(sum over its 3 uses)")
 
 
 def test_the_loss_is_a_node_that_reads_the_heads() -> None:

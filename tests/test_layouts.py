@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import networkx as nx
@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
 
 import graphprop as gp
 from graphprop.render import layouts
-from graphprop.render.columns import place_in_columns
+from graphprop.render.columns import NODE_GAP, Item, place_in_columns, stack
 from graphprop.render.places import Link, Node
 from tests.pictures import ENGINES, ladder
 
@@ -70,6 +71,18 @@ def test_edges_run_from_node_to_node_also_against_the_order(graph: tuple[list[No
             assert abs(y - cy) <= size[name][1] / 2 + 1e-6
         forth = number[link.source] < number[link.target]
         assert (placement.nodes[link.source][0] < placement.nodes[link.target][0]) == forth
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(1, 80)), min_size=1, max_size=12))
+def test_heights_in_a_column_are_least_squares(items: list[tuple[float, float]]) -> None:
+    column = list(range(len(items)))
+    boxes = [Item(10.0, height) for _, height in items]
+    wanted = {i: y for i, (y, _) in enumerate(items)}
+    stack(boxes, column, wanted)
+    starts = np.cumsum([0.0, *((a.height + b.height) / 2 + NODE_GAP for a, b in pairwise(boxes))])
+    best = IsotonicRegression().fit_transform(column, np.array([y for y, _ in items]) - starts) + starts
+    np.testing.assert_allclose([box.y for box in boxes], best, atol=1e-6)
 
 
 def test_parents_stand_left_of_their_children() -> None:

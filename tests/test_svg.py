@@ -50,7 +50,25 @@ def partial() -> gp.Network:
     return net
 
 
-NETS: list[Any] = [two_layer_net, convolution, heads, partial, hostile_net, lambda: ladder(40), lambda: ladder(1500)]
+def unrolled() -> gp.Network:
+    """Weights and biases that are tied through time."""
+    cell = gp.Network("cell")
+    cell.add_input("x")
+    cell.add_input("h")
+    cell.add_node("g", "tanh", {"x": 0.5, "h": 1.25}, bias=0.1)
+    return gp.unroll(cell, {"g": "h"}, steps=4)
+
+
+NETS: list[Any] = [
+    two_layer_net,
+    convolution,
+    heads,
+    partial,
+    unrolled,
+    hostile_net,
+    lambda: ladder(40),
+    lambda: ladder(1500),
+]
 
 
 def drawn(net: gp.Network, **options: Any) -> gp.Drawing:
@@ -110,6 +128,20 @@ def test_edges_begin_and_end_at_their_nodes(make: Any, engine: str) -> None:
             left, top, right, bottom = corners(drawing.figures[node], drawing.placement.nodes[node])
             assert left - 3 <= point[0] <= right + 3, edge
             assert top - 3 <= point[1] <= bottom + 3, edge
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_edge_of_one_component_joins_its_row(engine: str) -> None:
+    drawing = drawn(partial(), layout=engine)
+    number = {shape.name: shape.id for shape in drawing.parts.shapes}
+    for u, v, row_of, row_to in (("x", "y", 0, 1), ("x", "z", 2, None)):
+        edge = next(e for e in drawing.parts.edges if (e.source, e.target) == (number[u], number[v]))
+        assert (edge.from_row, edge.to_row) == (row_of, row_to)
+        curve, tip = drawing.placement.curves[edge.id]
+        for point, node, row in ((curve[0], edge.source, row_of), (tip, edge.target, row_to)):
+            if row is not None:
+                y = drawing.placement.nodes[node][1] + drawing.figures[node].rows[row]
+                assert abs(point[1] - y) < 4.0
 
 
 @pytest.mark.parametrize("make", NETS)

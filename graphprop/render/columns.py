@@ -154,7 +154,7 @@ def _crossings(items: list[Item], columns: list[list[int]], rank: dict[int, int]
 def _heights(items: list[Item], columns: list[list[int]]) -> None:
     """Bring neighbours to one height as far as the distances in each column allow."""
     for column in columns:
-        _stack(items, column, dict.fromkeys(column, 0.0))
+        stack(items, column, dict.fromkeys(column, 0.0))
     for sweep in range(24 if len(items) <= 4000 else 6):
         for column in columns if sweep % 2 == 0 else columns[::-1]:
             wanted = {}
@@ -163,10 +163,10 @@ def _heights(items: list[Item], columns: list[list[int]]) -> None:
                 pulls = [(1.0 if items[i].node or items[j].node else 4.0, items[j].y + items[j].line) for j in near]
                 total = sum(w for w, _ in pulls)
                 wanted[i] = sum(w * y for w, y in pulls) / total - items[i].line if pulls else items[i].y
-            _stack(items, column, wanted)
+            stack(items, column, wanted)
 
 
-def _stack(items: list[Item], column: list[int], wanted: dict[int, float]) -> None:
+def stack(items: list[Item], column: list[int], wanted: dict[int, float]) -> None:
     """Give a column the heights nearest to the wanted ones, in least squares, that keep order and distances."""
     offset, at = 0.0, []
     for k, i in enumerate(column):

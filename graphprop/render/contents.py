@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from graphprop.layout import Array, Node
 from graphprop.render.colours import fill, stroke, stroke_width
+from graphprop.render.legends import legend, letter, tied
 from graphprop.render.lettering import (
     DASH,
     GREY,
@@ -25,12 +25,11 @@ from graphprop.render.lettering import (
     sign_colour,
 )
 from graphprop.render.numbers import Numbers, floats
-from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table, Tie
+from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table
 from graphprop.render.selection import Selection
 
 ROWS = {"full": 12, "nodes": 6}  # of a table, by the detail
 ENTRIES = 6  # of an edge's label
-TIES = 12  # in the legend
 TIP_ENTRIES = 12
 
 
@@ -92,6 +91,11 @@ class _Content:
         letters: dict[int, str] = {}
         for e in self.selection.edges:
             for position in layout.position[layout.edge_slice(e)].tolist():
+                if uses[position] > 1 and position not in letters:
+                    letters[position] = letter(len(letters))
+        for v in self.selection.nodes:
+            bias = layout.nodes[v].bias
+            for position in [] if bias is None else bias[bias >= 0].tolist():
                 if uses[position] > 1 and position not in letters:
                     letters[position] = letter(len(letters))
         return letters
@@ -161,12 +165,19 @@ class _Content:
         slopes = None if gradients is None else layout.scatter_bias(v, gradients.bias_uses).tolist()
         return values.tolist(), slopes
 
+    def _bias_letters(self, v: int) -> list[str]:
+        """Of each component the letter of its bias, if that is tied."""
+        bias = self.layout.nodes[v].bias
+        return [] if bias is None else [self.letters.get(position, "") for position in bias.tolist()]
+
     def _bias_line(self, v: int) -> tuple[Line, ...]:
         known = self._biases(v)
         if known is None:
             return ()
         values, slopes = known
-        line: Line = (Run("b ", "small", GREY), Run(digits(values[0]), "small"))
+        boxed = self._bias_letters(v)[0]
+        line: Line = (Run(boxed, "boxed"), Run("  ", "small")) if boxed else ()
+        line += (Run("b ", "small", GREY), Run(digits(values[0]), "small"))
         if slopes is not None:
             line += (Run("  ∂ ", "small", GREY), Run(digits(slopes[0]), "small", sign_colour(slopes[0]), "backward"))
         return (line,)
@@ -182,12 +193,12 @@ class _Content:
         columns: list[tuple[str, list[Cell]]] = [("i", [_cell(f"[{i}]", "small grey") for i in range(count)])]
         biases = None if node.is_input else self._biases(v)
         if biases is not None:
-            columns.append(
-                (
-                    "b[i]",
-                    [_cell(digits(b), "number") if not _is_nan(b) else _cell("", "small") for b in biases[0][:count]],
-                )
-            )
+            boxed = self._bias_letters(v)
+            cells = [
+                _cell("" if _is_nan(b) else f"{boxed[i]} {digits(b)}".strip(), "number")
+                for i, b in enumerate(biases[0][:count])
+            ]
+            columns.append(("b[i]", cells))
             if biases[1] is not None and numbers.samples > 1:
                 columns.append((f"∂{numbers.goal}/∂b[i]", [_slope_cell(g) for g in biases[1][:count]]))
         a, o = self._of(numbers.a, layout.a_slice(v)), self._of(numbers.o, layout.o_slice(v))
@@ -312,42 +323,9 @@ class _Content:
 
     def legend(self) -> Legend:
         written = {"full": "", "nodes": "edges", "shapes": "nodes and edges"}[self.selection.detail]
-        known = legend(self.numbers, self.scale, self.thickest, *self._ties(), nodes=written != "nodes and edges")
+        ties = tied(self.numbers, self.letters)
+        known = legend(self.numbers, self.scale, self.thickest, *ties, nodes=written != "nodes and edges")
         return replace(known, closing=f"{known.closing} · numbers of {written}: tooltips") if written else known
-
-    def _ties(self) -> tuple[tuple[Tie, ...], str]:
-        if not self.letters:
-            return (), ""
-        layout, numbers = self.layout, self.numbers
-        names = {p: text for p, text in layout._parameter_labels.items() if p in self.letters}
-        uses = np.bincount(layout.position, minlength=layout.size)
-        uses += np.bincount(layout.bias_position, minlength=layout.size)
-        ties = []
-        for position, boxed in list(self.letters.items())[:TIES]:
-            line: Line = ()
-            if position in names:
-                line = (Run(f"{name_text(names[position], 20)} ", "small italic"),)
-            line += (Run("= ", "small", GREY), Run(digits(numbers.theta[position]), "small bold"))
-            if numbers.gradients is not None:
-                slope = numbers.gradients.theta[position]
-                line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
-                line += (Run(digits(slope), "small", sign_colour(slope), "backward"),)
-                line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)
-            else:
-                line += (Run(f"  ({uses[position]} uses)", "small", GREY),)
-            ties.append(Tie(boxed, line))
-        hidden = len(self.letters) - len(ties)
-        return tuple(ties), f"and {hidden} more tied weights" if hidden else ""
-
-
-def letter(k: int) -> str:
-    """A, B, ..., Z, AA, AB, ..."""
-    text = ""
-    k += 1
-    while k:
-        k, rest = divmod(k - 1, 26)
-        text = string.ascii_uppercase[rest] + text
-    return text
 
 
 def common_sign(entries: Array) -> int:
@@ -408,37 +386,6 @@ def loss_shape(numbers: Numbers, dim: bool) -> Shape:
     value = digits(gradients.value)
     lit = False if dim else None
     return Shape("E", None, "loss", kind, "E", tip, heading, value, lines=tuple(lines), fill="#f2f2f2", lit=lit)
-
-
-def legend(
-    numbers: Numbers, scale: float, thickest: float, ties: tuple[Tie, ...] = (), ties_text: str = "", nodes: bool = True
-) -> Legend:
-    """What the encoding of this picture means."""
-    fills: tuple[tuple[str, str], ...] = ()
-    if scale > 0:
-        steps = [s * scale for s in (-1, -0.5, -0.1, 0, 0.1, 0.5, 1)]
-        fills = tuple((digits(float(f"{x:.3g}")), fill(x, scale)) for x in steps)
-    goal = numbers.goal
-    symbols = []
-    if goal and nodes:
-        symbols = [f"γ = ∂{goal}/∂a (scalar)", f"δ = ∂{goal}/∂a[i] (vector)", f"∂ = ∂{goal}/∂ input, output, bias or w"]
-    strokes: tuple[tuple[str, str, bool], ...] = ()
-    stroke_text = width_text = ""
-    if numbers.strokes is not None:
-        what = "w" if numbers.by_weights else f"∂{goal}/∂w"
-        strokes = tuple((text, *stroke(s)) for text, s in (("> 0", 1), ("< 0", -1), ("0, mixed or not computed", 0)))
-        stroke_text = f"edge colour, dash: sign of {what}"
-        width_text = f"edge width ∝ √|{what}|, thickest: {digits(thickest)}"
-    return Legend(
-        fills,
-        "node fill, bold: output" if nodes else "node fill: output",
-        tuple(symbols),
-        strokes,
-        stroke_text,
-        width_text,
-        ties,
-        ties_text,
-    )
 
 
 def rms(values: Array) -> float:

@@ -53,6 +53,8 @@ def _run(run: Run) -> str:
     text = dot_html(run.text)
     if not text:
         return ""
+    if run.style == "boxed":
+        text = f"[{text}]"
     if style.drop:
         text = f"<SUB>{text}</SUB>"
     if style.bold:

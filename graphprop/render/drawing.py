@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphprop.network import Network
     from graphprop.results import Gradients, Trace
 
+RENDER_SECONDS = 60.0  # for PNG and PDF, which nothing can replace
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".html")
 
 
@@ -92,7 +93,7 @@ class Drawing:
         elif suffix == ".html":
             data = self.html.encode()
         else:
-            data = layouts.render(self.source, suffix[1:], self._timeout)
+            data = layouts.render(self.source, suffix[1:], max(self._timeout, RENDER_SECONDS))
         try:
             path.write_bytes(data)
         except OSError as error:

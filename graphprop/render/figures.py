@@ -95,6 +95,12 @@ def _stacked(shape: Shape, outline: str) -> Figure:
         if role.endswith("pill"):
             marks.append(Box(-wide / 2, middle - height / 2 + 1, wide, height - 2, fill="#ffffff", round=6))
         style = {"pill": "number", "small pill": "small"}.get(role, role)
+        if line[0].style == "boxed":
+            left, room = 5 - wide / 2, width(line[0].text, "boxed") + 5
+            marks.append(Box(left, middle - 6, room, 12, fill="#ffffff", stroke="#222222", round=3))
+            marks.append(Text(left + room / 2, base(middle, "boxed"), line[:1]))
+            marks.append(Text(left + room + 4, base(middle, style), line[2:], "start"))
+            continue
         marks.append(Text(0, base(middle, style), line))
     if outline == "ellipse":
         corners = [(w / 2, max(abs(t + 2), abs(t + h - 2))) for t, h, w in zip(tops, heights, widths, strict=True)]

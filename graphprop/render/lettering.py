@@ -39,6 +39,7 @@ STYLES = {
     "small bold": Style(11, bold=True),
     "small italic": Style(11, italic=True),
     "small sub": Style(8.5, drop=3),
+    "boxed": Style(10, bold=True),  # a letter in a box
     "small grey": Style(10, colour=GREY),
     "title": Style(20, bold=True),
     "subtitle": Style(12, colour=GREY),

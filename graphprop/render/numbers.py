@@ -71,10 +71,12 @@ class Numbers:
         """Of each edge the Euclidean norm of what it is drawn by, or of its weights."""
         entries = floats(self.weights) if self.strokes is None else self.strokes
         starts = self.layout.edge_start
-        if not len(starts) - 1:
+        if len(starts) == 1:
             return np.zeros(0)
-        with np.errstate(over="ignore"):
-            result: Array = np.sqrt(np.add.reduceat(entries**2, starts[:-1]))
+        counts = np.diff(starts)
+        largest = np.maximum.reduceat(np.abs(entries), starts[:-1])  # squares of what it divides cannot overflow
+        scale = np.where(largest > 0, largest, 1.0)
+        result: Array = scale * np.sqrt(np.add.reduceat((entries / np.repeat(scale, counts)) ** 2, starts[:-1]))
         return result
 
     @property

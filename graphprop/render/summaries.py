@@ -9,7 +9,8 @@ import numpy as np
 
 from graphprop.layout import Array
 from graphprop.render.colours import fill, stroke_width
-from graphprop.render.contents import legend, loss_shape, rms
+from graphprop.render.contents import loss_shape, rms
+from graphprop.render.legends import legend
 from graphprop.render.lettering import GREY, Line, Run, digits, name_line
 from graphprop.render.numbers import Numbers, floats
 from graphprop.render.parts import Edge, Entry, Parts, Shape
