@@ -35,7 +35,7 @@ def test_snippets_run_and_print_what_the_page_says(page: Path, tmp_path: Path, m
         follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
         assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
-    for written in tmp_path.iterdir():
+    for written in tmp_path.glob("*.svg"):
         assert written.read_bytes() == (ROOT / "docs" / "pictures" / written.name).read_bytes(), written.name
 
 
