@@ -356,6 +356,13 @@ def test_the_largest_paths_are_those_of_the_library_and_light_up(page: Any) -> N
     page.mouse.move(5, 5)
     assert lit(page) == set(expected.top[0].nodes)
     assert buttons.first.get_attribute("aria-pressed") == "true"
+    page.locator("#told .chips button").first.click()
+    assert lit(page) == set(), "another choice, another light"
+    node(page, "x1").click()
+    page.mouse.move(5, 5)
+    buttons.first.click()
+    page.mouse.move(5, 5)
+    assert lit(page) == set(expected.top[0].nodes)
     page.keyboard.press("Escape")
     assert lit(page) == set()
 

@@ -191,6 +191,8 @@ const MOST_CHIPS = 24;
 
 function choose(id, move = false) {
   for (const element of svg.querySelectorAll(".chosen")) element.classList.remove("chosen");
+  held = null;
+  if (!svg.matches(":hover")) light(null);
   const panel = byId("told");
   panel.hidden = id === null;
   if (id === null) return panel.replaceChildren();
@@ -554,9 +556,8 @@ const KEYS = {
   "/": () => search.focus(),
   d: switchTheme,
   Escape: () => {
-    held = null;
-    light(null);
     choose(null);
+    light(null);
   },
 };
 
