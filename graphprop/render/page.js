@@ -18,7 +18,7 @@ for (const edge of data.edges) {
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "math") element.innerHTML = value; // written by the library, with every name escaped
+    if (name === "math") element.innerHTML = unbroken(value);
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value);
   }
@@ -26,6 +26,8 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** HTML of the library, in which every name is escaped; a symbol such as δ[y][0] stays on one line. */
+const unbroken = (html) => html.replaceAll("][", "]&NoBreak;[");
 const nameOf = (id) => nodes.get(id).name;
 const titleOf = (id) => (edges.has(id) ? `${nameOf(edges.get(id).source)} → ${nameOf(edges.get(id).target)}` : nameOf(id));
 
@@ -189,6 +191,8 @@ const MOST_CHIPS = 24;
 
 function choose(id, move = false) {
   for (const element of svg.querySelectorAll(".chosen")) element.classList.remove("chosen");
+  held = null;
+  if (!svg.matches(":hover")) light(null);
   const panel = byId("told");
   panel.hidden = id === null;
   if (id === null) return panel.replaceChildren();
@@ -552,9 +556,8 @@ const KEYS = {
   "/": () => search.focus(),
   d: switchTheme,
   Escape: () => {
-    held = null;
-    light(null);
     choose(null);
+    light(null);
   },
 };
 

@@ -6,6 +6,7 @@ Nothing is computed here but the order; the numbers are those of the trace and t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -255,19 +256,27 @@ class Playback:
         number = self.formulas.number
         rows = []
         for path in found.top:
-            row: dict[str, Any] = {"amount": number(path.contribution), "names": arrows(path.nodes)}
+            row: dict[str, Any] = {
+                "amount": number(path.contribution),
+                "names": arrows(path.nodes).replace(" -> ", " → "),
+            }
             if 0 < len(path.factors) <= FACTORS:
                 values = [number(factor.value, 4) for factor in path.factors]
-                row["formula"] = path.formula.replace(" * ", " · ")
+                row["formula"] = " · ".join(_curled(factor.symbol) for factor in path.factors)
                 row["numbers"] = " · ".join(f"({x})" if x[0] == "\u2212" else x for x in values)
             if len(path.nodes) <= LIT:
                 row["edges"] = [self.layout.edge_number[pair] for pair in pairwise(path.nodes)]
             rows.append(row)
-        told = {"symbol": found.symbol, "total": number(found.total), "paths": rows}
+        told = {"symbol": _curled(found.symbol), "total": number(found.total), "paths": rows}
         told["count"] = many(found.count)
         if found.rest_count:
             told |= {"rest": number(found.rest), "rest_count": many(found.rest_count)}
         return told
+
+
+def _curled(symbol: str) -> str:
+    """do[y]/da[h] with the sign for partial derivatives."""
+    return re.sub(r"^d(?=o\[)|(?<=\]/)d(?=[ao]\[)", "∂", symbol)
 
 
 def nothing_told() -> dict[str, Any]:
