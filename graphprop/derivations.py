@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graphprop.escaping import html_text, latex_text
+from graphprop.escaping import latex_text, markup
 from graphprop.expressions import (
     Expression,
     Html,
@@ -123,7 +123,7 @@ class Explanation:
 
     def html(self) -> str:
         """A table that needs nothing around it."""
-        title = f"<caption>{html_text(self.title)}</caption>" if self.title else ""
+        title = f"<caption>{markup(self.title)}</caption>" if self.title else ""
         return f"<table>{title}{''.join(_html(depth, step) for depth, step in self._walk())}</table>"
 
     def __str__(self) -> str:
@@ -200,7 +200,7 @@ def _broken(digits: int | None, step: Step, most: int = 4) -> str:
 def _html(depth: int, step: Step) -> str:
     symbol = write_symbol(step.quantity.symbol, HTML)
     lines = [HTML.number(decimal(step.result, step.digits))] if step.expression is None else step.lines(HTML)
-    note = f" <small>({html_text(step.note)})</small>" if step.note else ""
+    note = f" <small>({markup(step.note)})</small>" if step.note else ""
     cells = "<br>".join(f"= {line}" for line in lines) + note
     indent = f"{min(depth, DEEPEST)}em"
     style = f"text-align: left; vertical-align: top; padding-left: calc({indent} + 0.5em)"

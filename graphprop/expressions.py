@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from graphprop.escaping import html_text, latex_text
+from graphprop.escaping import latex_text, markup
 
 # ------------------------------------------------------------------ symbols
 
@@ -300,10 +300,10 @@ class Html(Text):
     times, plus, minus = " · ", " + ", " \u2212 "
 
     def name(self, text: str) -> str:
-        return html_text(text).replace(" ", self.HARD)
+        return markup(text).replace(" ", self.HARD)
 
     def letter(self, letter: str) -> str:
-        return HTML_LETTERS.get(letter, f"<i>{html_text(letter)}</i>" if len(letter) == 1 else html_text(letter))
+        return HTML_LETTERS.get(letter, f"<i>{markup(letter)}</i>" if len(letter) == 1 else markup(letter))
 
     def number(self, text: str) -> str:
         digits, _, exponent = text.replace("-", "\u2212").partition("e")

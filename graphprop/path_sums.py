@@ -18,7 +18,7 @@ import numpy as np
 from graphprop.activations import ACTIVATIONS
 from graphprop.arithmetic import Floats
 from graphprop.errors import GraphpropError, NumberError
-from graphprop.escaping import html_text, label
+from graphprop.escaping import label, markup
 from graphprop.layout import Layout, Name
 from graphprop.results import Trace, check_trace
 from graphprop.sample import Sample, between, read_sample, write_equations
@@ -112,7 +112,7 @@ class PathSum:
         if self.rest_count:
             rows.append((f"{self.rest:.6g}", f"the other {many(self.rest_count)}", ""))
         rows.append((f"{self.total:.6g}", self.symbol, many(self.count)))
-        cells = ("".join(f"<td>{html_text(cell)}</td>" for cell in row) for row in rows)
+        cells = ("".join(f"<td>{markup(cell)}</td>" for cell in row) for row in rows)
         head = "<tr><th>contribution</th><th>path</th><th>product</th></tr>"
         return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 

@@ -47,7 +47,7 @@ LAYERS = [
 ]
 LAYER = {module: i for i, layer in enumerate(LAYERS) for module in layer}
 RENDER_LAYERS = [  # those of graphprop/render, which all stand in the layer "render"
-    {"escaping", "places"},
+    {"places"},
     {"lettering", "columns"},
     {"colours", "parts", "layouts"},
     {"numbers", "selection", "figures"},

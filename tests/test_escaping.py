@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
-from graphprop.render import escaping
-from graphprop.render.escaping import dot_html, dot_string, dot_tooltip, isolated, markup, script_json, visible
+from graphprop import escaping
+from graphprop.escaping import dot_html, dot_string, dot_tooltip, isolated, markup, script_json, visible
 from graphprop.render.layouts import run_graphviz
 from graphprop.render.lettering import name_text
 from tests.pictures import ENGINES, HOSTILE, hostile_net

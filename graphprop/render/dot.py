@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphprop.render.escaping import dot_html, dot_tooltip
+from graphprop.escaping import dot_html, dot_tooltip
 from graphprop.render.figures import Figure, header_width, lines_of, table_widths
 from graphprop.render.lettering import STYLES, Line, Run
 from graphprop.render.parts import Edge, Entry, Legend, Parts, Shape, Table

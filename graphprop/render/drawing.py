@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphprop.errors import GraphpropError
+from graphprop.escaping import visible
 from graphprop.layout import Name
 from graphprop.render import layouts
 from graphprop.render.contents import describe
 from graphprop.render.dot import write_dot
-from graphprop.render.escaping import visible
 from graphprop.render.figures import Figure, figure, label
 from graphprop.render.lettering import plain
 from graphprop.render.numbers import Numbers, read_numbers

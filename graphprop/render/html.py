@@ -10,7 +10,7 @@ import hashlib
 from importlib.resources import files
 from typing import Any
 
-from graphprop.render.escaping import markup, script_json
+from graphprop.escaping import markup, script_json
 from graphprop.render.numbers import Numbers
 from graphprop.render.parts import Parts
 from graphprop.render.playback import Playback, nothing_told

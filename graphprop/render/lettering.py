@@ -11,8 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from graphprop.escaping import ELLIPSIS, visible
 from graphprop.layout import Name
-from graphprop.render.escaping import ELLIPSIS, visible
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"  # for what was not computed

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from graphprop.escaping import markup
 from graphprop.render.colours import NEUTRAL
-from graphprop.render.escaping import markup
 from graphprop.render.figures import Box, Figure, Text, base
 from graphprop.render.lettering import STYLES, Line, Run, line_width, width
 from graphprop.render.parts import Edge, Legend, Parts, Shape
