@@ -1,4 +1,4 @@
-"""The two-layer net with a softmax-dot output, drawn with every number of its backward pass."""
+"""The two-layer net with a softmax-dot output: one gradient explained, and all of them drawn."""
 
 import graphprop as gp
 
@@ -14,5 +14,6 @@ trace = net.forward({"x1": 1.0, "x2": -2.0})
 g = net.backward(trace, loss="half_squared", target={"y": 0.25})
 print(f"y = {trace.o['y']:.6f}, error = {g.value:.6f}")
 print("delta of y:", g.delta["y"].round(6))
+print(gp.explain(net, trace, g, ("gamma", "h1")))
 # layout="columns" needs no Graphviz, and gives the same file on every machine
 print(gp.draw(net, trace, g, layout="columns").save("softmax_dot.svg"))
