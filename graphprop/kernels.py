@@ -8,13 +8,13 @@ Nothing is checked here: indices come from a program, and numbers were read befo
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import carray, int64, njit, types, uint64
 from numba.extending import intrinsic
+
+from graphprop.caching import compiled
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
@@ -23,33 +23,6 @@ VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
 # The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
 PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, USE, BIAS_USE, INPUT_COLUMN = range(7, 15)
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile without the GIL, and keep the result on disk where a folder can be written."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            dispatcher = njit(cache=True, nogil=True, **options)(function)
-        except RuntimeError:  # no folder to write to
-            return njit(nogil=True, **options)(function)
-        for step in "load_overload", "save_overload":
-            setattr(dispatcher._cache, step, _forgiving(getattr(dispatcher._cache, step)))
-        return dispatcher
-
-    return decorate
-
-
-def _forgiving(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step of numba's cache that does nothing where what is on disk is damaged or the folder is gone."""
-
-    def run(*arguments: Any) -> Any:
-        try:
-            return step(*arguments)
-        except Exception:
-            return None
-
-    return run
 
 
 @intrinsic

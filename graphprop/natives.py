@@ -32,6 +32,7 @@ from numba.core.errors import NumbaError
 
 from graphprop import kernels, losses
 from graphprop.activations import ACTIVATIONS
+from graphprop.caching import cache_folder
 from graphprop.differentiable import Activation
 from graphprop.losses import LOSSES, Loss
 
@@ -346,17 +347,6 @@ def _is_of_reals(entry: Any) -> bool:
 
 
 # ------------------------------------------------------------------ on disk
-
-
-def cache_folder() -> Path:
-    """Where compiled activations are kept: what NUMBA_CACHE_DIR says, or the user's folder for caches."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen) / "graphprop"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "graphprop"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "graphprop"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprop"
 
 
 def announce() -> None:

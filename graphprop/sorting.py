@@ -5,7 +5,7 @@ Nodes are numbered from 0. `start[v] : start[v + 1]` are the edges into node v, 
 
 import numpy as np
 
-from graphprop.kernels import compiled
+from graphprop.caching import compiled
 
 
 @compiled()

@@ -32,6 +32,7 @@ LAYERS = [
     {"ways", "gradchecking"},
     {"automatic", "directions"},
     {"checking", "comparing"},
+    {"caching"},
     {"kernels"},
     {"sorting", "natives"},
     {"lowering", "edges"},
