@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,11 @@ def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[A
             raise GraphpropError("the batch is empty; at least one sample is needed")
         rows = np.hstack([c.reshape((len(c) if is_batch else 1), -1) for c in columns.values()]) if columns else None
     else:
-        array = _input_array(inputs, kind, "the array of inputs", 1, sum(widths.values()))
+
+        def label(column: int) -> str:
+            return layout.label_column(int(layout.input_columns[column]))
+
+        array = _input_array(inputs, kind, "the array of inputs", 1, sum(widths.values()), label)
         is_batch, rows = array.ndim == 2, array.reshape(-1, sum(widths.values()))
     if rows is None:
         rows = np.empty((1, 0))
@@ -69,7 +74,14 @@ def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[A
     return rows, is_batch
 
 
-def _input_array(given: Any, kind: Floats | Formulas, where: str, axes: int, width: int) -> Array:
+def _input_array(
+    given: Any,
+    kind: Floats | Formulas,
+    where: str,
+    axes: int,
+    width: int,
+    label: Callable[[int], str] | None = None,
+) -> Array:
     """Numbers with `axes` axes for one sample, one more for a batch; the last of several has `width` columns."""
     array = real_array(given, where) if kind.dtype is float else np.array(given, dtype=object)
     if array.ndim not in (axes, axes + 1) or (axes and array.shape[-1] != width):
@@ -79,5 +91,6 @@ def _input_array(given: Any, kind: Floats | Formulas, where: str, axes: int, wid
     if kind.dtype is float and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         at = f" at {place[0] if len(place) == 1 else place}" if place else ""
+        at += f", {label(place[-1])}" if label is not None else ""
         raise NumberError(f"{where} is {array[place]}{at}; inputs have to be finite")
     return array
