@@ -215,7 +215,7 @@ def test_the_declared_order_is_kept_where_it_crosses_nothing_more(make: Any, eng
     net = make()
     drawing = gp.draw(net, layout=engine)
     middles = {shape.name: drawing.placement.nodes[shape.id] for shape in drawing.parts.shapes}
-    level = {u: 0 for u in net.inputs}
+    level = dict.fromkeys(net.inputs, 0)
     for u, v in sorted(net.edges, key=lambda edge: list(middles).index(edge[1])):
         level[v] = max(level.get(v, 0), level[u] + 1)
     for one, other in combinations(middles, 2):

@@ -152,7 +152,7 @@ def spacing(nodes: int, links: Sequence[Link], written: bool) -> str:
     """How far apart Graphviz sets things: farther where many edges run between few nodes, or from or to one."""
     if any(link.height for link in links):
         fans = Counter((side, name) for link in links for side, name in (("from", link.source), ("to", link.target)))
-        dense = min(0.06 * max(max(fans.values()) - 3, 0), 1.0)
+        dense = min(0.06 * max(max(fans.values()) - 3, 0) + 0.2 * max(len(links) / nodes - 2, 0), 2.0)
     else:
         dense = min(0.14 * len(links) / max(nodes, 1), 2.0)
     if written:
