@@ -432,8 +432,21 @@ def test_saving_goes_by_suffix(tmp_path: Path) -> None:
     assert drawing.save(str(tmp_path / "net.DOT")).read_text() == drawing.source
     with pytest.raises(gp.GraphpropError, match=r"cannot save as 'net.jpg': the suffix is one of .svg, .png, .pdf"):
         drawing.save(tmp_path / "net.jpg")
-    with pytest.raises(gp.GraphpropError, match=r"cannot write 'net.svg': No such file or directory"):
+    with pytest.raises(gp.GraphpropError, match=r"cannot write 'net.svg': there is no folder .*nowhere'"):
         drawing.save(tmp_path / "nowhere" / "net.svg")
+
+
+def test_a_network_without_a_name_has_no_title() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "tanh", {"x": 0.5})
+    drawing = gp.draw(net, layout="columns")
+    assert repr(drawing) == "<Drawing: 2 nodes, 1 edge>"
+    assert "<title " in drawing.svg
+    assert ">network<" not in drawing.svg.replace(f'<title id="{drawing.prefix}-title">network</title>', "")
+    assert "network" not in drawing.source
+    assert "<h1>" not in drawing.html
+    assert ">my net<" in gp.draw(net, title="my net", layout="columns").svg
 
 
 def test_png_and_pdf_without_graphviz_say_in_one_line_what_to_install(

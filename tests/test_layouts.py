@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -17,8 +18,9 @@ from sklearn.isotonic import IsotonicRegression
 import graphprop as gp
 from graphprop.render import layouts
 from graphprop.render.columns import NODE_GAP, Item, place_in_columns, stack
-from graphprop.render.places import Link, Node
+from graphprop.render.places import Curve, Link, Node, Point
 from tests.pictures import ENGINES, ladder
+from tests.test_drawing import two_layers
 
 
 @st.composite
@@ -161,6 +163,72 @@ def test_without_graphviz_our_own_layout_draws(monkeypatch: pytest.MonkeyPatch) 
     drawing = gp.draw(ladder(20))
     assert drawing.placement.engine == "columns"
     assert drawing.notes == ()
+
+
+def samples(curve: Curve, steps: int = 24) -> Iterator[Point]:
+    """Points on a cubic spline, by de Casteljau's construction."""
+    for k in range(0, len(curve) - 1, 3):
+        for t in np.linspace(0.0, 1.0, steps):
+            points = np.array(curve[k : k + 4])
+            while len(points) > 1:
+                points = (1 - t) * points[:-1] + t * points[1:]
+            yield float(points[0, 0]), float(points[0, 1])
+
+
+def fan(count: int) -> gp.Network:
+    net = gp.Network()
+    net.add_input("x")
+    for k in range(count):
+        net.add_node(f"a{k}", "tanh", {"x": 0.1 * k})
+    net.add_node("y", "max", {f"a{k}": [0.1, 0.2, 0.3] for k in range(count)})
+    return net
+
+
+LABELLED = [
+    pytest.param(lambda: gp.mlp([2, 4, 1], "tanh", seed=0), id="2-4-1"),
+    pytest.param(lambda: gp.mlp([3, 3, 3, 2], "tanh", seed=0), id="3-3-3-2"),
+    pytest.param(lambda: fan(12), id="fan"),
+    pytest.param(lambda: irregular(24), id="irregular"),
+    pytest.param(lambda: ladder(12), id="ladder"),
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("make", LABELLED)
+def test_each_label_stands_on_its_own_edge_and_no_other_edge_runs_through_it(make: Any, engine: str) -> None:
+    drawing = gp.draw(make(), layout=engine)
+    for edge in drawing.parts.edges:
+        x, y = drawing.placement.labels[edge.id]
+        w, h = drawing.labels[edge.id].width / 2, drawing.labels[edge.id].height / 2
+        for other in drawing.parts.edges:
+            below = [v - y for u, v in samples(drawing.placement.curves[other.id][0]) if abs(u - x) < w]
+            if other is edge:
+                assert below
+                assert all(h <= d <= h + 6 for d in below), edge
+            else:
+                assert not any(-h < d < h for d in below), (edge, other)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("make", [*LABELLED[:3], pytest.param(two_layers, id="skip")])
+def test_the_declared_order_is_kept_where_it_crosses_nothing_more(make: Any, engine: str) -> None:
+    net = make()
+    drawing = gp.draw(net, layout=engine)
+    middles = {shape.name: drawing.placement.nodes[shape.id] for shape in drawing.parts.shapes}
+    level = dict.fromkeys(net.inputs, 0)
+    for u, v in sorted(net.edges, key=lambda edge: list(middles).index(edge[1])):
+        level[v] = max(level.get(v, 0), level[u] + 1)
+    for one, other in combinations(middles, 2):
+        if level[one] == level[other]:
+            assert middles[one][1] < middles[other][1]
+
+
+def test_an_order_with_fewer_crossings_is_preferred_to_the_declared_one() -> None:
+    nodes = [Node(name, 30.0, 30.0, "ellipse") for name in ("a", "b", "c", "d")]
+    crossed = [Link("e0", "a", "d", 30.0, 12.0), Link("e1", "b", "c", 30.0, 12.0)]
+    straight = [Link("e0", "a", "c", 30.0, 12.0), Link("e1", "b", "d", 30.0, 12.0)]
+    assert layouts.declared_order(nodes, crossed) == []
+    assert layouts.declared_order(nodes, straight) == [["a", "b"], ["c", "d"]]
 
 
 def test_graphviz_gets_sizes_and_no_names() -> None:

@@ -20,7 +20,8 @@ OUTLINE, FAINT, LIT = "#222222", "#c9c9c9", "#c79a00"
 def write_dot(parts: Parts, figures: dict[str, Figure], spacing: str) -> str:
     sparse = parts.detail == "shapes"
     notes = [(Run(text, "subtitle"),) for text in (parts.subtitle, *parts.notes) if text]
-    title = _table([_row([(Run(parts.title, "title"),)]), *(_row([note]) for note in notes)])
+    above = [(Run(parts.title, "title"),), *notes] if parts.title else notes
+    title = _table(_row([line]) for line in above or [(Run("", "subtitle"),)])
     lines = [
         "digraph {",
         f"  rankdir=LR; {spacing};",

@@ -97,6 +97,8 @@ class Drawing:
         try:
             path.write_bytes(data)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.parent.exists():
+                raise GraphpropError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}") from None
             raise GraphpropError(f"cannot write {path.name!r}: {error.strerror}") from None
         return path
 
@@ -112,7 +114,8 @@ class Drawing:
         counts = [(len(shapes), what), (len(self.parts.edges), "edge")]
         text = ", ".join(f"{n} {thing}{'' if n == 1 else 's'}" for n, thing in counts)
         notes = "".join(f", {note}" for note in self.parts.notes)
-        return f"<Drawing of {self.parts.title!r}: {text}{notes}>"
+        title = f" of {self.parts.title!r}" if self.parts.title else ""
+        return f"<Drawing{title}: {text}{notes}>"
 
     # ------------------------------------------------------------------ where everything is
 
@@ -236,7 +239,7 @@ def draw(
     group : function or mapping, optional
         From the name of a node to its group: a summary is drawn by these groups rather than by levels.
     title : str, optional
-        The name of the network if not given.
+        The name of the network, if it has one, if not given.
     layout : "dot", "pygraphviz" or "columns", optional
         What computes the positions: Graphviz where it is there, else our own, if not given.
     timeout : float
@@ -264,6 +267,6 @@ def draw(
         raise GraphpropError(f"the title is a text, not {title!r}")
     numbers = read_numbers(net, trace, gradients, show, sample)
     chosen = select(numbers.layout, numbers.sizes, focus=focus, depth=depth, top=top, path=path, group=group)
-    shown = visible((net.name or "network") if title is None else title, 90)
+    shown = visible((net.name or "") if title is None else title, 90)
     parts = (summarise if chosen.groups else describe)(numbers, chosen, shown)
     return Drawing(parts, layout, timeout, numbers)

@@ -41,7 +41,8 @@ def write_page(drawn: dict[str, Any], svg: str, parts: Parts, numbers: Numbers |
     )
     return frame.format(
         policy=policy,
-        title=markup(parts.title),
+        title=markup(parts.title or "network"),
+        heading=f"<h1>{markup(parts.title)}</h1>\n" if parts.title else "",
         subtitle=markup(" · ".join(text for text in (parts.subtitle, *drawn["notes"]) if text)),
         style=style,
         svg=svg,

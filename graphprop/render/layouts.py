@@ -7,11 +7,15 @@ interrupted inside C and is run in a process of its own. One that takes too long
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 from graphprop.errors import GraphpropError
@@ -20,6 +24,7 @@ from graphprop.render.places import Curve, Link, Node, Placement, Point
 
 ENGINES = ("dot", "pygraphviz", "columns")
 MOST_PASSES = 50_000
+MOST_ORDERED = 60
 INSTALL = "Graphviz is needed for that: pip install 'pygraphviz>=2', or install the dot program"
 CHILD = """
 import sys, pygraphviz
@@ -102,7 +107,10 @@ def passes(nodes: list[Node], links: list[Link]) -> int:
 
 
 def skeleton(nodes: list[Node], links: list[Link], written: bool) -> str:
-    """DOT text with the sizes of everything and no word of what is in it."""
+    """DOT text with the sizes of everything and no word of what is in it.
+
+    A label is a node on the way of its edge, which runs level below the text: so no label stands beside another edge.
+    """
     lines = ["digraph {", f'rankdir=LR; {spacing(len(nodes), links, written)}; node [fixedsize=true, label=""]']
     shapes = {"ellipse": "ellipse", "diamond": "diamond"}
     for node in nodes:
@@ -111,19 +119,42 @@ def skeleton(nodes: list[Node], links: list[Link], written: bool) -> str:
         else:
             size = f"width={node.width / 72:.4f}, height={node.height / 72:.4f}"
             lines.append(f"{node.id} [shape={shapes.get(node.outline, 'box')}, {size}]")
+    if len(nodes) <= MOST_ORDERED:
+        lines += [
+            f"{{rank=same; {' -> '.join(level)} [style=invis]}}"
+            for level in declared_order(nodes, links)
+            if len(level) > 1
+        ]
     ported = {node.id: len(node.rows) for node in nodes}
     for link in links:
-        label = ""
-        if link.height:
-            label = f", label=<{_blank(link.width + 4, link.height + 4)}>"
         source, target = _port(link.source, link.from_row, ported, "e"), _port(link.target, link.to_row, ported, "w")
-        lines.append(f"{source} -> {target} [id={link.id}{label}]")
+        if link.height:
+            label = f"{link.id}_label"
+            lines.append(f"{label} [shape=plain, fixedsize=false, label=<{_blank(link.width + 4, link.height + 8)}>]")
+            lines.append(f"{source} -> {label}:line:w [id={link.id}_to, arrowhead=none]")
+            lines.append(f"{label}:line:e -> {target} [id={link.id}]")
+        else:
+            lines.append(f"{source} -> {target} [id={link.id}]")
     return "\n".join([*lines, "}"])
 
 
+def declared_order(nodes: list[Node], links: list[Link]) -> list[list[str]]:
+    """The nodes level by level as they were given, if no order was found in which fewer edges cross; else nothing."""
+    middles = place_in_columns(nodes, [replace(link, height=0.0) for link in links]).nodes
+    columns: dict[float, list[str]] = {}
+    for node in nodes:
+        columns.setdefault(middles[node.id][0], []).append(node.id)
+    kept = all(middles[a][1] < middles[b][1] for column in columns.values() for a, b in pairwise(column))
+    return list(columns.values()) if kept else []
+
+
 def spacing(nodes: int, links: Sequence[Link], written: bool) -> str:
-    """How far apart Graphviz sets things: farther where many edges without labels run between few nodes."""
-    dense = 0.0 if any(link.height for link in links) else min(0.14 * len(links) / max(nodes, 1), 2.0)
+    """How far apart Graphviz sets things: farther where many edges run between few nodes, or from or to one."""
+    if any(link.height for link in links):
+        fans = Counter((side, name) for link in links for side, name in (("from", link.source), ("to", link.target)))
+        dense = min(0.06 * max(max(fans.values()) - 3, 0) + 0.2 * max(len(links) / nodes - 2, 0), 2.0)
+    else:
+        dense = min(0.14 * len(links) / max(nodes, 1), 2.0)
     if written:
         return f"nodesep=0.3; ranksep={0.45 + dense:.2f}"
     return f"nodesep=0.15; ranksep={0.4 + dense:.2f}; splines=line; nslimit=0.1; nslimit1=1; mclimit=0.2"
@@ -134,8 +165,10 @@ def _port(node: str, row: int | None, rows: dict[str, int], side: str) -> str:
 
 
 def _blank(width: float, height: float) -> str:
-    size = f'FIXEDSIZE="TRUE" WIDTH="{width:.0f}" HEIGHT="{height:.0f}"'
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="0"><TR><TD {size}></TD></TR></TABLE>'
+    """The table of a label, with the line of its edge at the bottom."""
+    rows = (("", math.ceil(height) - 2), (' PORT="line"', 2))
+    cells = (f'<TR><TD FIXEDSIZE="TRUE" WIDTH="{math.ceil(width)}" HEIGHT="{h}"{port}></TD></TR>' for port, h in rows)
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="0">{"".join(cells)}</TABLE>'
 
 
 def _rows(node: Node) -> str:
@@ -160,13 +193,20 @@ def read_positions(engine: str, answer: Any, nodes: list[Node], links: list[Link
         return float(x), -float(y)
 
     middles = {thing["name"]: point(thing["pos"]) for thing in answer["objects"] if "pos" in thing}
-    curves: dict[str, tuple[Curve, Point]] = {}
-    labels: dict[str, Point] = {}
+    drawn: dict[str, tuple[Curve, Point]] = {}
     for edge in answer.get("edges", ()):
-        parts = edge["pos"].split()
-        points = tuple(point(text) for text in parts if text[:2] not in ("e,", "s,"))
-        tip = next((point(text[2:]) for text in parts if text.startswith("e,")), points[-1])
-        curves[edge["id"]] = (points, tip)
-        if "lp" in edge:
-            labels[edge["id"]] = point(edge["lp"])
-    return Placement(engine, {node.id: middles[node.id] for node in nodes}, {l.id: curves[l.id] for l in links}, labels)
+        if "id" in edge:
+            parts = edge["pos"].split()
+            points = tuple(point(text) for text in parts if text[:2] not in ("e,", "s,"))
+            tip = next((point(text[2:]) for text in parts if text.startswith("e,")), points[-1])
+            drawn[edge["id"]] = (points, tip)
+    labels = {link.id: middles[f"{link.id}_label"] for link in links if link.height}
+    curves = {}
+    for link in links:
+        curve, tip = drawn[link.id]
+        if link.height:
+            to, _ = drawn[f"{link.id}_to"]
+            curve = (*to, to[-1], curve[0], *curve)
+        curves[link.id] = (curve, tip)
+    labels = {name: (x, y - 1) for name, (x, y) in labels.items()}
+    return Placement(engine, {node.id: middles[node.id] for node in nodes}, curves, labels)

@@ -37,7 +37,7 @@ def write_svg(
     inner = max(right - left, head_width, foot_width, 120.0)
     wide = inner + 2 * PAD
     high = PAD + head_height + (bottom - top) + foot_height + PAD
-    title = markup(parts.title)
+    title = markup(parts.title or "network")  # what a reader of the page hears
     summary = markup("; ".join(text for text in (parts.subtitle, *parts.notes) if text))
     body.append(
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{prefix}" class="graphprop" role="img" '
