@@ -166,7 +166,7 @@ def _leads(net: gp.Network, source: Name, target: Name) -> bool:
 
 NAMES = """names:
   A node is named as it was when the network was made. 7 is the node "7", or else the integer 7;
-  a tuple is typed as a JSON list: '["h", 0]'."""
+  a tuple is typed as it is printed, "('h', 0)" or "(h, 0)", or as a JSON list: '["h", 0]'."""
 INPUTS = """inputs:
   --inputs "x1=1.0,x2=-2"         numbers by name; a vector is a list: "x=[1, 2]"
   --inputs "1.0,-2"               all of them in their order (--inputs=-1,2 if the first is negative)

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from graphprop.arguments import generator
-from graphprop.errors import GraphpropError, unknown
-from graphprop.fields import read_name, wrong
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.escaping import label
+from graphprop.fields import brief, read_name, wrong
 from graphprop.files import parse_json, read_json
 from graphprop.layout import Name
 from graphprop.network import Network
@@ -21,7 +22,7 @@ _WITH_INDICES = {"weight": 2, "delta": 1, "gamma": 1, "a": 1, "o": 1, "input": 1
 
 
 def read_typed_name(text: str, known: Collection[Name], what: str = "node", where: str = "") -> Name:
-    """The name that was meant: the text as it is, else an integer, else a JSON list as a tuple."""
+    """The name that was meant: the text as it is, else an integer, else a JSON list as a tuple, else as printed."""
     if text in known:
         return text
     if _INTEGER.fullmatch(text) and int(text) in known:
@@ -34,7 +35,18 @@ def read_typed_name(text: str, known: Collection[Name], what: str = "node", wher
         else:
             if name in known:
                 return name
+    close = _without_spaces(text)
+    printed = [name for name in known if close in (_without_spaces(str(name)), _without_spaces(label(name)))]
+    if len(printed) > 1:
+        options = ", ".join(map(brief, printed[:8])) + (", ..." if printed[8:] else "")
+        raise UnknownNameError(f"{where}{text!r} may be one of {options}; a tuple can be typed as a JSON list")
+    if printed:
+        return printed[0]
     raise unknown(what, text, known, where)
+
+
+def _without_spaces(text: str) -> str:
+    return text.replace(", ", ",")
 
 
 def read_values(text: str, net: Network, what: str) -> Any:
@@ -67,16 +79,24 @@ def read_values(text: str, net: Network, what: str) -> Any:
 
 
 def _split_at_commas(text: str, what: str) -> list[str]:
-    """The parts between commas that are not inside of brackets, nor of quotes in these."""
-    parts, depth, quoted, start = [], 0, False, 0
+    """The parts between commas that are not inside of brackets, nor of quotes in these.
+
+    A parenthesis counts where a name begins: ``('h', 0)=1``, but not ``f(=1``.
+    """
+    parts, depth, quote, start = [], 0, "", 0
     for i, character in enumerate(text):
-        if depth and character == '"' and text[i - 1] != "\\":
-            quoted = not quoted
-        elif not quoted:
-            depth += (character == "[") - (character == "]")
-            if character == "," and depth <= 0:
-                parts.append(text[start:i])
-                start = i + 1
+        if quote:
+            if character == quote and text[i - 1] != "\\":
+                quote = ""
+        elif character in "\"'" and depth and text[start:i].rstrip().endswith(("[", "(", ",")):
+            quote = character
+        elif character == "[" or (character == "(" and (depth or not text[start:i].strip())):
+            depth += 1
+        elif character == "]" or (character == ")" and depth):
+            depth -= 1
+        elif character == "," and depth <= 0:
+            parts.append(text[start:i])
+            start = i + 1
     if depth:
         raise GraphpropError(f"{what}: {text!r}: the brackets do not match")
     return [*parts, text[start:]]

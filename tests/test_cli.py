@@ -384,9 +384,52 @@ def test_names_as_they_are_typed() -> None:
             read_typed_name(text, known)
 
 
+def test_names_as_they_are_printed() -> None:
+    long = "h" * 60
+    known = {("h1", 0): 0, ("h", 1): 1, ("h", "1"): 2, ("g", ("8", 8)): 3, "two\nlines": 4, long: 5, ("it's",): 6}
+    for text, name in {
+        "('h1', 0)": ("h1", 0),
+        "(h1, 0)": ("h1", 0),
+        "(h1,0)": ("h1", 0),
+        "('h', 1)": ("h", 1),
+        "('h','1')": ("h", "1"),
+        "('g', ('8', 8))": ("g", ("8", 8)),
+        "(g, (8, 8))": ("g", ("8", 8)),
+        "two\\nlines": "two\nlines",
+        "h" * 28 + "..." + "h" * 9: long,
+        '("it\'s",)': ("it's",),
+        "(it's)": ("it's",),
+    }.items():
+        assert read_typed_name(text, known) == name
+    with pytest.raises(
+        gp.UnknownNameError, match=r"--of: '\(h, 1\)' may be one of \('h', 1\), \('h', '1'\); a tuple can"
+    ):
+        read_typed_name("(h, 1)", known, where="--of: ")
+    for text in ("(h1, 1)", "h1, 0", "('h1, 0)"):
+        with pytest.raises(gp.UnknownNameError, match="unknown node"):
+            read_typed_name(text, known)
+    assert read_typed_name("(h, 1)", {**known, "(h, 1)": 7}) == "(h, 1)"  # what is named so comes first
+
+
+def test_tuples_as_names_in_every_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input(("x", 0))
+    net.add_node(("h1", 0), "square", {("x", 0): 2.0})
+    net.add_node("y", "identity", {("h1", 0): 3.0})
+    net.save(tmp_path / "net.json")
+    file = str(tmp_path / "net.json")
+    for h1 in ("('h1', 0)", "(h1, 0)", '["h1", 0]'):
+        for x in ("('x', 0)", "(x,0)", '["x", 0]'):
+            assert main(["explain", file, "gamma", h1, "--inputs", f"{x}=1.5"]) == 0
+            assert re.search(r"^gamma|^do\[y\]/da\[", told := capsys.readouterr().out, re.MULTILINE), told
+            assert "= 18" in told  # 3 * 2 a with a = 2 * 1.5
+            assert main(["paths", file, x, "y", "--inputs", f"{x}=1.5"]) == 0
+            assert "36   (x, 0) -> (h1, 0) -> y" in capsys.readouterr().out
+
+
 def test_values_as_they_are_typed(tmp_path: Path) -> None:
     net = gp.Network()
-    for name in ("x", "a=b", ("h", 0), 3):
+    for name in ("x", "a=b", ("h", 0), 3, ("it's", ")]"), ("it's", 1), "f("):
         net.add_input(name)
     net.add_input("v", size=2)
     file = tmp_path / "values.json"
@@ -396,6 +439,10 @@ def test_values_as_they_are_typed(tmp_path: Path) -> None:
         'a=b=2.,["h", 0]=4': {"a=b": 2.0, ("h", 0): 4},
         "v=[1, 2.5],x=3": {"v": [1, 2.5], "x": 3},
         "v=[[1,2],[3,4]]": {"v": [[1, 2], [3, 4]]},
+        "('h', 0)=4, x=1": {("h", 0): 4, "x": 1},
+        "x=1,(h, 0)=4,v=[1, 2]": {("h", 0): 4, "x": 1, "v": [1, 2]},
+        """("it's", ')]')=1,f(=2,x=3""": {("it's", ")]"): 1, "f(": 2, "x": 3},
+        "(it's, 1)=1,x=2": {("it's", 1): 1, "x": 2},
         "1.0,-2": [1.0, -2],
         "3": 3,
         "[[1, 2], [3, 4]]": [[1, 2], [3, 4]],
