@@ -218,7 +218,7 @@ def parser() -> argparse.ArgumentParser:
     _add_objective(made)
 
     examples = "graphprop explain net.json weight h1 y 0", "graphprop explain net.json delta y 0 --of y"
-    made = command(explain, _examples(*examples, "graphprop explain net.json parameter f1"), WHAT, INPUTS, NAMES)
+    made = command(explain, _examples(*examples, "graphprop explain net.json value --of y"), WHAT, INPUTS, NAMES)
     made.add_argument("what", metavar="WHAT", nargs="+", help="which number, see below")
     _add_inputs(made)
     _add_objective(made)
@@ -238,7 +238,9 @@ WHAT = """what:
   input X [I]           by an input
   parameter NAME [I]    by a named parameter, summed over its uses
   delta V I, gamma V    by the pre-activation of a vector, of a scalar node
-  a V [I], o V [I]      a value: the pre-activation, the output"""
+  obar V [K]            by the output of a node
+  a V [I], o V [K]      a value: the pre-activation, the output
+  value                 the objective: the output that is differentiated, or the loss"""
 
 
 def _examples(*lines: str) -> str:

@@ -18,7 +18,18 @@ from graphprop.values import short
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_WITH_INDICES = {"weight": 2, "delta": 1, "gamma": 1, "a": 1, "o": 1, "input": 1, "bias": 1, "parameter": 1}
+_NAMES = {
+    "weight": 2,
+    "bias": 1,
+    "input": 1,
+    "parameter": 1,
+    "delta": 1,
+    "gamma": 1,
+    "obar": 1,
+    "a": 1,
+    "o": 1,
+    "value": 0,
+}
 
 
 def read_typed_name(text: str, known: Collection[Name], what: str = "node", where: str = "") -> Name:
@@ -153,9 +164,11 @@ def read_objective(
 def read_what(words: list[str], net: Network) -> tuple[Any, ...]:
     """Which number is to be explained: ``weight h1 y 0`` is ``("weight", "h1", "y", 0)``."""
     kind, *rest = words
-    if kind not in _WITH_INDICES:
-        raise unknown("kind of number", kind, _WITH_INDICES)
-    count = _WITH_INDICES[kind]
+    if kind not in _NAMES:
+        raise unknown("kind of number", kind, _NAMES)
+    count = _NAMES[kind]
+    if kind == "value" and rest:
+        raise GraphpropError(f"value is the objective itself, and stands alone; {' '.join(rest)!r} is too much")
     if len(rest) < count:
         needed = "the names of two nodes, as in weight h1 y" if count == 2 else f"a name, as in {kind} y"
         raise GraphpropError(f"{kind} needs {needed}")

@@ -15,6 +15,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.cli import main
+from graphprop.explanations import WHAT
 from graphprop.typed import read_typed_name, read_values, read_what
 
 COMMANDS = ("demo", "info", "draw", "check", "explain", "paths")
@@ -122,7 +123,6 @@ def test_the_help_of_each_command_has_examples_of_it_that_are_understood(
     assert examples
     monkeypatch.chdir(os.path.dirname(file))
     net = small()
-    net.parameter("f1", 1.0)
     net.add_input(("x", 0))
     net.add_node(7, "tanh", {("x", 0): 1.0})
     net.set_outputs("y")
@@ -303,6 +303,45 @@ def test_explain_asks_for_the_number_that_was_typed(file: str, stub: Stub, capsy
     assert capsys.readouterr().out.endswith("\n\ntold\n")
 
 
+@pytest.fixture
+def chain(tmp_path: Path) -> str:
+    """y = 3 h with h = a^2 and a = 2 x + 1, to be run with x = 1: a = 3, h = 9, y = 27, dy/da = 18, dy/dx = 36."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "square", {"x": 2.0}, bias=1.0)
+    net.add_node("y", "identity", {"h": net.parameter("f", 3.0)})
+    net.save(tmp_path / "chain.json")
+    return str(tmp_path / "chain.json")
+
+
+@pytest.mark.parametrize(
+    ("what", "result"),
+    {
+        "weight x h": "18",
+        "bias h": "18",
+        "input x": "36",
+        "parameter f": "9",
+        "gamma h": "18",
+        "obar h": "3",
+        "a h": "3",
+        "o h": "9",
+        "value": "27",
+    }.items(),
+)
+def test_explain_explains_every_kind_of_number(
+    what: str, result: str, chain: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", chain, *what.split(), "--inputs", "x=1"]) == 0
+    first, _, _ = capsys.readouterr().out.split("\n\n", 1)[1].partition("\n\n")
+    assert first.rstrip().endswith(f"= {result}"), first
+
+
+def test_every_kind_of_number_that_is_explained_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--help"]) == 0
+    told = capsys.readouterr().out.partition("what:")[2]
+    assert all(re.search(rf"(^  |, ){kind}\b", told, re.MULTILINE) for kind in WHAT)
+
+
 def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paths", file, "x1", "y", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
     (_, trace, source, target), options = stub.calls[0]
@@ -320,6 +359,8 @@ def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFi
         (["explain", "FILE"], "the following arguments are required: WHAT"),
         (["explain", "FILE", "wait", "h1", "y"], "unknown kind of number 'wait'"),
         (["explain", "FILE", "weight", "h1"], "weight needs the names of two nodes, as in weight h1 y"),
+        (["explain", "FILE", "value", "y"], "value is the objective itself, and stands alone; 'y' is too much"),
+        (["explain", "FILE", "obar"], "obar needs a name, as in obar y"),
         (["explain", "FILE", "delta"], "delta needs a name, as in delta y"),
         (["explain", "FILE", "weight", "h1", "Y"], "unknown node 'Y'; did you mean 'y'?"),
         (["explain", "FILE", "parameter", "h1"], "unknown parameter 'h1'"),
@@ -473,5 +514,8 @@ def test_what_to_explain_as_it_is_typed() -> None:
         "gamma h1": ("gamma", "h1"),
         "delta y 1": ("delta", "y", 1),
         "parameter f": ("parameter", "f"),
+        "obar h1": ("obar", "h1"),
+        "obar y 1": ("obar", "y", 1),
+        "value": ("value",),
     }.items():
         assert read_what(words.split(), net) == what
