@@ -136,9 +136,21 @@ def paths(options: argparse.Namespace) -> Answer:
     source, target = (read_typed_name(typed, net.layout.number) for typed in (options.source, options.target))
     if not _leads(net, source, target):
         return f"no path leads from {source!r} to {target!r}", 1
+    begin, end = (net.layout.nodes[net.layout.number[name]] for name in (source, target))
+    of, to = options.source_component, options.target_component
+    _check_component(of, "--source-component", source, begin.m if begin.is_input else begin.n)
+    _check_component(to, "--target-component", target, end.m)
     inputs, told = read_inputs(options.inputs, options.seed, net)
-    found = gp.paths(net, net.forward(inputs), source, target, top=options.top)
+    found = gp.paths(net, net.forward(inputs), source, target, top=options.top, of=of, to=to)
     return f"{told}\n\n{found}", 0
+
+
+def _check_component(given: int | None, option: str, name: Name, length: int) -> None:
+    if given is None and length > 1:
+        raise gp.GraphpropError(f"node {name!r} has {length} components; say which one with {option}")
+    if given is not None and not 0 <= given < length:
+        allowed = f"the components 0 to {length - 1}" if length > 1 else "the component 0 only"
+        raise gp.GraphpropError(f"{option} {given} is out of range; node {name!r} has {allowed}")
 
 
 def _run(net: gp.Network, options: argparse.Namespace) -> tuple[gp.Trace, gp.Gradients, str]:
@@ -223,10 +235,13 @@ def parser() -> argparse.ArgumentParser:
     _add_inputs(made)
     _add_objective(made)
 
-    examples = "graphprop paths net.json x1 y", 'graphprop paths net.json x1 y --top 3 --inputs "x1=1.0,x2=-2"'
-    made = command(paths, _examples(*examples, """graphprop paths net.json '["x", 0]' 7"""), INPUTS, NAMES)
+    examples = "graphprop paths net.json x1 h1", 'graphprop paths net.json x1 h1 --top 3 --inputs "x1=1.0,x2=-2"'
+    examples += "graphprop paths net.json x1 y --target-component 0", """graphprop paths net.json '["x", 0]' 7"""
+    made = command(paths, _examples(*examples), INPUTS, NAMES)
     made.add_argument("source", metavar="SOURCE", help="the node where the paths begin")
     made.add_argument("target", metavar="TARGET", help="the node where they end")
+    made.add_argument("--source-component", type=int, metavar="I", help="of a vector SOURCE, the component")
+    made.add_argument("--target-component", type=int, metavar="K", help="of a vector TARGET, the component")
     made.add_argument("--top", type=int, default=10, metavar="N", help="how many to show (10)")
     _add_inputs(made)
     return top

@@ -343,18 +343,52 @@ def test_every_kind_of_number_that_is_explained_is_in_the_help(capsys: pytest.Ca
 
 
 def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["paths", file, "x1", "y", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
+    assert main(["paths", file, "x1", "h1", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
     (_, trace, source, target), options = stub.calls[0]
-    assert (source, target, options) == ("x1", "y", {"top": 3})
+    assert (source, target, options) == ("x1", "h1", {"top": 3, "of": None, "to": None})
     assert trace.o["x1"] == 1.0
     assert main(["paths", file, "y", "x1"]) == 1
     assert "no path leads from 'y' to 'x1'" in capsys.readouterr().out
     assert len(stub.calls) == 1
 
 
+def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("h", "square", {"x": [[1.0, 2.0], [3.0, 4.0]]}, size=2)
+    net.add_node("y", "identity", {"h": [[5.0, 6.0], [7.0, 8.0]]}, size=2)
+    net.save(tmp_path / "net.json")
+    command = ["paths", str(tmp_path / "net.json"), "--inputs", "x=[1, 1]"]  # a = [3, 7]
+    for source, of, target, to, total in (
+        ("x", 0, "y", 0, 5 * 6 * 1 + 6 * 14 * 3),
+        ("x", 1, "y", 0, 5 * 6 * 2 + 6 * 14 * 4),
+        ("x", 1, "y", 1, 7 * 6 * 2 + 8 * 14 * 4),
+        ("h", 1, "y", 0, 6 * 14),
+        ("x", 0, "h", 1, 14 * 3),
+    ):
+        components = ["--source-component", str(of), "--target-component", str(to)]
+        assert main([*command, source, target, *components]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert float(told[-1].split()[0]) == total
+    for arguments, message in (
+        (["x", "y", "--source-component", "0"], "node 'y' has 2 components; say which one with --target-component"),
+        (["h", "y", "--target-component", "0"], "node 'h' has 2 components; say which one with --source-component"),
+        (
+            ["x", "y", "--source-component", "2"],
+            "--source-component 2 is out of range; node 'x' has the components 0 to 1",
+        ),
+    ):
+        assert main([*command, *arguments]) == 2
+        assert capsys.readouterr().err == f"graphprop: {message}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["paths", "FILE", "x1", "h1", "--target-component", "1"],
+            "--target-component 1 is out of range; node 'h1' has the component 0 only",
+        ),
         (["info", "FILE", "more"], "unrecognized arguments: more"),
         (["explain", "FILE"], "the following arguments are required: WHAT"),
         (["explain", "FILE", "wait", "h1", "y"], "unknown kind of number 'wait'"),
