@@ -16,6 +16,7 @@ from typing import Any
 
 import graphprop as gp
 from graphprop.layout import Name
+from graphprop.render.layouts import ENGINES
 from graphprop.summary import summarize
 from graphprop.typed import read_inputs, read_objective, read_typed_name, read_what
 
@@ -105,11 +106,13 @@ def draw(options: argparse.Namespace) -> Answer:
     """Draw a network with every value and derivative on it, as svg, png, pdf, dot or html."""
     net = gp.load(options.file)
     path = options.out or str(Path(options.file).with_suffix(".svg"))
+    focus = None if options.focus is None else read_typed_name(options.focus, net.layout.number, where="--focus: ")
+    how: dict[str, Any] = {"focus": focus, "depth": options.depth, "top": options.top, "layout": options.layout}
     if options.structure:
-        gp.draw(net).save(path)
+        gp.draw(net, **how).save(path)
         return path, 0
     trace, gradients, told = _run(net, options)
-    gp.draw(net, trace, gradients).save(path)
+    gp.draw(net, trace, gradients, **how).save(path)
     return f"{told}\n{path}", 0
 
 
@@ -118,7 +121,7 @@ def check(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     inputs, drawn = read_inputs(options.inputs, options.seed, net)
     objective, goal = _objective(net, options)
-    report = gp.check(net, inputs, **objective)
+    report = gp.check(net, inputs, **objective, against=options.against)
     return f"{drawn}\n{goal}\n\n{report}", 0 if report.ok else 1
 
 
@@ -127,7 +130,8 @@ def explain(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     what = read_what(options.what, net)
     trace, gradients, told = _run(net, options)
-    return f"{told}\n\n{gp.explain(net, trace, gradients, what)}", 0
+    explained = gp.explain(net, trace, gradients, what, depth=options.depth, form=options.form)
+    return f"{told}\n\n{explained}", 0
 
 
 def paths(options: argparse.Namespace) -> Answer:
@@ -217,21 +221,33 @@ def parser() -> argparse.ArgumentParser:
 
     command(info, "example:\n  graphprop info net.json")
 
-    examples = "graphprop draw net.json", 'graphprop draw net.json --inputs "x1=1.0,x2=-2" --of y --out net.html'
-    made = command(draw, _examples(*examples, "graphprop draw net.json --structure --out net.pdf"), INPUTS, NAMES)
+    examples: tuple[str, ...] = (
+        "graphprop draw net.json",
+        'graphprop draw net.json --inputs "x1=1.0,x2=-2" --of y --out net.html',
+    )
+    examples += "graphprop draw net.json --structure --out net.pdf", "graphprop draw net.json --focus h1 --depth 1"
+    made = command(draw, _examples(*examples), INPUTS, NAMES)
     made.add_argument("--out", metavar="PATH", help="where to; the suffix says what (FILE with .svg if not given)")
     made.add_argument("--structure", action="store_true", help="the network alone, without values")
+    made.add_argument("--focus", metavar="NODE", help="only this node and what is near it")
+    made.add_argument("--depth", type=int, metavar="N", help="how many steps away from that node (2)")
+    made.add_argument("--top", type=int, metavar="N", help="only the N edges of the largest gradients (or weights)")
+    made.add_argument("--layout", choices=ENGINES, help="what places the nodes (Graphviz, or else columns)")
     _add_inputs(made)
     _add_objective(made)
 
     examples = "graphprop check net.json", 'graphprop check net.json --loss half_squared --target "y=0.25"'
-    made = command(check, _examples(*examples), INPUTS, NAMES)
+    made = command(check, _examples(*examples, "graphprop check net.json --against jax"), INPUTS, NAMES)
+    made.add_argument("--against", choices=("jax", "torch"), help="compute it with this library too")
     _add_inputs(made)
     _add_objective(made)
 
     examples = "graphprop explain net.json weight h1 y 0", "graphprop explain net.json delta y 0 --of y"
-    made = command(explain, _examples(*examples, "graphprop explain net.json value --of y"), WHAT, INPUTS, NAMES)
+    made = command(explain, _examples(*examples, "graphprop explain net.json value --depth all"), WHAT, INPUTS, NAMES)
     made.add_argument("what", metavar="WHAT", nargs="+", help="which number, see below")
+    made.add_argument("--depth", type=_depth, default=2, metavar="N", help="how many levels to derive, or all (2)")
+    forms, told = ("children", "parents"), "the recursion that derivatives follow (children)"
+    made.add_argument("--form", choices=forms, default="children", help=told)
     _add_inputs(made)
     _add_objective(made)
 
@@ -260,6 +276,14 @@ WHAT = """what:
 
 def _examples(*lines: str) -> str:
     return "\n".join(("examples:", *(f"  {line}" for line in lines)))
+
+
+def _depth(typed: str) -> int | None:
+    if typed == "all":
+        return None
+    if not typed.isdecimal() or not (depth := int(typed[:9])):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, or all, is needed, not {typed!r}")
+    return depth
 
 
 def _add_inputs(made: argparse.ArgumentParser) -> None:

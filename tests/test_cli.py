@@ -244,7 +244,7 @@ def test_draw_runs_the_network_and_saves_beside_the_file(
 ) -> None:
     assert main(["draw", file, "--inputs", "x1=1.0,x2=-2", "--loss", "half_squared", "--target", "y=0.25"]) == 0
     (net, trace, gradients), options = stub.calls[0]
-    assert not options
+    assert set(options.values()) == {None}
     net, expected = small(), small().forward([1.0, -2.0])
     assert trace.o["y"] == expected.o["y"]
     g = gp.recursion.backpropagate(net, expected, loss="half_squared", target={"y": 0.25})
@@ -256,18 +256,64 @@ def test_draw_runs_the_network_and_saves_beside_the_file(
     assert stub.saved == ["net.svg", "other.pdf"]
 
 
+def test_draw_draws_a_part_of_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input("k0")
+    for i in range(1, 9):
+        net.add_node(f"k{i}", "tanh", {"k0" if i == 1 else f"k{i - 1}": float(i)})
+    net.save(tmp_path / "net.json")
+    path = tmp_path / "out.dot"
+
+    def drawn(*arguments: str) -> set[str]:
+        assert main(["draw", str(tmp_path / "net.json"), "--out", str(path), *arguments]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == str(path)
+        return set(re.findall(r"\bk\d\b", path.read_text()))
+
+    every = {"k0", *(f"k{i}" for i in range(1, 9))}
+    for more in (("--of", "k4"), ("--structure",)):  # the legend names the node that is differentiated
+        assert every == drawn(*more)
+        assert drawn("--focus", "k4", *more) == {"k2", "k3", "k4", "k5", "k6"}
+        assert drawn("--focus", "k4", "--depth", "1", *more) == {"k3", "k4", "k5"}
+    assert drawn("--top", "1", "--structure") == {"k7", "k8"}  # the largest weight
+    pictures = []
+    for engine in ("dot", "columns"):
+        command = ["draw", str(tmp_path / "net.json"), "--out", str(tmp_path / f"{engine}.svg"), "--layout", engine]
+        assert main(command) == 0
+        pictures.append((tmp_path / f"{engine}.svg").read_text())
+    assert all("<svg" in picture and "k8" in picture for picture in pictures)
+
+
+def test_check_checks(chain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", chain, "--inputs", "x=1", "--loss", "half_squared", "--target", "y=26"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("inputs: x=1\nobjective: half_squared, target y=26\n\n")
+    assert ": ok\n" in told
+    assert "jax" not in told
+    pytest.importorskip("jax")
+    assert main(["check", chain, "--against", "jax"]) == 0
+    assert re.search(r"^jax .* ok", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_check_without_the_library_says_so(
+    chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["check", chain, "--against", "torch"]) == 2
+    assert "needs PyTorch, which is not installed" in capsys.readouterr().err
+
+
 def test_check_gives_its_verdict_as_exit_code(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", file, "--inputs", "1.0,-2", "--of", "h1"]) == 0
-    (net, inputs), objective = stub.calls[0]
+    (net, inputs), options = stub.calls[0]
     assert net.same_structure(small())
     assert inputs == [1.0, -2]
-    assert objective == {"node": "h1", "component": None}
+    assert options == {"node": "h1", "component": None, "against": None}
     assert capsys.readouterr().out == "inputs: 1.0,-2\nobjective: the output of h1\n\ntold\n"
     stub.ok = False
     assert main(["check", file]) == 1
-    assert stub.calls[1][1] == {"node": "y", "component": None}
+    assert stub.calls[1][1] == {"node": "y", "component": None, "against": None}
     assert main(["check", file, "--loss", "half_squared", "--target", "0.25"]) == 1
-    assert stub.calls[2][1] == {"loss": "half_squared", "target": 0.25}
+    assert stub.calls[2][1] == {"loss": "half_squared", "target": 0.25, "against": None}
 
 
 def test_random_inputs_are_told_and_the_same_for_the_same_seed(
@@ -336,6 +382,25 @@ def test_explain_explains_every_kind_of_number(
     assert first.rstrip().endswith(f"= {result}"), first
 
 
+def test_explain_to_a_depth_and_by_a_form(chain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def levels(*arguments: str) -> list[int]:
+        assert main(["explain", chain, "value", "--inputs", "x=1", *arguments]) == 0
+        formulas = re.findall(r"^( *)\S+ = ", capsys.readouterr().out.split("\n\n", 1)[1], re.MULTILINE)
+        return [len(indent) // 2 for indent in formulas]
+
+    assert levels("--depth", "1") == [0]
+    assert levels() == levels("--depth", "2") == [0, 1]
+    assert levels("--depth", "all") == [0, 1, 2, 3]  # o[y], a[y], o[h], a[h]
+
+    def explained(*arguments: str) -> str:
+        assert main(["explain", chain, "gamma", "h", "--inputs", "x=1", *arguments]) == 0
+        return capsys.readouterr().out.split("\n\n", 1)[1]
+
+    assert explained() == explained("--form", "children")
+    assert "gamma[y]" in explained("--form", "children")
+    assert "gamma[y]" not in explained("--form", "parents")
+
+
 def test_every_kind_of_number_that_is_explained_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--help"]) == 0
     told = capsys.readouterr().out.partition("what:")[2]
@@ -389,6 +454,14 @@ def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.Capt
             ["paths", "FILE", "x1", "h1", "--target-component", "1"],
             "--target-component 1 is out of range; node 'h1' has the component 0 only",
         ),
+        (["explain", "FILE", "value", "--depth", "0"], "a whole number from 1 on, or all, is needed, not '0'"),
+        (["explain", "FILE", "value", "--depth", "-1"], "a whole number from 1 on, or all, is needed, not '-1'"),
+        (["explain", "FILE", "value", "--form", "paths"], "invalid choice: 'paths'"),
+        (["draw", "FILE", "--depth", "1"], "depth= belongs to focus="),
+        (["draw", "FILE", "--focus", "h2"], "--focus: unknown node 'h2'"),
+        (["draw", "FILE", "--top", "0"], "top= is a whole number of at least 1, not 0"),
+        (["draw", "FILE", "--layout", "neato"], "invalid choice: 'neato'"),
+        (["check", "FILE", "--against", "numpy"], "invalid choice: 'numpy'"),
         (["info", "FILE", "more"], "unrecognized arguments: more"),
         (["explain", "FILE"], "the following arguments are required: WHAT"),
         (["explain", "FILE", "wait", "h1", "y"], "unknown kind of number 'wait'"),
