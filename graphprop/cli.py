@@ -200,7 +200,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"graphprop {gp.__version__}")
-    commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
 
     def command(run: Callable[[argparse.Namespace], Answer], *parts: str, file: bool = True) -> argparse.ArgumentParser:
         told = (run.__doc__ or "").strip()
@@ -211,7 +211,7 @@ def parser() -> argparse.ArgumentParser:
             epilog="\n\n".join(parts),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, parser=made)
         if file:
             made.add_argument("file", metavar="FILE", help="a network, as net.save writes it")
         return made
@@ -298,12 +298,24 @@ def _add_objective(made: argparse.ArgumentParser) -> None:
     made.add_argument("--target", dest="goal", metavar="VALUES", help='what the loss compares with, as in "y=0.25"')
 
 
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed; a mistake ends with the usage of the command it was made in."""
+    top = parser()
+    options, unread = top.parse_known_args(arguments)
+    if unread:
+        getattr(options, "parser", top).error(f"unrecognized arguments: {' '.join(unread)}")
+    if options.command is None:
+        top.print_help(sys.stderr)
+        raise SystemExit(2)
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
-        options = parser().parse_args(arguments)
+        options = read_arguments(arguments)
         text, code = options.run(options)
     except SystemExit as stop:  # --help and --version end here, and what argparse refuses
         text, code = "", int(stop.code or 0)

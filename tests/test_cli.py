@@ -113,6 +113,28 @@ def test_help_and_mistakes() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = capsys.readouterr().out
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", told)
+
+
+def test_what_is_too_much_shows_the_usage_of_its_command(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, usage in (
+        (["draw", file, "x.png"], "usage: graphprop draw "),
+        (["draw", file, "--colour", "red"], "usage: graphprop draw "),
+        (["info", file, "x.png"], "usage: graphprop info "),
+        (["--colour"], "usage: graphprop [-h]"),
+    ):
+        assert main(words) == 2
+        printed = capsys.readouterr()
+        assert not printed.out
+        assert printed.err.startswith(usage)
+        assert "unrecognized arguments: " in printed.err.splitlines()[-1]
+    assert not Path(file).with_suffix(".svg").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_has_examples_of_it_that_are_understood(
     name: str, file: str, stub: Stub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
