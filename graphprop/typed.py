@@ -60,14 +60,12 @@ def _without_spaces(text: str) -> str:
     return text.replace(", ", ",")
 
 
-def read_values(text: str, net: Network, what: str) -> Any:
-    """Numbers by node name, from ``x1=1.0,x2=[1, 2]`` or a JSON file; without names a list, or one number."""
+def read_values(text: str, known: Collection[Name], what: str, kind: str = "node") -> Any:
+    """Numbers by known names, from ``x1=1.0,x2=[1, 2]`` or a JSON file; without names a list, or one number."""
     if text.endswith(".json"):
         document = read_json(text)
         if isinstance(document, dict):
-            return {
-                read_typed_name(key, net.layout.number, where=f"{text}: "): value for key, value in document.items()
-            }
+            return {read_typed_name(key, known, kind, f"{text}: "): value for key, value in document.items()}
         if not isinstance(document, list):
             raise wrong(f"{text}: the document", "an object with a key for each node, or a list of numbers,", document)
         return document
@@ -82,7 +80,7 @@ def read_values(text: str, net: Network, what: str) -> Any:
         typed, equals, number = part.rpartition("=")
         if not equals:
             raise GraphpropError(f"{what}: {part!r}: a name and a number are needed, as in x1=1.0")
-        name = read_typed_name(typed.strip(), net.layout.number, where=f"{what}: ")
+        name = read_typed_name(typed.strip(), known, kind, f"{what}: ")
         if name in values:
             raise GraphpropError(f"{what}: {typed.strip()!r} is given twice")
         values[name] = _read_number(number, f"{what}: {part!r}")
@@ -127,7 +125,7 @@ def _read_number(text: str, where: str) -> Any:
 def read_inputs(typed: str | None, seed: int, net: Network) -> tuple[Any, str]:
     """The inputs that were typed, or random ones, and a line that says which."""
     if typed is not None:
-        given = read_values(typed, net, "--inputs")
+        given = read_values(typed, dict.fromkeys(net.inputs), "--inputs", "input")
         return (given if isinstance(given, dict | list) else [given]), f"inputs: {typed}"
     drawn = generator(seed).standard_normal(sum(map(net.output_size, net.inputs)))
     layout, values, start = net.layout, {}, 0
@@ -149,7 +147,8 @@ def read_objective(
             raise GraphpropError("--loss reads the outputs; --of and --component do not go with it")
         if target is None:
             raise GraphpropError("--loss needs --target, as in --target y=0.25")
-        return {"loss": loss, "target": read_values(target, net, "--target")}, f"objective: {loss}, target {target}"
+        values = read_values(target, net.layout.number, "--target")
+        return {"loss": loss, "target": values}, f"objective: {loss}, target {target}"
     if target is not None:
         raise GraphpropError("--target needs --loss, as in --loss half_squared")
     if of is None and not net.outputs:

@@ -498,7 +498,9 @@ def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.Capt
         (["paths", "FILE", "x1", "[1,"], "unknown node '[1,'"),
         (["paths", "FILE", "x1", "y", "--top", "x"], "invalid int value"),
         (["check", "FILE", "--inputs", "x1=1.0"], "input 'x2' is missing"),
-        (["check", "FILE", "--inputs", "x1=1.0,x3=2"], "--inputs: unknown node 'x3'"),
+        (["check", "FILE", "--inputs", "x1=1.0,x3=2"], "--inputs: unknown input 'x3'; known: x1, x2"),
+        (["check", "FILE", "--inputs", "h1=1.0"], "--inputs: unknown input 'h1'; known: x1, x2"),
+        (["check", "FILE", "--inputs", "x1=[1 2],x2=1"], "--inputs: 'x1=[1 2]': line 1, column 4: not JSON: Expecting"),
         (["check", "FILE", "--inputs", "x1=1.0,x1=2"], "--inputs: 'x1' is given twice"),
         (["check", "FILE", "--inputs", "x1=1.0,2"], "--inputs: '2': a name and a number are needed"),
         (["check", "FILE", "--inputs", "x1=one,x2=2"], "--inputs: 'x1=one': a number is needed"),
@@ -506,7 +508,7 @@ def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.Capt
         (["check", "FILE", "--inputs", "x1=[1,x2=2"], "--inputs: 'x1=[1,x2=2': the brackets do not match"),
         (["check", "FILE", "--inputs", ""], "--inputs: '': a number is needed"),
         (["check", "FILE", "--inputs", "none.json"], "none.json: there is no such file"),
-        (["check", "FILE", "--inputs", "FILE"], "unknown node 'format'"),
+        (["check", "FILE", "--inputs", "FILE"], "unknown input 'format'; known: x1, x2"),
         (["check", "FILE", "--inputs", __file__], "test_cli.py' is a file whose name does not end in .json"),
         (["check", "FILE", "--inputs", "."], "--inputs: '.': a number is needed"),
         (["check", "FILE", "--seed", "-1"], "a seed is a whole number of at least 0"),
@@ -617,22 +619,22 @@ def test_values_as_they_are_typed(tmp_path: Path) -> None:
         "3": 3,
         "[[1, 2], [3, 4]]": [[1, 2], [3, 4]],
     }.items():
-        assert read_values(text, net, "--inputs") == expected
+        assert read_values(text, net.layout.number, "--inputs") == expected
     for document, expected in (
         ({"x": 1.0, '["h", 0]': 2, "3": 4, "v": [5, 6]}, {"x": 1.0, ("h", 0): 2, 3: 4, "v": [5, 6]}),
         ([1.0, 2.0], [1.0, 2.0]),
     ):
         file.write_text(json.dumps(document))
-        assert read_values(str(file), net, "--inputs") == expected
+        assert read_values(str(file), net.layout.number, "--inputs") == expected
     for text, message in (
         ('{"x": 1, "x": 2}', "the key 'x' is there twice"),
         ("3", "an object with a key for each node, or a list of numbers, is needed, not 3"),
         ('{"z": 1}', "unknown node 'z'"),
-        ("{", "no JSON"),
+        ("{", "not JSON: "),
     ):
         file.write_text(text)
         with pytest.raises(gp.GraphpropError, match=message):
-            read_values(str(file), net, "--inputs")
+            read_values(str(file), net.layout.number, "--inputs")
 
 
 def test_what_to_explain_as_it_is_typed() -> None:
