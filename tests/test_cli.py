@@ -469,6 +469,13 @@ def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.Capt
         assert capsys.readouterr().err == f"graphprop: {message}\n"
 
 
+def test_paths_from_a_node_that_reduces_its_components_to_one(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paths", file, "y", "y"]) == 2
+    assert "node 'y' has 2 components; say which one with --source-component" in capsys.readouterr().err
+    assert main(["paths", file, "y", "y", "--source-component", "1"]) == 0
+    assert "do[y]/da[y" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
