@@ -16,6 +16,7 @@ from typing import Any
 
 import graphprop as gp
 from graphprop.layout import Name
+from graphprop.render.layouts import ENGINES
 from graphprop.summary import summarize
 from graphprop.typed import read_inputs, read_objective, read_typed_name, read_what
 
@@ -105,11 +106,13 @@ def draw(options: argparse.Namespace) -> Answer:
     """Draw a network with every value and derivative on it, as svg, png, pdf, dot or html."""
     net = gp.load(options.file)
     path = options.out or str(Path(options.file).with_suffix(".svg"))
+    focus = None if options.focus is None else read_typed_name(options.focus, net.layout.number, where="--focus: ")
+    how: dict[str, Any] = {"focus": focus, "depth": options.depth, "top": options.top, "layout": options.layout}
     if options.structure:
-        gp.draw(net).save(path)
+        gp.draw(net, **how).save(path)
         return path, 0
     trace, gradients, told = _run(net, options)
-    gp.draw(net, trace, gradients).save(path)
+    gp.draw(net, trace, gradients, **how).save(path)
     return f"{told}\n{path}", 0
 
 
@@ -118,7 +121,7 @@ def check(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     inputs, drawn = read_inputs(options.inputs, options.seed, net)
     objective, goal = _objective(net, options)
-    report = gp.check(net, inputs, **objective)
+    report = gp.check(net, inputs, **objective, against=options.against)
     return f"{drawn}\n{goal}\n\n{report}", 0 if report.ok else 1
 
 
@@ -127,7 +130,8 @@ def explain(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     what = read_what(options.what, net)
     trace, gradients, told = _run(net, options)
-    return f"{told}\n\n{gp.explain(net, trace, gradients, what)}", 0
+    explained = gp.explain(net, trace, gradients, what, depth=options.depth, form=options.form)
+    return f"{told}\n\n{explained}", 0
 
 
 def paths(options: argparse.Namespace) -> Answer:
@@ -136,9 +140,21 @@ def paths(options: argparse.Namespace) -> Answer:
     source, target = (read_typed_name(typed, net.layout.number) for typed in (options.source, options.target))
     if not _leads(net, source, target):
         return f"no path leads from {source!r} to {target!r}", 1
+    begin, end = (net.layout.nodes[net.layout.number[name]] for name in (source, target))
+    of, to = options.source_component, options.target_component
+    _check_component(of, "--source-component", source, begin.m if begin.is_input else begin.n)
+    _check_component(to, "--target-component", target, end.m)
     inputs, told = read_inputs(options.inputs, options.seed, net)
-    found = gp.paths(net, net.forward(inputs), source, target, top=options.top)
+    found = gp.paths(net, net.forward(inputs), source, target, top=options.top, of=of, to=to)
     return f"{told}\n\n{found}", 0
+
+
+def _check_component(given: int | None, option: str, name: Name, length: int) -> None:
+    if given is None and length > 1:
+        raise gp.GraphpropError(f"node {name!r} has {length} components; say which one with {option}")
+    if given is not None and not 0 <= given < length:
+        allowed = f"the components 0 to {length - 1}" if length > 1 else "the component 0 only"
+        raise gp.GraphpropError(f"{option} {given} is out of range; node {name!r} has {allowed}")
 
 
 def _run(net: gp.Network, options: argparse.Namespace) -> tuple[gp.Trace, gp.Gradients, str]:
@@ -166,7 +182,7 @@ def _leads(net: gp.Network, source: Name, target: Name) -> bool:
 
 NAMES = """names:
   A node is named as it was when the network was made. 7 is the node "7", or else the integer 7;
-  a tuple is typed as a JSON list: '["h", 0]'."""
+  a tuple is typed as it is printed, "('h', 0)" or "(h, 0)", or as a JSON list: '["h", 0]'."""
 INPUTS = """inputs:
   --inputs "x1=1.0,x2=-2"         numbers by name; a vector is a list: "x=[1, 2]"
   --inputs "1.0,-2"               all of them in their order (--inputs=-1,2 if the first is negative)
@@ -184,7 +200,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"graphprop {gp.__version__}")
-    commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
 
     def command(run: Callable[[argparse.Namespace], Answer], *parts: str, file: bool = True) -> argparse.ArgumentParser:
         told = (run.__doc__ or "").strip()
@@ -195,7 +211,7 @@ def parser() -> argparse.ArgumentParser:
             epilog="\n\n".join(parts),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, parser=made)
         if file:
             made.add_argument("file", metavar="FILE", help="a network, as net.save writes it")
         return made
@@ -205,28 +221,43 @@ def parser() -> argparse.ArgumentParser:
 
     command(info, "example:\n  graphprop info net.json")
 
-    examples = "graphprop draw net.json", 'graphprop draw net.json --inputs "x1=1.0,x2=-2" --of y --out net.html'
-    made = command(draw, _examples(*examples, "graphprop draw net.json --structure --out net.pdf"), INPUTS, NAMES)
+    examples: tuple[str, ...] = (
+        "graphprop draw net.json",
+        'graphprop draw net.json --inputs "x1=1.0,x2=-2" --of y --out net.html',
+    )
+    examples += "graphprop draw net.json --structure --out net.pdf", "graphprop draw net.json --focus h1 --depth 1"
+    made = command(draw, _examples(*examples), INPUTS, NAMES)
     made.add_argument("--out", metavar="PATH", help="where to; the suffix says what (FILE with .svg if not given)")
     made.add_argument("--structure", action="store_true", help="the network alone, without values")
+    made.add_argument("--focus", metavar="NODE", help="only this node and what is near it")
+    made.add_argument("--depth", type=int, metavar="N", help="how many steps away from that node (2)")
+    made.add_argument("--top", type=int, metavar="N", help="only the N edges of the largest gradients (or weights)")
+    made.add_argument("--layout", choices=ENGINES, help="what places the nodes (Graphviz, or else columns)")
     _add_inputs(made)
     _add_objective(made)
 
     examples = "graphprop check net.json", 'graphprop check net.json --loss half_squared --target "y=0.25"'
-    made = command(check, _examples(*examples), INPUTS, NAMES)
+    made = command(check, _examples(*examples, "graphprop check net.json --against jax"), INPUTS, NAMES)
+    made.add_argument("--against", choices=("jax", "torch"), help="compute it with this library too")
     _add_inputs(made)
     _add_objective(made)
 
     examples = "graphprop explain net.json weight h1 y 0", "graphprop explain net.json delta y 0 --of y"
-    made = command(explain, _examples(*examples, "graphprop explain net.json parameter f1"), WHAT, INPUTS, NAMES)
+    made = command(explain, _examples(*examples, "graphprop explain net.json value --depth all"), WHAT, INPUTS, NAMES)
     made.add_argument("what", metavar="WHAT", nargs="+", help="which number, see below")
+    made.add_argument("--depth", type=_depth, default=2, metavar="N", help="how many levels to derive, or all (2)")
+    forms, told = ("children", "parents"), "the recursion that derivatives follow (children)"
+    made.add_argument("--form", choices=forms, default="children", help=told)
     _add_inputs(made)
     _add_objective(made)
 
-    examples = "graphprop paths net.json x1 y", 'graphprop paths net.json x1 y --top 3 --inputs "x1=1.0,x2=-2"'
-    made = command(paths, _examples(*examples, """graphprop paths net.json '["x", 0]' 7"""), INPUTS, NAMES)
+    examples = "graphprop paths net.json x1 h1", 'graphprop paths net.json x1 h1 --top 3 --inputs "x1=1.0,x2=-2"'
+    examples += "graphprop paths net.json x1 y --target-component 0", """graphprop paths net.json '["x", 0]' 7"""
+    made = command(paths, _examples(*examples), INPUTS, NAMES)
     made.add_argument("source", metavar="SOURCE", help="the node where the paths begin")
     made.add_argument("target", metavar="TARGET", help="the node where they end")
+    made.add_argument("--source-component", type=int, metavar="I", help="of a vector SOURCE, the component")
+    made.add_argument("--target-component", type=int, metavar="K", help="of a vector TARGET, the component")
     made.add_argument("--top", type=int, default=10, metavar="N", help="how many to show (10)")
     _add_inputs(made)
     return top
@@ -238,11 +269,21 @@ WHAT = """what:
   input X [I]           by an input
   parameter NAME [I]    by a named parameter, summed over its uses
   delta V I, gamma V    by the pre-activation of a vector, of a scalar node
-  a V [I], o V [I]      a value: the pre-activation, the output"""
+  obar V [K]            by the output of a node
+  a V [I], o V [K]      a value: the pre-activation, the output
+  value                 the objective: the output that is differentiated, or the loss"""
 
 
 def _examples(*lines: str) -> str:
     return "\n".join(("examples:", *(f"  {line}" for line in lines)))
+
+
+def _depth(typed: str) -> int | None:
+    if typed == "all":
+        return None
+    if not typed.isdecimal() or not (depth := int(typed[:9])):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, or all, is needed, not {typed!r}")
+    return depth
 
 
 def _add_inputs(made: argparse.ArgumentParser) -> None:
@@ -257,12 +298,24 @@ def _add_objective(made: argparse.ArgumentParser) -> None:
     made.add_argument("--target", dest="goal", metavar="VALUES", help='what the loss compares with, as in "y=0.25"')
 
 
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed; a mistake ends with the usage of the command it was made in."""
+    top = parser()
+    options, unread = top.parse_known_args(arguments)
+    if unread:
+        getattr(options, "parser", top).error(f"unrecognized arguments: {' '.join(unread)}")
+    if options.command is None:
+        top.print_help(sys.stderr)
+        raise SystemExit(2)
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
-        options = parser().parse_args(arguments)
+        options = read_arguments(arguments)
         text, code = options.run(options)
     except SystemExit as stop:  # --help and --version end here, and what argparse refuses
         text, code = "", int(stop.code or 0)

@@ -96,7 +96,7 @@ def parse_json(data: bytes, where: str) -> Any:
         byte = error.object[error.start]
         raise GraphpropError(f"{where}: byte {error.start} is {byte:#04x}; the file is no text in UTF-8") from None
     except json.JSONDecodeError as error:
-        raise GraphpropError(f"{where}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+        raise GraphpropError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise GraphpropError(
             f"{where}: its lists and objects nest deeper than what is left of Python's stack"

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from graphprop.arguments import generator
-from graphprop.errors import GraphpropError, unknown
-from graphprop.fields import read_name, wrong
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.escaping import label
+from graphprop.fields import brief, read_name, wrong
 from graphprop.files import parse_json, read_json
 from graphprop.layout import Name
 from graphprop.network import Network
@@ -17,11 +18,22 @@ from graphprop.values import short
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_WITH_INDICES = {"weight": 2, "delta": 1, "gamma": 1, "a": 1, "o": 1, "input": 1, "bias": 1, "parameter": 1}
+_NAMES = {
+    "weight": 2,
+    "bias": 1,
+    "input": 1,
+    "parameter": 1,
+    "delta": 1,
+    "gamma": 1,
+    "obar": 1,
+    "a": 1,
+    "o": 1,
+    "value": 0,
+}
 
 
 def read_typed_name(text: str, known: Collection[Name], what: str = "node", where: str = "") -> Name:
-    """The name that was meant: the text as it is, else an integer, else a JSON list as a tuple."""
+    """The name that was meant: the text as it is, else an integer, else a JSON list as a tuple, else as printed."""
     if text in known:
         return text
     if _INTEGER.fullmatch(text) and int(text) in known:
@@ -34,17 +46,26 @@ def read_typed_name(text: str, known: Collection[Name], what: str = "node", wher
         else:
             if name in known:
                 return name
+    close = _without_spaces(text)
+    printed = [name for name in known if close in (_without_spaces(str(name)), _without_spaces(label(name)))]
+    if len(printed) > 1:
+        options = ", ".join(map(brief, printed[:8])) + (", ..." if printed[8:] else "")
+        raise UnknownNameError(f"{where}{text!r} may be one of {options}; a tuple can be typed as a JSON list")
+    if printed:
+        return printed[0]
     raise unknown(what, text, known, where)
 
 
-def read_values(text: str, net: Network, what: str) -> Any:
-    """Numbers by node name, from ``x1=1.0,x2=[1, 2]`` or a JSON file; without names a list, or one number."""
+def _without_spaces(text: str) -> str:
+    return text.replace(", ", ",")
+
+
+def read_values(text: str, known: Collection[Name], what: str, kind: str = "node") -> Any:
+    """Numbers by known names, from ``x1=1.0,x2=[1, 2]`` or a JSON file; without names a list, or one number."""
     if text.endswith(".json"):
         document = read_json(text)
         if isinstance(document, dict):
-            return {
-                read_typed_name(key, net.layout.number, where=f"{text}: "): value for key, value in document.items()
-            }
+            return {read_typed_name(key, known, kind, f"{text}: "): value for key, value in document.items()}
         if not isinstance(document, list):
             raise wrong(f"{text}: the document", "an object with a key for each node, or a list of numbers,", document)
         return document
@@ -59,7 +80,7 @@ def read_values(text: str, net: Network, what: str) -> Any:
         typed, equals, number = part.rpartition("=")
         if not equals:
             raise GraphpropError(f"{what}: {part!r}: a name and a number are needed, as in x1=1.0")
-        name = read_typed_name(typed.strip(), net.layout.number, where=f"{what}: ")
+        name = read_typed_name(typed.strip(), known, kind, f"{what}: ")
         if name in values:
             raise GraphpropError(f"{what}: {typed.strip()!r} is given twice")
         values[name] = _read_number(number, f"{what}: {part!r}")
@@ -67,16 +88,24 @@ def read_values(text: str, net: Network, what: str) -> Any:
 
 
 def _split_at_commas(text: str, what: str) -> list[str]:
-    """The parts between commas that are not inside of brackets, nor of quotes in these."""
-    parts, depth, quoted, start = [], 0, False, 0
+    """The parts between commas that are not inside of brackets, nor of quotes in these.
+
+    A parenthesis counts where a name begins: ``('h', 0)=1``, but not ``f(=1``.
+    """
+    parts, depth, quote, start = [], 0, "", 0
     for i, character in enumerate(text):
-        if depth and character == '"' and text[i - 1] != "\\":
-            quoted = not quoted
-        elif not quoted:
-            depth += (character == "[") - (character == "]")
-            if character == "," and depth <= 0:
-                parts.append(text[start:i])
-                start = i + 1
+        if quote:
+            if character == quote and text[i - 1] != "\\":
+                quote = ""
+        elif character in "\"'" and depth and text[start:i].rstrip().endswith(("[", "(", ",")):
+            quote = character
+        elif character == "[" or (character == "(" and (depth or not text[start:i].strip())):
+            depth += 1
+        elif character == "]" or (character == ")" and depth):
+            depth -= 1
+        elif character == "," and depth <= 0:
+            parts.append(text[start:i])
+            start = i + 1
     if depth:
         raise GraphpropError(f"{what}: {text!r}: the brackets do not match")
     return [*parts, text[start:]]
@@ -96,7 +125,7 @@ def _read_number(text: str, where: str) -> Any:
 def read_inputs(typed: str | None, seed: int, net: Network) -> tuple[Any, str]:
     """The inputs that were typed, or random ones, and a line that says which."""
     if typed is not None:
-        given = read_values(typed, net, "--inputs")
+        given = read_values(typed, dict.fromkeys(net.inputs), "--inputs", "input")
         return (given if isinstance(given, dict | list) else [given]), f"inputs: {typed}"
     drawn = generator(seed).standard_normal(sum(map(net.output_size, net.inputs)))
     layout, values, start = net.layout, {}, 0
@@ -118,7 +147,8 @@ def read_objective(
             raise GraphpropError("--loss reads the outputs; --of and --component do not go with it")
         if target is None:
             raise GraphpropError("--loss needs --target, as in --target y=0.25")
-        return {"loss": loss, "target": read_values(target, net, "--target")}, f"objective: {loss}, target {target}"
+        values = read_values(target, net.layout.number, "--target")
+        return {"loss": loss, "target": values}, f"objective: {loss}, target {target}"
     if target is not None:
         raise GraphpropError("--target needs --loss, as in --loss half_squared")
     if of is None and not net.outputs:
@@ -133,9 +163,11 @@ def read_objective(
 def read_what(words: list[str], net: Network) -> tuple[Any, ...]:
     """Which number is to be explained: ``weight h1 y 0`` is ``("weight", "h1", "y", 0)``."""
     kind, *rest = words
-    if kind not in _WITH_INDICES:
-        raise unknown("kind of number", kind, _WITH_INDICES)
-    count = _WITH_INDICES[kind]
+    if kind not in _NAMES:
+        raise unknown("kind of number", kind, _NAMES)
+    count = _NAMES[kind]
+    if kind == "value" and rest:
+        raise GraphpropError(f"value is the objective itself, and stands alone; {' '.join(rest)!r} is too much")
     if len(rest) < count:
         needed = "the names of two nodes, as in weight h1 y" if count == 2 else f"a name, as in {kind} y"
         raise GraphpropError(f"{kind} needs {needed}")

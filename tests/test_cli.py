@@ -15,6 +15,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.cli import main
+from graphprop.explanations import WHAT
 from graphprop.typed import read_typed_name, read_values, read_what
 
 COMMANDS = ("demo", "info", "draw", "check", "explain", "paths")
@@ -112,6 +113,28 @@ def test_help_and_mistakes() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = capsys.readouterr().out
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", told)
+
+
+def test_what_is_too_much_shows_the_usage_of_its_command(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, usage in (
+        (["draw", file, "x.png"], "usage: graphprop draw "),
+        (["draw", file, "--colour", "red"], "usage: graphprop draw "),
+        (["info", file, "x.png"], "usage: graphprop info "),
+        (["--colour"], "usage: graphprop [-h]"),
+    ):
+        assert main(words) == 2
+        printed = capsys.readouterr()
+        assert not printed.out
+        assert printed.err.startswith(usage)
+        assert "unrecognized arguments: " in printed.err.splitlines()[-1]
+    assert not Path(file).with_suffix(".svg").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_has_examples_of_it_that_are_understood(
     name: str, file: str, stub: Stub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -122,7 +145,6 @@ def test_the_help_of_each_command_has_examples_of_it_that_are_understood(
     assert examples
     monkeypatch.chdir(os.path.dirname(file))
     net = small()
-    net.parameter("f1", 1.0)
     net.add_input(("x", 0))
     net.add_node(7, "tanh", {("x", 0): 1.0})
     net.set_outputs("y")
@@ -244,7 +266,7 @@ def test_draw_runs_the_network_and_saves_beside_the_file(
 ) -> None:
     assert main(["draw", file, "--inputs", "x1=1.0,x2=-2", "--loss", "half_squared", "--target", "y=0.25"]) == 0
     (net, trace, gradients), options = stub.calls[0]
-    assert not options
+    assert set(options.values()) == {None}
     net, expected = small(), small().forward([1.0, -2.0])
     assert trace.o["y"] == expected.o["y"]
     g = gp.recursion.backpropagate(net, expected, loss="half_squared", target={"y": 0.25})
@@ -256,18 +278,64 @@ def test_draw_runs_the_network_and_saves_beside_the_file(
     assert stub.saved == ["net.svg", "other.pdf"]
 
 
+def test_draw_draws_a_part_of_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input("k0")
+    for i in range(1, 9):
+        net.add_node(f"k{i}", "tanh", {"k0" if i == 1 else f"k{i - 1}": float(i)})
+    net.save(tmp_path / "net.json")
+    path = tmp_path / "out.dot"
+
+    def drawn(*arguments: str) -> set[str]:
+        assert main(["draw", str(tmp_path / "net.json"), "--out", str(path), *arguments]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == str(path)
+        return set(re.findall(r"\bk\d\b", path.read_text()))
+
+    every = {"k0", *(f"k{i}" for i in range(1, 9))}
+    for more in (("--of", "k4"), ("--structure",)):  # the legend names the node that is differentiated
+        assert every == drawn(*more)
+        assert drawn("--focus", "k4", *more) == {"k2", "k3", "k4", "k5", "k6"}
+        assert drawn("--focus", "k4", "--depth", "1", *more) == {"k3", "k4", "k5"}
+    assert drawn("--top", "1", "--structure") == {"k7", "k8"}  # the largest weight
+    pictures = []
+    for engine in ("dot", "columns"):
+        command = ["draw", str(tmp_path / "net.json"), "--out", str(tmp_path / f"{engine}.svg"), "--layout", engine]
+        assert main(command) == 0
+        pictures.append((tmp_path / f"{engine}.svg").read_text())
+    assert all("<svg" in picture and "k8" in picture for picture in pictures)
+
+
+def test_check_checks(chain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", chain, "--inputs", "x=1", "--loss", "half_squared", "--target", "y=26"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("inputs: x=1\nobjective: half_squared, target y=26\n\n")
+    assert ": ok\n" in told
+    assert "jax" not in told
+    pytest.importorskip("jax")
+    assert main(["check", chain, "--against", "jax"]) == 0
+    assert re.search(r"^jax .* ok", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_check_without_the_library_says_so(
+    chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["check", chain, "--against", "torch"]) == 2
+    assert "needs PyTorch, which is not installed" in capsys.readouterr().err
+
+
 def test_check_gives_its_verdict_as_exit_code(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", file, "--inputs", "1.0,-2", "--of", "h1"]) == 0
-    (net, inputs), objective = stub.calls[0]
+    (net, inputs), options = stub.calls[0]
     assert net.same_structure(small())
     assert inputs == [1.0, -2]
-    assert objective == {"node": "h1", "component": None}
+    assert options == {"node": "h1", "component": None, "against": None}
     assert capsys.readouterr().out == "inputs: 1.0,-2\nobjective: the output of h1\n\ntold\n"
     stub.ok = False
     assert main(["check", file]) == 1
-    assert stub.calls[1][1] == {"node": "y", "component": None}
+    assert stub.calls[1][1] == {"node": "y", "component": None, "against": None}
     assert main(["check", file, "--loss", "half_squared", "--target", "0.25"]) == 1
-    assert stub.calls[2][1] == {"loss": "half_squared", "target": 0.25}
+    assert stub.calls[2][1] == {"loss": "half_squared", "target": 0.25, "against": None}
 
 
 def test_random_inputs_are_told_and_the_same_for_the_same_seed(
@@ -303,23 +371,132 @@ def test_explain_asks_for_the_number_that_was_typed(file: str, stub: Stub, capsy
     assert capsys.readouterr().out.endswith("\n\ntold\n")
 
 
+@pytest.fixture
+def chain(tmp_path: Path) -> str:
+    """y = 3 h with h = a^2 and a = 2 x + 1, to be run with x = 1: a = 3, h = 9, y = 27, dy/da = 18, dy/dx = 36."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "square", {"x": 2.0}, bias=1.0)
+    net.add_node("y", "identity", {"h": net.parameter("f", 3.0)})
+    net.save(tmp_path / "chain.json")
+    return str(tmp_path / "chain.json")
+
+
+@pytest.mark.parametrize(
+    ("what", "result"),
+    {
+        "weight x h": "18",
+        "bias h": "18",
+        "input x": "36",
+        "parameter f": "9",
+        "gamma h": "18",
+        "obar h": "3",
+        "a h": "3",
+        "o h": "9",
+        "value": "27",
+    }.items(),
+)
+def test_explain_explains_every_kind_of_number(
+    what: str, result: str, chain: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", chain, *what.split(), "--inputs", "x=1"]) == 0
+    first, _, _ = capsys.readouterr().out.split("\n\n", 1)[1].partition("\n\n")
+    assert first.rstrip().endswith(f"= {result}"), first
+
+
+def test_explain_to_a_depth_and_by_a_form(chain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def levels(*arguments: str) -> list[int]:
+        assert main(["explain", chain, "value", "--inputs", "x=1", *arguments]) == 0
+        formulas = re.findall(r"^( *)\S+ = ", capsys.readouterr().out.split("\n\n", 1)[1], re.MULTILINE)
+        return [len(indent) // 2 for indent in formulas]
+
+    assert levels("--depth", "1") == [0]
+    assert levels() == levels("--depth", "2") == [0, 1]
+    assert levels("--depth", "all") == [0, 1, 2, 3]  # o[y], a[y], o[h], a[h]
+
+    def explained(*arguments: str) -> str:
+        assert main(["explain", chain, "gamma", "h", "--inputs", "x=1", *arguments]) == 0
+        return capsys.readouterr().out.split("\n\n", 1)[1]
+
+    assert explained() == explained("--form", "children")
+    assert "gamma[y]" in explained("--form", "children")
+    assert "gamma[y]" not in explained("--form", "parents")
+
+
+def test_every_kind_of_number_that_is_explained_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--help"]) == 0
+    told = capsys.readouterr().out.partition("what:")[2]
+    assert all(re.search(rf"(^  |, ){kind}\b", told, re.MULTILINE) for kind in WHAT)
+
+
 def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["paths", file, "x1", "y", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
+    assert main(["paths", file, "x1", "h1", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
     (_, trace, source, target), options = stub.calls[0]
-    assert (source, target, options) == ("x1", "y", {"top": 3})
+    assert (source, target, options) == ("x1", "h1", {"top": 3, "of": None, "to": None})
     assert trace.o["x1"] == 1.0
     assert main(["paths", file, "y", "x1"]) == 1
     assert "no path leads from 'y' to 'x1'" in capsys.readouterr().out
     assert len(stub.calls) == 1
 
 
+def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("h", "square", {"x": [[1.0, 2.0], [3.0, 4.0]]}, size=2)
+    net.add_node("y", "identity", {"h": [[5.0, 6.0], [7.0, 8.0]]}, size=2)
+    net.save(tmp_path / "net.json")
+    command = ["paths", str(tmp_path / "net.json"), "--inputs", "x=[1, 1]"]  # a = [3, 7]
+    for source, of, target, to, total in (
+        ("x", 0, "y", 0, 5 * 6 * 1 + 6 * 14 * 3),
+        ("x", 1, "y", 0, 5 * 6 * 2 + 6 * 14 * 4),
+        ("x", 1, "y", 1, 7 * 6 * 2 + 8 * 14 * 4),
+        ("h", 1, "y", 0, 6 * 14),
+        ("x", 0, "h", 1, 14 * 3),
+    ):
+        components = ["--source-component", str(of), "--target-component", str(to)]
+        assert main([*command, source, target, *components]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert float(told[-1].split()[0]) == total
+    for arguments, message in (
+        (["x", "y", "--source-component", "0"], "node 'y' has 2 components; say which one with --target-component"),
+        (["h", "y", "--target-component", "0"], "node 'h' has 2 components; say which one with --source-component"),
+        (
+            ["x", "y", "--source-component", "2"],
+            "--source-component 2 is out of range; node 'x' has the components 0 to 1",
+        ),
+    ):
+        assert main([*command, *arguments]) == 2
+        assert capsys.readouterr().err == f"graphprop: {message}\n"
+
+
+def test_paths_from_a_node_that_reduces_its_components_to_one(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paths", file, "y", "y"]) == 2
+    assert "node 'y' has 2 components; say which one with --source-component" in capsys.readouterr().err
+    assert main(["paths", file, "y", "y", "--source-component", "1"]) == 0
+    assert "do[y]/da[y" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["paths", "FILE", "x1", "h1", "--target-component", "1"],
+            "--target-component 1 is out of range; node 'h1' has the component 0 only",
+        ),
+        (["explain", "FILE", "value", "--depth", "0"], "a whole number from 1 on, or all, is needed, not '0'"),
+        (["explain", "FILE", "value", "--depth", "-1"], "a whole number from 1 on, or all, is needed, not '-1'"),
+        (["explain", "FILE", "value", "--form", "paths"], "invalid choice: 'paths'"),
+        (["draw", "FILE", "--depth", "1"], "depth= belongs to focus="),
+        (["draw", "FILE", "--focus", "h2"], "--focus: unknown node 'h2'"),
+        (["draw", "FILE", "--top", "0"], "top= is a whole number of at least 1, not 0"),
+        (["draw", "FILE", "--layout", "neato"], "invalid choice: 'neato'"),
+        (["check", "FILE", "--against", "numpy"], "invalid choice: 'numpy'"),
         (["info", "FILE", "more"], "unrecognized arguments: more"),
         (["explain", "FILE"], "the following arguments are required: WHAT"),
         (["explain", "FILE", "wait", "h1", "y"], "unknown kind of number 'wait'"),
         (["explain", "FILE", "weight", "h1"], "weight needs the names of two nodes, as in weight h1 y"),
+        (["explain", "FILE", "value", "y"], "value is the objective itself, and stands alone; 'y' is too much"),
+        (["explain", "FILE", "obar"], "obar needs a name, as in obar y"),
         (["explain", "FILE", "delta"], "delta needs a name, as in delta y"),
         (["explain", "FILE", "weight", "h1", "Y"], "unknown node 'Y'; did you mean 'y'?"),
         (["explain", "FILE", "parameter", "h1"], "unknown parameter 'h1'"),
@@ -328,7 +505,9 @@ def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFi
         (["paths", "FILE", "x1", "[1,"], "unknown node '[1,'"),
         (["paths", "FILE", "x1", "y", "--top", "x"], "invalid int value"),
         (["check", "FILE", "--inputs", "x1=1.0"], "input 'x2' is missing"),
-        (["check", "FILE", "--inputs", "x1=1.0,x3=2"], "--inputs: unknown node 'x3'"),
+        (["check", "FILE", "--inputs", "x1=1.0,x3=2"], "--inputs: unknown input 'x3'; known: x1, x2"),
+        (["check", "FILE", "--inputs", "h1=1.0"], "--inputs: unknown input 'h1'; known: x1, x2"),
+        (["check", "FILE", "--inputs", "x1=[1 2],x2=1"], "--inputs: 'x1=[1 2]': line 1, column 4: not JSON: Expecting"),
         (["check", "FILE", "--inputs", "x1=1.0,x1=2"], "--inputs: 'x1' is given twice"),
         (["check", "FILE", "--inputs", "x1=1.0,2"], "--inputs: '2': a name and a number are needed"),
         (["check", "FILE", "--inputs", "x1=one,x2=2"], "--inputs: 'x1=one': a number is needed"),
@@ -336,7 +515,7 @@ def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFi
         (["check", "FILE", "--inputs", "x1=[1,x2=2"], "--inputs: 'x1=[1,x2=2': the brackets do not match"),
         (["check", "FILE", "--inputs", ""], "--inputs: '': a number is needed"),
         (["check", "FILE", "--inputs", "none.json"], "none.json: there is no such file"),
-        (["check", "FILE", "--inputs", "FILE"], "unknown node 'format'"),
+        (["check", "FILE", "--inputs", "FILE"], "unknown input 'format'; known: x1, x2"),
         (["check", "FILE", "--inputs", __file__], "test_cli.py' is a file whose name does not end in .json"),
         (["check", "FILE", "--inputs", "."], "--inputs: '.': a number is needed"),
         (["check", "FILE", "--seed", "-1"], "a seed is a whole number of at least 0"),
@@ -384,9 +563,52 @@ def test_names_as_they_are_typed() -> None:
             read_typed_name(text, known)
 
 
+def test_names_as_they_are_printed() -> None:
+    long = "h" * 60
+    known = {("h1", 0): 0, ("h", 1): 1, ("h", "1"): 2, ("g", ("8", 8)): 3, "two\nlines": 4, long: 5, ("it's",): 6}
+    for text, name in {
+        "('h1', 0)": ("h1", 0),
+        "(h1, 0)": ("h1", 0),
+        "(h1,0)": ("h1", 0),
+        "('h', 1)": ("h", 1),
+        "('h','1')": ("h", "1"),
+        "('g', ('8', 8))": ("g", ("8", 8)),
+        "(g, (8, 8))": ("g", ("8", 8)),
+        "two\\nlines": "two\nlines",
+        "h" * 28 + "..." + "h" * 9: long,
+        '("it\'s",)': ("it's",),
+        "(it's)": ("it's",),
+    }.items():
+        assert read_typed_name(text, known) == name
+    with pytest.raises(
+        gp.UnknownNameError, match=r"--of: '\(h, 1\)' may be one of \('h', 1\), \('h', '1'\); a tuple can"
+    ):
+        read_typed_name("(h, 1)", known, where="--of: ")
+    for text in ("(h1, 1)", "h1, 0", "('h1, 0)"):
+        with pytest.raises(gp.UnknownNameError, match="unknown node"):
+            read_typed_name(text, known)
+    assert read_typed_name("(h, 1)", {**known, "(h, 1)": 7}) == "(h, 1)"  # what is named so comes first
+
+
+def test_tuples_as_names_in_every_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = gp.Network()
+    net.add_input(("x", 0))
+    net.add_node(("h1", 0), "square", {("x", 0): 2.0})
+    net.add_node("y", "identity", {("h1", 0): 3.0})
+    net.save(tmp_path / "net.json")
+    file = str(tmp_path / "net.json")
+    for h1 in ("('h1', 0)", "(h1, 0)", '["h1", 0]'):
+        for x in ("('x', 0)", "(x,0)", '["x", 0]'):
+            assert main(["explain", file, "gamma", h1, "--inputs", f"{x}=1.5"]) == 0
+            assert re.search(r"^gamma|^do\[y\]/da\[", told := capsys.readouterr().out, re.MULTILINE), told
+            assert "= 18" in told  # 3 * 2 a with a = 2 * 1.5
+            assert main(["paths", file, x, "y", "--inputs", f"{x}=1.5"]) == 0
+            assert "36   (x, 0) -> (h1, 0) -> y" in capsys.readouterr().out
+
+
 def test_values_as_they_are_typed(tmp_path: Path) -> None:
     net = gp.Network()
-    for name in ("x", "a=b", ("h", 0), 3):
+    for name in ("x", "a=b", ("h", 0), 3, ("it's", ")]"), ("it's", 1), "f("):
         net.add_input(name)
     net.add_input("v", size=2)
     file = tmp_path / "values.json"
@@ -396,26 +618,30 @@ def test_values_as_they_are_typed(tmp_path: Path) -> None:
         'a=b=2.,["h", 0]=4': {"a=b": 2.0, ("h", 0): 4},
         "v=[1, 2.5],x=3": {"v": [1, 2.5], "x": 3},
         "v=[[1,2],[3,4]]": {"v": [[1, 2], [3, 4]]},
+        "('h', 0)=4, x=1": {("h", 0): 4, "x": 1},
+        "x=1,(h, 0)=4,v=[1, 2]": {("h", 0): 4, "x": 1, "v": [1, 2]},
+        """("it's", ')]')=1,f(=2,x=3""": {("it's", ")]"): 1, "f(": 2, "x": 3},
+        "(it's, 1)=1,x=2": {("it's", 1): 1, "x": 2},
         "1.0,-2": [1.0, -2],
         "3": 3,
         "[[1, 2], [3, 4]]": [[1, 2], [3, 4]],
     }.items():
-        assert read_values(text, net, "--inputs") == expected
+        assert read_values(text, net.layout.number, "--inputs") == expected
     for document, expected in (
         ({"x": 1.0, '["h", 0]': 2, "3": 4, "v": [5, 6]}, {"x": 1.0, ("h", 0): 2, 3: 4, "v": [5, 6]}),
         ([1.0, 2.0], [1.0, 2.0]),
     ):
         file.write_text(json.dumps(document))
-        assert read_values(str(file), net, "--inputs") == expected
+        assert read_values(str(file), net.layout.number, "--inputs") == expected
     for text, message in (
         ('{"x": 1, "x": 2}', "the key 'x' is there twice"),
         ("3", "an object with a key for each node, or a list of numbers, is needed, not 3"),
         ('{"z": 1}', "unknown node 'z'"),
-        ("{", "no JSON"),
+        ("{", "not JSON: "),
     ):
         file.write_text(text)
         with pytest.raises(gp.GraphpropError, match=message):
-            read_values(str(file), net, "--inputs")
+            read_values(str(file), net.layout.number, "--inputs")
 
 
 def test_what_to_explain_as_it_is_typed() -> None:
@@ -426,5 +652,8 @@ def test_what_to_explain_as_it_is_typed() -> None:
         "gamma h1": ("gamma", "h1"),
         "delta y 1": ("delta", "y", 1),
         "parameter f": ("parameter", "f"),
+        "obar h1": ("obar", "h1"),
+        "obar y 1": ("obar", "y", 1),
+        "value": ("value",),
     }.items():
         assert read_what(words.split(), net) == what

@@ -482,9 +482,9 @@ TEXT = json.dumps(small())
 BAD_TEXTS: list[tuple[bytes, str]] = [
     (b"", "the file is empty"),
     (b" \n", "the file is empty"),
-    (b"{\n  'a'", "line 2, column 3: no JSON: "),
+    (b"{\n  'a'", "line 2, column 3: not JSON: "),
     (TEXT[:-5].encode(), "line 1, column "),
-    (TEXT.encode() + b"{}", "no JSON: Extra data"),
+    (TEXT.encode() + b"{}", "not JSON: Extra data"),
     (TEXT.encode("utf-16"), "byte 0 is 0xff; the file is no text in UTF-8"),
     (TEXT.replace('"h"', '"\xe4"').encode("latin-1"), "is 0xe4; the file is no text in UTF-8"),
     (b"\x80\x04\x95", "byte 0 is 0x80; the file is no text in UTF-8"),
