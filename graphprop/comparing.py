@@ -264,15 +264,18 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
     right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
     entries = int(np.isfinite(right).sum())
     fitted, turned = _fitted(mine, right.shape)
-    if fitted is None:
-        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
-        return Verdict(part.name, "wrong", reason, entries, entries)
 
     def cut(bound: dict[str, Array]) -> Array:
         found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
         return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
 
-    case = Case(part, right, fitted, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    case = Case(part, right, right, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    if fitted is None:
+        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}" + _unsummed(
+            case, mine, suspects
+        )
+        return Verdict(part.name, "wrong", reason, entries, entries)
+    case = replace(case, mine=fitted)
     wrong = case.wrong()
     if turned:
         shape = f"yours is {_by(mine.shape)}, and a gradient has the shape of its matrix, {_by(right.shape)}"
@@ -314,6 +317,24 @@ def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
     if len(lengths) == 2 and given == lengths[::-1]:
         return np.squeeze(mine).T.reshape(shape), True
     return None, False
+
+
+def _unsummed(case: Case, mine: Array, suspects: Suspects) -> str:
+    """What to do with an array that has a row, or a column, for each sample; empty if it has none."""
+    found = []
+    for axis, line in ((0, "row"), (-1, "column")):
+        if case.samples > 1 and mine.ndim and mine.shape[axis] == case.samples:
+            total, turned = _fitted(mine.sum(axis), case.right.shape)
+            if total is not None and not turned:
+                found.append((line if mine.ndim < 3 else "matrix", replace(case, mine=total)))
+    for line, summed in found:
+        for what, right in (("sum", summed), ("take the mean", replace(summed, mine=summed.mine / case.samples))):
+            if not right.wrong().any():
+                return f": a {line} per sample: {what} over the samples, and it is right"
+    for line, summed in found[:1]:
+        also = recognise(summed, suspects)
+        return f": a {line} per sample: sum over the samples; but the sum is wrong, too" + (f": {also}" if also else "")
+    return ""
 
 
 def _by(shape: tuple[int, ...]) -> str:

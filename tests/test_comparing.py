@@ -306,6 +306,64 @@ def test_a_missing_derivative_is_named() -> None:
     )
 
 
+def test_wrong_forms_of_the_derivative_of_tanh_are_named() -> None:
+    a, h = plain.X @ plain.W1.T + plain.b1, plain.h
+    for slope, words in (
+        (1 - a**2, "is 1 - a^2, of a instead of o: it is 1 - o^2"),
+        (1 - h, "lacks the square: 1 - o instead of 1 - o^2"),
+        (h * (1 - h), "is that of sigmoid"),
+    ):
+        for name in ("W1", "b1"):
+            text = reason(plain, **{name: plain.gradients(slope=slope)[name]})
+            assert text.startswith(f"the derivative of tanh at 'h' {words}")
+
+
+def test_wrong_forms_of_the_derivative_of_the_sigmoid_are_named() -> None:
+    net = gp.mlp([3, 4, 2], "sigmoid", seed=1, by="layer")
+    X, T = plain.X, plain.T[:, :2]
+    W1, W2 = (net.weight(*edge) for edge in net.edges)
+    a = X @ W1.T + net.bias("h1")
+    h = 1 / (1 + np.exp(-a))
+    d = (h @ W2.T + net.bias("y") - T) / SAMPLES @ W2
+    g = net.backward(net.forward(X), loss="half_squared", target=T)
+    assert gp.compare(g, {"W1": (d * h * (1 - h)).T @ X})
+    for slope, words in (
+        (a * (1 - a), "is a (1 - a), of a instead of o: it is o (1 - o)"),
+        (1 - h, "lacks its factor o"),
+        (1 - h**2, "is that of tanh"),
+    ):
+        for mine in ({"W1": (d * slope).T @ X}, {"b1": (d * slope).sum(0)}):
+            (verdict,) = gp.compare(g, mine).verdicts
+            assert verdict.reason.startswith(f"the derivative of sigmoid at 'h1' {words}")
+
+
+def test_a_gradient_that_is_not_summed_over_the_samples_is_named() -> None:
+    W2, X = np.ones((2, 4)), np.arange(15.0).reshape(5, 3) / 10
+    net = gp.Network()
+    net.add_input("x", size=3)
+    net.add_node("h", "tanh", {"x": np.full((4, 3), 0.3)}, np.arange(4) / 5, size=4)
+    net.add_node("y", "identity", {"h": W2}, [0.1, -0.2], size=2)
+    g = net.backward(net.forward(X), loss="half_squared", target=np.zeros((5, 2)))
+    h = np.tanh(X @ np.full((3, 4), 0.3) + np.arange(4) / 5)
+    r = h @ W2.T + [0.1, -0.2]
+    shape = "its shape is 5 x 2, the gradient's is 2: "
+    for mine, words in (
+        (r / 5, shape + "a row per sample: sum over the samples, and it is right"),
+        (r, shape + "a row per sample: take the mean over the samples, and it is right"),
+        (-r / 5, shape + "a row per sample: sum over the samples; but the sum is wrong, too: the sign is flipped"),
+        (
+            r.T / 5,
+            "its shape is 2 x 5, the gradient's is 2: a column per sample: sum over the samples, and it is right",
+        ),
+        (np.ones((4, 2)), "its shape is 4 x 2, the gradient's is 2"),
+    ):
+        assert gp.compare(g, {"b2": mine})["b2"].reason == words
+    each = r[:, :, None] * h[:, None, :] / 5
+    assert "a matrix per sample: sum over the samples" in gp.compare(g, {"W2": each})["W2"].reason
+    text = reason(plain, b2=plain.r + np.diag([0, 0, 0.1]))
+    assert text.endswith("but the sum is wrong, too")
+
+
 def test_a_missing_derivative_of_one_neuron_is_named_with_its_value() -> None:
     net = gp.mlp([2, 3, 1], "sigmoid", seed=4)
     g = net.backward(net.forward([0.7, -0.2]), ("y", 0))
