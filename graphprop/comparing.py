@@ -60,6 +60,12 @@ class Verdict:
             lines.append(f"    {_shown(entry)}")
         return "\n".join(lines)
 
+    def _without_reason(self) -> str:
+        """One line, where what is wrong was said before."""
+        if self.status == "right":
+            return str(self)
+        return f"{self.name}: {self.status}" + (f"; {_shown(self.worst[0])}" if self.worst else "")
+
 
 def _shown(worst: Difference) -> str:
     digits = 9 if f"{worst.first:.9g}" != f"{worst.second:.9g}" else 17
@@ -94,7 +100,11 @@ class Comparison:
         raise GraphpropError(f"{name!r} was not compared; there are {', '.join(v.name for v in self.verdicts)}")
 
     def __str__(self) -> str:
-        return "\n".join([self._title(), *map(str, self.verdicts)])
+        off = [verdict for verdict in self.verdicts if verdict.status != "right"]
+        if len(off) < 2 or not off[0].reason or len({(verdict.status, verdict.reason) for verdict in off}) > 1:
+            return "\n".join([self._title(), *map(str, self.verdicts)])
+        alike = f"{'both' if len(off) == 2 else 'all'} of them: {off[0].reason}"
+        return "\n".join([self._title(), alike, *(v._without_reason() for v in self.verdicts)])
 
     __repr__ = __str__
 

@@ -606,3 +606,23 @@ def test_a_comparison_shows_itself_as_text_table_and_plain_data() -> None:
     assert plainly["verdicts"][0]["worst"][0]["entry"].startswith("w(")
     with pytest.raises(gp.GraphpropError, match="was not compared; there are W1, b1, W2, b2"):
         found["W9"]
+
+
+def test_what_is_wrong_with_all_parts_alike_is_said_once_with_one_entry_of_each() -> None:
+    mine = plain.gradients()
+    lines = str(gp.compare(plain.g, {name: -x for name, x in mine.items()})).splitlines()
+    assert lines[:2] == [
+        "gradient of half_squared of y: not right in W1, b1, W2, b2", "all of them: the sign is flipped",
+    ]  # fmt: skip
+    i, j = np.unravel_index(int(np.abs(mine["W1"]).argmax()), (3, 3))
+    worst = mine["W1"][i, j]
+    assert lines[2] == f"W1: wrong; w({i}, x[{j}], h): {-worst:.9g}, should be {worst:.9g}"
+    assert [line.split("; ")[0] for line in lines[3:]] == ["b1: wrong", "W2: wrong", "b2: wrong"]
+    lines = str(gp.compare(plain.g, mine | {"W1": 2 * mine["W1"], "b1": 2 * mine["b1"]})).splitlines()
+    assert lines[1] == "both of them: it is twice what it should be: a factor 1/2 is missing"
+    assert lines[4] == "W2: right (9 entries)"
+    different = gp.compare(plain.g, {"W1": 2 * mine["W1"], "b1": -mine["b1"]})
+    unknown = gp.compare(plain.g, {"W1": mine["W1"] + 1, "b1": mine["b1"] + np.arange(3.0)})
+    for found in (different, unknown):
+        assert str(found).count("should be ") >= 5
+        assert "of them" not in str(found)
