@@ -15,7 +15,7 @@ from graphprop.arrays import real_array
 from graphprop.errors import GraphpropError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
-from graphprop.parts import NAMED, Part, all_parts, named_part, part_of
+from graphprop.parts import NAMED, NoLayerError, Part, all_parts, named_part, part_of
 from graphprop.recognition import Case, recognise
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rounding import Bounds, bounds
@@ -193,7 +193,10 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     known = _Limits(run, {})
     suspects = Suspects(run)
     with np.errstate(all="ignore"):
-        verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
+        verdicts = [
+            part if isinstance(part, Verdict) else _judge(part, given, flat, known, suspects)
+            for part, given in _pairs(right, trace, mine)
+        ]
     return Comparison(str(right.objective), tuple(verdicts))
 
 
@@ -209,8 +212,8 @@ def _flat(g: Gradients) -> dict[str, Array]:
     return {kind: np.asarray(array, dtype=float) for kind, array in numbers.items()}
 
 
-def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, Any]]:
-    """Each part that was given, and the numbers given for it."""
+def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | Verdict, Any]]:
+    """Each part that was given, and the numbers given for it; a verdict on a layer that there is not."""
     layout, samples, batched = right.layout, trace.samples, right.batched
     if isinstance(mine, Gradients):
         right._check_comparable(mine)
@@ -241,7 +244,11 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, An
             for name, numbers in given.items():
                 yield named_part(layout, key, name, samples, batched), numbers
         else:
-            yield part_of(layout, key, samples, batched), given
+            try:
+                part: Part | Verdict = part_of(layout, key, samples, batched)
+            except NoLayerError as error:
+                part = Verdict(key, "wrong", str(error), 0, 0)
+            yield part, given
 
 
 # ------------------------------------------------------------------ verdicts

@@ -498,6 +498,24 @@ def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
         found.raise_if_failed()
 
 
+def test_a_layer_that_there_is_not_is_told_and_the_rest_is_compared() -> None:
+    found = gp.compare(plain.g, {"W1": plain.gradients()["W1"], "W3": np.zeros((3, 3)), "b3": [1.0]})
+    assert found["W1"].status == "right"
+    assert not found
+    for name in ("W3", "b3"):
+        assert (found[name].status, found[name].reason) == ("wrong", "the network has 2 layers")
+    assert str(found).splitlines()[1:] == [
+        "both of them: the network has 2 layers", "W1: right (9 entries)", "W3: wrong", "b3: wrong",
+    ]  # fmt: skip
+    assert found.to_dict()["verdicts"][1]["reason"] == "the network has 2 layers"
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 2.0})
+    found = gp.compare(net.backward(net.forward([3.0]), "y"), {"b1": 1.0, "W1": 3.0})
+    assert str(found["b1"]) == "b1: wrong; layer 1 has no bias"
+    assert found["W1"].status == "right"
+
+
 @pytest.mark.parametrize(
     ("case", "mine", "message"),
     [
@@ -505,7 +523,8 @@ def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
         (plain, 3.0, r"has shape \(\); a vector has one entry per parameter, \(24,\)"),
         (plain, np.zeros((3, 3)), "matrices are given by name"),
         (plain, "W1", "numbers are needed"),
-        (plain, {"W3": 1.0}, "the network has 2 layers"),
+        (plain, {"w1": 1.0}, "unknown part of the gradient 'w1'"),
+        (plain, {"W1": 1.0, "W2x": 1.0}, "unknown part of the gradient 'W2x'"),
         (plain, {"W0": 1.0}, "unknown part of the gradient 'W0'"),
         (plain, {"V": 1.0}, "unknown part of the gradient 'V'"),
         (plain, {"x": 1.0}, "'x' is a node, but a derivative by an input is given as"),
