@@ -245,10 +245,9 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
                 yield named_part(layout, key, name, samples, batched), numbers
         else:
             try:
-                part: Part | Verdict = part_of(layout, key, samples, batched)
+                yield part_of(layout, key, samples, batched), given
             except NoLayerError as error:
-                part = Verdict(key, "wrong", str(error), 0, 0)
-            yield part, given
+                yield Verdict(key, "wrong", str(error), 0, 0), given
 
 
 # ------------------------------------------------------------------ verdicts
