@@ -137,7 +137,8 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     """Hold a gradient against another one, and say what is wrong with that.
 
     It knows a transposed matrix, a flipped sign, a factor such as 1/B, 2 or any other constant, swapped entries, a
-    missing or wrong derivative of an activation, a missing sum over the samples, a path that is not counted, and a lost use of a tied weight.
+    missing or wrong derivative of an activation, a missing sum over the samples, a path that is not counted, and a lost
+    use of a tied weight.
     Two numbers agree if they differ by no more than rounding can explain, which is found from the sizes of all terms
     that were added up to them, and from the precision of the array (float64, float32 or float16).
 
