@@ -327,8 +327,8 @@ def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
         return mine, False
     if len(shape) == 2 and mine.shape == shape[::-1]:
         return mine.T, True
-    lengths = [n for n in shape if n > 1]
-    given = [n for n in mine.shape if n > 1]
+    lengths = [n for n in shape if n != 1]
+    given = [n for n in mine.shape if n != 1]
     if given == lengths:
         return mine.reshape(shape), False
     if len(lengths) == 2 and given == lengths[::-1]:
@@ -343,7 +343,7 @@ def _unsummed(case: Case, mine: Array, suspects: Suspects) -> str:
         if case.samples > 1 and mine.ndim and mine.shape[axis] == case.samples:
             total, turned = _fitted(mine.sum(axis), case.right.shape)
             if total is not None and not turned:
-                found.append((line if mine.ndim < 3 else "matrix", replace(case, mine=total)))
+                found.append(({1: "number", 2: line}.get(mine.ndim, "matrix"), replace(case, mine=total)))
     for line, summed in found:
         for what, right in (("sum", summed), ("take the mean", replace(summed, mine=summed.mine / case.samples))):
             if not right.wrong().any():

@@ -360,6 +360,12 @@ def test_a_gradient_that_is_not_summed_over_the_samples_is_named() -> None:
         assert gp.compare(g, {"b2": mine})["b2"].reason == words
     each = r[:, :, None] * h[:, None, :] / 5
     assert "a matrix per sample: sum over the samples" in gp.compare(g, {"W2": each})["W2"].reason
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 2.0}, 1.0)
+    g = net.backward(net.forward([[1.0], [2.0], [4.0]]), loss="half_squared", target=[[0.0], [1.0], [2.0]])
+    assert "a number per sample: take the mean" in gp.compare(g, {"b1": [3.0, 4.0, 7.0]})["b1"].reason
+    assert gp.compare(g, {"b1": np.zeros((0, 1))})["b1"].reason == "its shape is 0 x 1, the gradient's is 1"
     text = reason(plain, b2=plain.r + np.diag([0, 0, 0.1]))
     assert text.endswith("but the sum is wrong, too")
 
