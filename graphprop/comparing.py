@@ -15,7 +15,7 @@ from graphprop.arrays import real_array
 from graphprop.errors import GraphpropError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
-from graphprop.parts import NAMED, Part, all_parts, named_part, part_of
+from graphprop.parts import NAMED, NoLayerError, Part, all_parts, named_part, part_of
 from graphprop.recognition import Case, recognise
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rounding import Bounds, bounds
@@ -60,6 +60,12 @@ class Verdict:
             lines.append(f"    {_shown(entry)}")
         return "\n".join(lines)
 
+    def _without_reason(self) -> str:
+        """One line, where what is wrong was said before."""
+        if self.status == "right":
+            return str(self)
+        return f"{self.name}: {self.status}" + (f"; {_shown(self.worst[0])}" if self.worst else "")
+
 
 def _shown(worst: Difference) -> str:
     digits = 9 if f"{worst.first:.9g}" != f"{worst.second:.9g}" else 17
@@ -94,7 +100,11 @@ class Comparison:
         raise GraphpropError(f"{name!r} was not compared; there are {', '.join(v.name for v in self.verdicts)}")
 
     def __str__(self) -> str:
-        return "\n".join([self._title(), *map(str, self.verdicts)])
+        off = [verdict for verdict in self.verdicts if verdict.status != "right"]
+        if len(off) < 2 or not off[0].reason or len({(verdict.status, verdict.reason) for verdict in off}) > 1:
+            return "\n".join([self._title(), *map(str, self.verdicts)])
+        alike = f"{'both' if len(off) == 2 else 'all'} of them: {off[0].reason}"
+        return "\n".join([self._title(), alike, *(v._without_reason() for v in self.verdicts)])
 
     __repr__ = __str__
 
@@ -127,7 +137,8 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     """Hold a gradient against another one, and say what is wrong with that.
 
     It knows a transposed matrix, a flipped sign, a factor such as 1/B, 2 or any other constant, swapped entries, a
-    missing derivative of an activation, a path that is not counted, and a lost use of a tied weight.
+    missing or wrong derivative of an activation, a missing sum over the samples, a path that is not counted, and a lost
+    use of a tied weight.
     Two numbers agree if they differ by no more than rounding can explain, which is found from the sizes of all terms
     that were added up to them, and from the precision of the array (float64, float32 or float16).
 
@@ -183,7 +194,10 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     known = _Limits(run, {})
     suspects = Suspects(run)
     with np.errstate(all="ignore"):
-        verdicts = [_judge(part, given, flat, known, suspects) for part, given in _pairs(right, trace, mine)]
+        verdicts = [
+            part if isinstance(part, Verdict) else _judge(part, given, flat, known, suspects)
+            for part, given in _pairs(right, trace, mine)
+        ]
     return Comparison(str(right.objective), tuple(verdicts))
 
 
@@ -199,8 +213,8 @@ def _flat(g: Gradients) -> dict[str, Array]:
     return {kind: np.asarray(array, dtype=float) for kind, array in numbers.items()}
 
 
-def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, Any]]:
-    """Each part that was given, and the numbers given for it."""
+def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | Verdict, Any]]:
+    """Each part that was given, and the numbers given for it; a verdict on a layer that there is not."""
     layout, samples, batched = right.layout, trace.samples, right.batched
     if isinstance(mine, Gradients):
         right._check_comparable(mine)
@@ -231,7 +245,10 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part, An
             for name, numbers in given.items():
                 yield named_part(layout, key, name, samples, batched), numbers
         else:
-            yield part_of(layout, key, samples, batched), given
+            try:
+                yield part_of(layout, key, samples, batched), given
+            except NoLayerError as error:
+                yield Verdict(key, "wrong", str(error), 0, 0), given
 
 
 # ------------------------------------------------------------------ verdicts
@@ -264,15 +281,18 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
     right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
     entries = int(np.isfinite(right).sum())
     fitted, turned = _fitted(mine, right.shape)
-    if fitted is None:
-        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
-        return Verdict(part.name, "wrong", reason, entries, entries)
 
     def cut(bound: dict[str, Array]) -> Array:
         found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
         return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
 
-    case = Case(part, right, fitted, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    case = Case(part, right, right, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    if fitted is None:
+        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}" + _unsummed(
+            case, mine, suspects
+        )
+        return Verdict(part.name, "wrong", reason, entries, entries)
+    case = replace(case, mine=fitted)
     wrong = case.wrong()
     if turned:
         shape = f"yours is {_by(mine.shape)}, and a gradient has the shape of its matrix, {_by(right.shape)}"
@@ -307,13 +327,31 @@ def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
         return mine, False
     if len(shape) == 2 and mine.shape == shape[::-1]:
         return mine.T, True
-    lengths = [n for n in shape if n > 1]
-    given = [n for n in mine.shape if n > 1]
+    lengths = [n for n in shape if n != 1]
+    given = [n for n in mine.shape if n != 1]
     if given == lengths:
         return mine.reshape(shape), False
     if len(lengths) == 2 and given == lengths[::-1]:
         return np.squeeze(mine).T.reshape(shape), True
     return None, False
+
+
+def _unsummed(case: Case, mine: Array, suspects: Suspects) -> str:
+    """What to do with an array that has a row, or a column, for each sample; empty if it has none."""
+    found = []
+    for axis, line in ((0, "row"), (-1, "column")):
+        if case.samples > 1 and mine.ndim and mine.shape[axis] == case.samples:
+            total, turned = _fitted(mine.sum(axis), case.right.shape)
+            if total is not None and not turned:
+                found.append(({1: "number", 2: line}.get(mine.ndim, "matrix"), replace(case, mine=total)))
+    for line, summed in found:
+        for what, right in (("sum", summed), ("take the mean", replace(summed, mine=summed.mine / case.samples))):
+            if not right.wrong().any():
+                return f": a {line} per sample: {what} over the samples, and it is right"
+    for line, summed in found[:1]:
+        also = recognise(summed, suspects)
+        return f": a {line} per sample: sum over the samples; but the sum is wrong, too" + (f": {also}" if also else "")
+    return ""
 
 
 def _by(shape: tuple[int, ...]) -> str:

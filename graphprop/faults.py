@@ -19,6 +19,20 @@ MOST = 100_000_000  # numbers that are computed before the search ends, some sec
 KEPT = 10_000_000  # numbers that are kept for the next search
 
 
+# wrong forms of f'(a), by a and o
+SLIPS: dict[str, tuple[tuple[str, Callable[[Array, Array], Array]], ...]] = {
+    "sigmoid": (
+        ("the derivative of {f} at {at} is a (1 - a), of a instead of o: it is o (1 - o)", lambda a, o: a * (1 - a)),
+        ("the derivative of {f} at {at} lacks its factor o: 1 - o instead of o (1 - o)", lambda a, o: 1 - o),
+        ("the derivative of {f} at {at} is that of tanh: 1 - o^2 instead of o (1 - o)", lambda a, o: 1 - o * o),
+    ),
+    "tanh": (
+        ("the derivative of {f} at {at} is 1 - a^2, of a instead of o: it is 1 - o^2", lambda a, o: 1 - a * a),
+        ("the derivative of {f} at {at} lacks the square: 1 - o instead of 1 - o^2", lambda a, o: 1 - o),
+        ("the derivative of {f} at {at} is that of sigmoid: o (1 - o) instead of 1 - o^2", lambda a, o: o * (1 - o)),
+    ),
+}  # fmt: skip
+
 Fault = tuple[str, Callable[[], tuple[Array, Array]]]  # a mistake in words, and the (delta, obar) that it leads to
 
 
@@ -171,6 +185,8 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
             lambda v, g: pulled(layout.nodes[v].activation, o_of(v), g),
         )
         yield "the output of {f} stands in the place of its derivative at {at}", lambda v, g: g * o_of(v)
+        for text, slope in SLIPS.get(node.kind, ()):
+            yield text, partial(lambda slope, v, g: g * slope(a_of(v), o_of(v)), slope)
     elif node.kind_of_function == "vector":
         yield "the Jacobian of {f} at {at} is missing", lambda v, g: g
         yield (

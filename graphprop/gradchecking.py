@@ -118,7 +118,8 @@ class _Theta:
         for x, part, label in zip(given, self.parts, self.labels, strict=True):
             array = real_array(x, f"the gradient by {label}")
             if array.shape != part.shape:
-                raise GraphpropError(f"the gradient by {label} has shape {array.shape}; {label} has {part.shape}")
+                hint = ", of which it is the transpose" if array.shape == part.shape[::-1] else ""
+                raise GraphpropError(f"the gradient by {label} has shape {array.shape}; {label} has {part.shape}{hint}")
             arrays.append(array.ravel())
         return np.concatenate(arrays) if arrays else np.empty(0)
 
@@ -126,6 +127,15 @@ class _Theta:
         k = int(np.searchsorted(self.start, i, side="right")) - 1
         index = np.unravel_index(i - int(self.start[k]), self.parts[k].shape) if self.parts[k].ndim else ()
         return self.labels[k] + (f"[{', '.join(str(int(j)) for j in index)}]" if index else "")
+
+    def mirrored(self, i: int) -> int | None:
+        """Where entry [k, j] of a square matrix stands, for its entry [j, k] off the diagonal."""
+        part = int(np.searchsorted(self.start, i, side="right")) - 1
+        shape, first = self.parts[part].shape, int(self.start[part])
+        if len(shape) != 2 or shape[0] != shape[1]:
+            return None
+        j, k = divmod(i - first, shape[0])
+        return first + k * shape[0] + j if j != k else None
 
 
 class _Function:
@@ -227,7 +237,7 @@ class _Search:
         self.measured = np.full(len(gradient), np.nan)
         self.guilty: list[int] = []
         self.regions: list[str] = []
-        self.silent: list[Array] = []
+        self.silent: list[tuple[Array, str]] = []  # blocks, and why nothing can be told of them
         self.worst: tuple[float, float, float, int] = (0.0, 0.0, 0.0, -1)  # share, absolute, relative, entry
         self.blocks = 0
         self.used: set[float] = set()
@@ -244,7 +254,7 @@ class _Search:
             direction[block] *= self.rng.choice([-1.0, 1.0], len(block))
         wrong, silent = self._compare(direction, block)
         if silent:
-            self.silent.append(block)
+            self.silent.append((block, self._why(direction) + (" in its block" if len(block) > 1 else "")))
         if not wrong:
             return
         if len(block) == 1:
@@ -285,6 +295,21 @@ class _Search:
         self.used.add(float(found.step))
         return difference > error, False
 
+    def _why(self, direction: Array) -> str:
+        """Why differences say nothing: how the value changes close by, with steps that become eight times smaller."""
+        second, first = [], []
+        for step in (2.0**-11, 2.0**-14):
+            up, down = (self.function.value(self.theta.flat + sign * step * direction) for sign in (1.0, -1.0))
+            if not (math.isfinite(up) and math.isfinite(down)):
+                return "the value is not finite next to it"
+            first.append(max(abs(up - self.base), abs(down - self.base)))
+            second.append(abs(up - 2 * self.base + down))
+        if first[1] > 100 * self.noise and first[1] > first[0] / 2:
+            return "at a jump of the value"
+        if second[1] > 100 * self.noise and second[1] > second[0] / 16:  # 1/8 at a kink, 1/64 where it is smooth
+            return "at a kink"
+        return "too small for differences"
+
     def _slope(self, direction: Array, goal: float) -> Slopes:
         """Central differences with the step that was best last, or with others if it is not good enough."""
         best = None
@@ -314,24 +339,57 @@ class _Search:
         found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
         return found, all(float(x) == self.base for x in sides)
 
+    def _transposed(self) -> set[int]:
+        """The guilty entries of square matrices that, with their mirror images, would be right the other way round."""
+        found = set()
+        for i in self.guilty:
+            j = self.theta.mirrored(i)
+            if j is None:
+                continue
+            for k in (i, j):
+                if math.isnan(self.measured[k]):
+                    direction = np.where(np.arange(len(self.gradient)) == k, self.unit, 0.0)
+                    self.measured[k] = float(self._slope(direction, 0.0).derivative) / self.unit[k]
+            if _near(self.gradient[i], self.measured[j]) and _near(self.gradient[j], self.measured[i]):
+                found.add(i)
+        return found
+
+    def _turned(self, transposed: set[int]) -> list[str]:
+        """The matrices that are transposed as a whole: what is not wrong in them is symmetric."""
+        names = []
+        for part, name in enumerate(self.theta.labels):
+            here = range(int(self.theta.start[part]), int(self.theta.start[part + 1]))
+            guilty = {i for i in self.guilty if i in here}
+            if not guilty or not guilty <= transposed:
+                continue
+            side = self.theta.parts[part].shape[0]
+            g = self.gradient[here.start : here.stop].reshape(side, side)
+            skew = {here.start + int(i) for i in np.flatnonzero(~_near(g, g.T))}
+            if skew <= guilty or len(self.guilty) >= MOST:
+                names.append(name)
+        return names
+
     def report(self, title: str, seconds: float) -> Report:
         guilty = sorted(self.guilty)
         findings, worst = [], {}
+        transposed = self._transposed()
         for i in guilty:
             if math.isnan(self.measured[i]):
                 continue
             stated, right = float(self.gradient[i]), float(self.measured[i])
-            times = ratio_of(stated, right)
+            times = ratio_of(stated, right) if i not in transposed else " (that of the transposed entry)"
             findings.append(
                 f"{self.theta.label(i)} is {stated:.12g}, differences of the value give {right:.12g}{times}"
             )
             worst[self.theta.label(i)] = {"the function's gradient": stated, "central differences": right}
-        if len(guilty) > 1 and (same := _same_ratio(self.gradient[guilty], self.measured[guilty])):
+        if names := self._turned(transposed):
+            findings.insert(0, f"the gradient by {' and '.join(names)} is transposed (numerator layout)")
+        elif len(guilty) > 1 and (same := _same_ratio(self.gradient[guilty], self.measured[guilty])):
             findings.insert(0, same)
         if len(guilty) >= MOST:
             findings.append("there may be more")
         findings += [] if guilty else self.regions
-        undecided = [self.theta.label(int(i)) for block in self.silent for i in block]
+        undecided = [f"{self.theta.label(int(i))} ({why})" for block, why in self.silent for i in block]
         verdict = "fails" if findings else "undecided" if undecided else "ok"
         _, absolute, relative, entry = self.worst
         if guilty:
@@ -360,6 +418,10 @@ class _Search:
 
 def _entries(count: int) -> str:
     return f"{count} entr{'y' if count == 1 else 'ies'}"
+
+
+def _near(x: Any, y: Any) -> Any:
+    return np.abs(x - y) <= 1e-6 * np.maximum(np.abs(x), np.abs(y))
 
 
 def _same_ratio(stated: Array, right: Array) -> str:

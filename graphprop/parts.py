@@ -20,6 +20,10 @@ BY_NODE = ("delta", "gamma", "o", "input")
 NAMED = ("weight", "bias", "parameter", *BY_NODE)
 
 
+class NoLayerError(UnknownNameError):
+    """A W or b that is well named, but of a layer that the network has not, or that has no bias."""
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """`index` says where each entry stands in the flat array of a kind, -1 where there is none."""
@@ -168,7 +172,7 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
     level = level_numbers(layout)
     k, name, count = int(number), letter + number, int(level.max())
     if k > count:
-        raise UnknownNameError(f"{name}: the network has {count} layer{'' if count == 1 else 's'}")
+        raise NoLayerError(f"the network has {count} layer{'' if count == 1 else 's'}")
     rows = np.flatnonzero(np.repeat(level == k, np.diff(layout.a_start)))
     place = np.full(int(layout.a_start[-1]), -1)
     place[rows] = np.arange(len(rows))
@@ -176,7 +180,7 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
         index = np.full(len(rows), -1)
         uses = np.flatnonzero(place[layout.bias_row] >= 0)
         if not len(uses):
-            raise UnknownNameError(f"{name}: layer {k} has no bias")
+            raise NoLayerError(f"layer {k} has no bias")
         index[place[layout.bias_row[uses]]] = uses
         return Part(name, "biases", index, layout)
     columns = np.flatnonzero(np.repeat(level == k - 1, np.diff(layout.o_start)))

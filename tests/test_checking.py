@@ -71,6 +71,21 @@ def plant(monkeypatch: pytest.MonkeyPatch, change: Callable[[gp.Gradients, Array
 # ------------------------------------------------------------------ healthy networks
 
 
+def test_the_engines_time_is_that_of_a_call_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, calls = Program.backward, []
+
+    def slow_at_first(self: Program, *args: Any, **objective: Any) -> gp.Gradients:
+        calls.append(1)
+        time.sleep(0.5 if len(calls) == 1 else 0)
+        return right(self, *args, **objective)
+
+    monkeypatch.setattr(Program, "backward", slow_at_first)
+    report = gp.check(small(), X, "y")
+    assert report.ok, str(report)
+    assert len(calls) == 2
+    assert row(report, "engine, backward").seconds < 0.4
+
+
 def test_every_way_of_a_small_network_agrees() -> None:
     report = gp.check(small(), X, "y")
     assert report.ok, str(report)

@@ -306,6 +306,70 @@ def test_a_missing_derivative_is_named() -> None:
     )
 
 
+def test_wrong_forms_of_the_derivative_of_tanh_are_named() -> None:
+    a, h = plain.X @ plain.W1.T + plain.b1, plain.h
+    for slope, words in (
+        (1 - a**2, "is 1 - a^2, of a instead of o: it is 1 - o^2"),
+        (1 - h, "lacks the square: 1 - o instead of 1 - o^2"),
+        (h * (1 - h), "is that of sigmoid"),
+    ):
+        for name in ("W1", "b1"):
+            text = reason(plain, **{name: plain.gradients(slope=slope)[name]})
+            assert text.startswith(f"the derivative of tanh at 'h' {words}")
+
+
+def test_wrong_forms_of_the_derivative_of_the_sigmoid_are_named() -> None:
+    net = gp.mlp([3, 4, 2], "sigmoid", seed=1, by="layer")
+    X, T = plain.X, plain.T[:, :2]
+    W1, W2 = (net.weight(*edge) for edge in net.edges)
+    a = X @ W1.T + net.bias("h1")
+    h = 1 / (1 + np.exp(-a))
+    d = (h @ W2.T + net.bias("y") - T) / SAMPLES @ W2
+    g = net.backward(net.forward(X), loss="half_squared", target=T)
+    assert gp.compare(g, {"W1": (d * h * (1 - h)).T @ X})
+    for slope, words in (
+        (a * (1 - a), "is a (1 - a), of a instead of o: it is o (1 - o)"),
+        (1 - h, "lacks its factor o"),
+        (1 - h**2, "is that of tanh"),
+    ):
+        for mine in ({"W1": (d * slope).T @ X}, {"b1": (d * slope).sum(0)}):
+            (verdict,) = gp.compare(g, mine).verdicts
+            assert verdict.reason.startswith(f"the derivative of sigmoid at 'h1' {words}")
+
+
+def test_a_gradient_that_is_not_summed_over_the_samples_is_named() -> None:
+    W2, X = np.ones((2, 4)), np.arange(15.0).reshape(5, 3) / 10
+    net = gp.Network()
+    net.add_input("x", size=3)
+    net.add_node("h", "tanh", {"x": np.full((4, 3), 0.3)}, np.arange(4) / 5, size=4)
+    net.add_node("y", "identity", {"h": W2}, [0.1, -0.2], size=2)
+    g = net.backward(net.forward(X), loss="half_squared", target=np.zeros((5, 2)))
+    h = np.tanh(X @ np.full((3, 4), 0.3) + np.arange(4) / 5)
+    r = h @ W2.T + [0.1, -0.2]
+    shape = "its shape is 5 x 2, the gradient's is 2: "
+    for mine, words in (
+        (r / 5, shape + "a row per sample: sum over the samples, and it is right"),
+        (r, shape + "a row per sample: take the mean over the samples, and it is right"),
+        (-r / 5, shape + "a row per sample: sum over the samples; but the sum is wrong, too: the sign is flipped"),
+        (
+            r.T / 5,
+            "its shape is 2 x 5, the gradient's is 2: a column per sample: sum over the samples, and it is right",
+        ),
+        (np.ones((4, 2)), "its shape is 4 x 2, the gradient's is 2"),
+    ):
+        assert gp.compare(g, {"b2": mine})["b2"].reason == words
+    each = r[:, :, None] * h[:, None, :] / 5
+    assert "a matrix per sample: sum over the samples" in gp.compare(g, {"W2": each})["W2"].reason
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 2.0}, 1.0)
+    g = net.backward(net.forward([[1.0], [2.0], [4.0]]), loss="half_squared", target=[[0.0], [1.0], [2.0]])
+    assert "a number per sample: take the mean" in gp.compare(g, {"b1": [3.0, 4.0, 7.0]})["b1"].reason
+    assert gp.compare(g, {"b1": np.zeros((0, 1))})["b1"].reason == "its shape is 0 x 1, the gradient's is 1"
+    text = reason(plain, b2=plain.r + np.diag([0, 0, 0.1]))
+    assert text.endswith("but the sum is wrong, too")
+
+
 def test_a_missing_derivative_of_one_neuron_is_named_with_its_value() -> None:
     net = gp.mlp([2, 3, 1], "sigmoid", seed=4)
     g = net.backward(net.forward([0.7, -0.2]), ("y", 0))
@@ -440,6 +504,24 @@ def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
         found.raise_if_failed()
 
 
+def test_a_layer_that_there_is_not_is_told_and_the_rest_is_compared() -> None:
+    found = gp.compare(plain.g, {"W1": plain.gradients()["W1"], "W3": np.zeros((3, 3)), "b3": [1.0]})
+    assert found["W1"].status == "right"
+    assert not found
+    for name in ("W3", "b3"):
+        assert (found[name].status, found[name].reason) == ("wrong", "the network has 2 layers")
+    assert str(found).splitlines()[1:] == [
+        "both of them: the network has 2 layers", "W1: right (9 entries)", "W3: wrong", "b3: wrong",
+    ]  # fmt: skip
+    assert found.to_dict()["verdicts"][1]["reason"] == "the network has 2 layers"
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 2.0})
+    found = gp.compare(net.backward(net.forward([3.0]), "y"), {"b1": 1.0, "W1": 3.0})
+    assert str(found["b1"]) == "b1: wrong; layer 1 has no bias"
+    assert found["W1"].status == "right"
+
+
 @pytest.mark.parametrize(
     ("case", "mine", "message"),
     [
@@ -447,7 +529,8 @@ def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
         (plain, 3.0, r"has shape \(\); a vector has one entry per parameter, \(24,\)"),
         (plain, np.zeros((3, 3)), "matrices are given by name"),
         (plain, "W1", "numbers are needed"),
-        (plain, {"W3": 1.0}, "the network has 2 layers"),
+        (plain, {"w1": 1.0}, "unknown part of the gradient 'w1'"),
+        (plain, {"W1": 1.0, "W2x": 1.0}, "unknown part of the gradient 'W2x'"),
         (plain, {"W0": 1.0}, "unknown part of the gradient 'W0'"),
         (plain, {"V": 1.0}, "unknown part of the gradient 'V'"),
         (plain, {"x": 1.0}, "'x' is a node, but a derivative by an input is given as"),
@@ -548,3 +631,23 @@ def test_a_comparison_shows_itself_as_text_table_and_plain_data() -> None:
     assert plainly["verdicts"][0]["worst"][0]["entry"].startswith("w(")
     with pytest.raises(gp.GraphpropError, match="was not compared; there are W1, b1, W2, b2"):
         found["W9"]
+
+
+def test_what_is_wrong_with_all_parts_alike_is_said_once_with_one_entry_of_each() -> None:
+    mine = plain.gradients()
+    lines = str(gp.compare(plain.g, {name: -x for name, x in mine.items()})).splitlines()
+    assert lines[:2] == [
+        "gradient of half_squared of y: not right in W1, b1, W2, b2", "all of them: the sign is flipped",
+    ]  # fmt: skip
+    i, j = np.unravel_index(int(np.abs(mine["W1"]).argmax()), (3, 3))
+    worst = mine["W1"][i, j]
+    assert lines[2] == f"W1: wrong; w({i}, x[{j}], h): {-worst:.9g}, should be {worst:.9g}"
+    assert [line.split("; ")[0] for line in lines[3:]] == ["b1: wrong", "W2: wrong", "b2: wrong"]
+    lines = str(gp.compare(plain.g, mine | {"W1": 2 * mine["W1"], "b1": 2 * mine["b1"]})).splitlines()
+    assert lines[1] == "both of them: it is twice what it should be: a factor 1/2 is missing"
+    assert lines[4] == "W2: right (9 entries)"
+    different = gp.compare(plain.g, {"W1": 2 * mine["W1"], "b1": -mine["b1"]})
+    unknown = gp.compare(plain.g, {"W1": mine["W1"] + 1, "b1": mine["b1"] + np.arange(3.0)})
+    for found in (different, unknown):
+        assert str(found).count("should be ") >= 5
+        assert "of them" not in str(found)

@@ -105,6 +105,44 @@ def test_a_common_factor_is_recognised(factor: float, told: str) -> None:
     assert len(report.worst) == 3
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_transposed_gradient_of_a_square_matrix_is_recognised(n: int) -> None:
+    x, v = np.arange(1.0, n + 1), np.linspace(-1, 2, n)
+    square = RNG.standard_normal((n, n))
+
+    def turned(w: Any) -> Any:
+        g = np.outer(v * np.cos(w["W"] @ x), x)
+        return v @ np.sin(w["W"] @ x) + (w["b"] ** 2).sum(), {"W": g.T, "b": 2 * w["b"]}
+
+    report = gp.gradcheck(turned, {"W": square, "b": np.array([0.3, 0.7])})
+    assert report.findings[0] == "the gradient by W is transposed (numerator layout)"
+    assert report.findings[1].startswith("W[0, 1] is ")
+    assert report.findings[1].endswith(" (that of the transposed entry)")
+    assert (report.findings[-1] == "there may be more") == (n > 2)
+
+
+def test_a_transpose_is_told_from_a_swap_and_beside_other_faults() -> None:
+    right = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    swapped = right.copy()
+    swapped[0, 1], swapped[1, 0] = 4.0, 2.0
+    report = gp.gradcheck(lambda w: ((w * right).sum(), swapped), np.ones((3, 3)))
+    assert report.findings == (
+        "theta[0, 1] is 4, differences of the value give 2 (that of the transposed entry)",
+        "theta[1, 0] is 2, differences of the value give 4 (that of the transposed entry)",
+    )
+    two = right[:2, :2]
+    report = gp.gradcheck(
+        lambda w: ((w["W"] * two).sum() + w["b"], {"W": two.T, "b": 3.0}), {"W": np.ones((2, 2)), "b": 1.0}
+    )
+    assert report.findings[0] == "the gradient by W is transposed (numerator layout)"
+    assert report.findings[-1] == "b is 3, differences of the value give 1 (3 times)"
+
+
+def test_a_gradient_of_the_transposed_shape_is_told() -> None:
+    with pytest.raises(gp.GraphpropError, match=r"theta has \(2, 3\), of which it is the transpose"):
+        gp.gradcheck(lambda x: (x.sum(), np.ones((3, 2))), np.ones((2, 3)))
+
+
 @pytest.mark.parametrize("entry", [17, 60_000, 100_440])
 def test_one_of_100_000_entries_wrong_by_a_millionth(entry: int) -> None:
     function, theta = wide()
@@ -131,9 +169,15 @@ def test_nan_is_a_failure() -> None:
 def test_a_kink_and_a_vanished_slope_are_undecided() -> None:
     relu = gp.gradcheck(lambda x: (np.maximum(x, 0).sum(), (x > 0) * 1.0), np.array([1.0, 0.0, -2.0]))
     assert relu.verdict == "undecided"
-    assert relu.undecided == ("theta[1]",)
+    assert relu.undecided == ("theta[1] (at a kink)",)
     flat = gp.gradcheck(lambda x: (np.tanh(50 * x).sum(), 50 / np.cosh(50 * x) ** 2), np.array([1.0, 0.01]))
-    assert flat.undecided == ("theta[0]",)
+    assert flat.undecided == ("theta[0] (too small for differences)",)
+    large = gp.gradcheck(lambda x: (np.maximum(x, 1).sum() * 1e6, (x > 1) * 1e6), np.array([[1.0, 3.0]]))
+    assert large.undecided == ("theta[0, 0] (at a kink)",)
+    step = gp.gradcheck(lambda x: ((x > 0).sum() + x.sum(), np.ones_like(x)), np.array([0.0, 1.0]))
+    assert "theta[0] (at a jump of the value)" in step.undecided
+    root = gp.gradcheck(lambda x: (x**1.5, 1.5 * x**0.5), 0.0)
+    assert root.undecided == ("theta (the value is not finite next to it)",)
 
 
 def test_a_stationary_point_and_a_constant_are_decided() -> None:
