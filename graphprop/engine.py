@@ -75,7 +75,7 @@ def _cut_batch(program: Program, samples: int, item: int, gradient: int) -> Cut:
     sample_bytes = max(1, item * (len(program.rows) + 2 * len(program.columns)))
     work = samples * (program.weights + len(program.rows))
     if program.is_dense:
-        count = max(1, min(samples // 32, 2), min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
+        count = max(1, min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
         width, tiles = -(-samples // count), 1
     else:
         widest = max(32, min(128, TILE_BYTES // sample_bytes)) if samples * sample_bytes > TILE_BYTES else samples

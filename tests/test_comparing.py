@@ -138,7 +138,7 @@ def test_no_false_alarm_and_no_planted_error_missed_in_random_networks(data: st.
     found = gp.compare(exact, g)
     assert found, str(found)
     i = int(np.argmax(np.abs(g.theta))) if len(g.theta) else 0
-    if len(g.theta) and g.theta[i]:
+    if len(g.theta) and abs(g.theta[i]) > 1e-12:  # less can be all rounding, as in heads of one class
         theta = g.theta.copy()
         theta[i] *= 1 + 1e-9
         (verdict,) = gp.compare(g, theta).verdicts
