@@ -17,6 +17,7 @@ import graphprop as gp
 from graphprop.cli import main
 from graphprop.explanations import WHAT
 from graphprop.typed import read_typed_name, read_values, read_what
+from tests.pictures import ENGINES
 
 COMMANDS = ("demo", "info", "draw", "check", "explain", "paths")
 WITH_FILE = [["info"], ["draw"], ["check"], ["explain"], ["paths"]]
@@ -297,12 +298,26 @@ def test_draw_draws_a_part_of_the_network(tmp_path: Path, capsys: pytest.Capture
         assert drawn("--focus", "k4", *more) == {"k2", "k3", "k4", "k5", "k6"}
         assert drawn("--focus", "k4", "--depth", "1", *more) == {"k3", "k4", "k5"}
     assert drawn("--top", "1", "--structure") == {"k7", "k8"}  # the largest weight
-    pictures = []
-    for engine in ("dot", "columns"):
-        command = ["draw", str(tmp_path / "net.json"), "--out", str(tmp_path / f"{engine}.svg"), "--layout", engine]
-        assert main(command) == 0
-        pictures.append((tmp_path / f"{engine}.svg").read_text())
-    assert all("<svg" in picture and "k8" in picture for picture in pictures)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_draw_takes_the_layout_that_is_named(
+    file: str, engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, expected = tmp_path / "out.svg", tmp_path / "expected.svg"
+    assert main(["draw", file, "--structure", "--out", str(path), "--layout", engine]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(path)
+    gp.draw(gp.load(file), layout=engine).save(expected)
+    assert path.read_text() == expected.read_text()
+
+
+def test_a_layout_that_the_machine_lacks_is_refused_in_one_line(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["draw", file, "--out", str(tmp_path / "out.svg"), "--layout", "dot"]) == 2
+    assert re.search(r"^graphprop: layout='dot': .*install the dot program\n$", capsys.readouterr().err)
+    assert not (tmp_path / "out.svg").exists()
 
 
 def test_check_checks(chain: str, capsys: pytest.CaptureFixture[str]) -> None:
