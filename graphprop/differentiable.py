@@ -220,10 +220,9 @@ it gives 9.68, differences of the value give 14.52
         low, high = self.domain
         for i, x in enumerate(a):
             if x != x or (not low <= x <= high and not (self.masks and x == -math.inf)):
-                inside = {FINITE: "a finite number", (-math.inf, math.inf): "a number"}
-                allowed = inside.get(self.domain, f"a number in [{low:g}, {high:g}]")
                 at = f"component {i} is {x}" if len(a) > 1 else f"a is {x}"
-                return f"{at}; {self.name} needs {allowed}{' (or -inf, a mask)' if self.masks else ''}"
+                mask = " (or -inf, a mask)" if self.masks else ""
+                return f"{at}; {self.name} needs {_members(self.domain, math.isfinite(x))}{mask}"
         if self.masks and all(x == -math.inf for x in a):
             return "every component is -inf (masked); at least one has to be finite"
         return ""
@@ -304,6 +303,27 @@ it gives 9.68, differences of the value give 14.52
         shape = np.shape(a)[:-1] if self.kind == "reducing" else np.shape(a)
         out = out.reshape(shape)
         return float(out) if out.ndim == 0 else out
+
+
+def _members(domain: tuple[float, float], finite: bool) -> str:
+    """Which numbers a domain has, told to one that is not of it, finite or not."""
+    number = "a number" if finite or any(map(math.isinf, domain)) else "a finite number"
+    (low, left), (high, right) = _end(domain[0], -math.inf), _end(domain[1], math.inf)
+    if math.isinf(low):
+        return number if math.isinf(high) else f"{number} {'<' if right else '<='} {_plain(high)}"
+    if math.isinf(high):
+        return f"{number} {'>' if left else '>='} {_plain(low)}"
+    return f"{number} in {'(' if left else '['}{_plain(low)}, {_plain(high)}{')' if right else ']'}"
+
+
+def _end(x: float, outside: float) -> tuple[float, bool]:
+    """An end of an interval, and whether it is open: one that begins with the float next to 0 excludes 0."""
+    beyond = math.nextafter(x, outside)
+    return (beyond, True) if len(repr(beyond)) < len(repr(x)) else (x, False)
+
+
+def _plain(x: float) -> str:
+    return repr(x).removesuffix(".0")
 
 
 def _one_number(given: Any, where: str) -> float:

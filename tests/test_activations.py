@@ -170,10 +170,36 @@ def test_a_masked_component_is_absent(f: gp.Activation) -> None:
 
 
 def test_the_domain_is_named() -> None:
-    with pytest.raises(gp.NumberError, match=r"log: a is 0\.0; log needs a number in"):
+    with pytest.raises(gp.NumberError, match=r"log: a is 0\.0; log needs a number > 0$"):
         gp.activation("log").value(0.0)
+    with pytest.raises(gp.NumberError, match=r"log: a is inf; log needs a finite number > 0$"):
+        gp.activation("log").value(math.inf)
+    with pytest.raises(gp.NumberError, match=r"sigmoid: a is nan; sigmoid needs a number$"):
+        gp.activation("sigmoid").value(math.nan)
+    with pytest.raises(gp.NumberError, match=r"component 1 is inf; softmax needs a finite number \(or -inf, a mask\)$"):
+        gp.activation("softmax").value([0.0, math.inf])
     with pytest.raises(gp.NumberError, match=r"exp\(1000\.0\)"):
         gp.activation("exp").value(1000.0)
+
+
+@pytest.mark.parametrize(
+    ("domain", "allowed"),
+    [
+        ((0.0, math.inf), "a number >= 0"),
+        ((0.0, 1.7976931348623157e308), "a number >= 0"),
+        ((math.nextafter(0.0, 1.0), math.inf), "a number > 0"),
+        ((-math.inf, -0.5), "a number <= -0.5"),
+        ((-math.inf, math.nextafter(1.0, 0.0)), "a number < 1"),
+        ((-1.0, 1.0), "a number in [-1, 1]"),
+        ((math.nextafter(-1.0, 0.0), 1.0), "a number in (-1, 1]"),
+        ((math.nextafter(0.1, 1.0), math.nextafter(2.5, 0.0)), "a number in (0.1, 2.5)"),
+        ((1e-300, math.pi), "a number in [1e-300, 3.141592653589793]"),
+    ],
+)
+def test_a_domain_is_told_as_people_write_it(domain: tuple[float, float], allowed: str) -> None:
+    f = gp.Activation("f", lambda a: a, lambda a, o: 1.0, domain=domain)
+    outside = domain[0] - 1e3 if math.isfinite(domain[0]) else domain[1] + 1e3
+    assert f.refusal([outside]) == f"a is {outside}; f needs {allowed}"
 
 
 def test_the_product_does_not_overflow_on_the_way() -> None:
