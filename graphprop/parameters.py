@@ -158,9 +158,10 @@ class ParameterVector:
         if type(given) is float and shape in _ONE and math.isfinite(given):  # by far the most common
             return Plan(np.array(given, ndmin=len(shape)))
         values, positions = self._read(given, where, depth=0)
-        wanted = tuple(n for n in shape if n != 1)
-        if tuple(n for n in positions.shape if n != 1) != wanted:
-            raise GraphpropError(f"{where} has shape {positions.shape}; it should have {wanted or '() (one number)'}")
+        wanted, found = (tuple(n for n in axes if n != 1) for axes in (shape, positions.shape))
+        if found != wanted:
+            needed = f"{where} has shape {positions.shape}; it should have {wanted or '() (one number)'}"
+            raise GraphpropError(needed + _about_size(shape, wanted, found))
         values, positions = values.reshape(shape), positions.reshape(shape)
         fresh = positions == NEW
         values = np.where(positions >= 0, self.values[np.maximum(positions, 0)], values) if len(self) else values
@@ -201,6 +202,15 @@ class ParameterVector:
             return np.stack([v for v, _ in parts]), np.stack([p for _, p in parts])
         values = real_array(given, where)
         return values, np.full(values.shape, NEW)
+
+
+def _about_size(shape: tuple[int, ...], wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
+    """A hint for numbers with more axes than their place has, which a node or an input made with size= may have."""
+    if len(found) <= len(wanted):
+        return ""
+    if shape[0] == 1 and found[1:] == wanted and (wanted or len(shape) == 1):
+        return f"; with size={found[0]} the node has {found[0]} components"
+    return "; a node or an input of several components is made with size="
 
 
 def _is_special(x: Any) -> bool:

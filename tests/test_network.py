@@ -290,12 +290,13 @@ BAD: list[tuple[str, Any, str]] = [
     (
         "shape",
         lambda n: n.add_node("z", "tanh", {"x1": [1.0, 2.0]}),
-        r"'x1' -> 'z' has shape \(2,\); it should have \(\)",
+        r"'x1' -> 'z' has shape \(2,\); it should have \(\) \(one number\); "
+        "a node or an input of several components is made with size=$",
     ),
     (
         "vector shape",
         lambda n: n.add_node("z", "tanh", {"x1": [1.0, 2.0]}, size=3),
-        r"shape \(2,\); it should have \(3,\)",
+        r"shape \(2,\); it should have \(3,\)$",
     ),
     (
         "disagree",
@@ -318,7 +319,7 @@ BAD: list[tuple[str, Any, str]] = [
     (
         "bias shape",
         lambda n: n.add_node("z", "tanh", {"x1": 1.0}, bias=[1.0, 2.0]),
-        r"bias of node 'z' has shape \(2,\)",
+        r"bias of node 'z' has shape \(2,\); it should .*; with size=2 the node has 2 components$",
     ),
     ("bias nan", lambda n: n.add_node("z", "tanh", {"x1": 1.0}, bias=math.nan), "bias of node 'z' is nan"),
     ("duplicate edge", lambda n: n.add_edge("x1", "y", [1.0, 2.0]), "edge 'x1' -> 'y' exists already"),
@@ -382,6 +383,20 @@ def test_bad_input_is_told_and_changes_nothing(act: Any, message: str) -> None:
     assert fingerprint(net) == before
     view[0] = 42.0
     assert net.weight("x1", "h1") == 42.0  # not even the view was detached
+
+
+def test_a_layer_without_size_is_told_how_it_gets_one() -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    W = np.ones((3, 2))
+    with pytest.raises(gp.GraphpropError) as caught:
+        net.add_node("h", "tanh", {"x": W})
+    assert str(caught.value) == (
+        "the weight of edge 'x' -> 'h' has shape (3, 2); it should have (2,); with size=3 the node has 3 components"
+    )
+    with pytest.raises(gp.GraphpropError, match=r"it should have \(2,\)$"):  # no size makes these fit
+        net.add_node("h", "tanh", {"x": np.ones(5)})
+    net.add_node("h", "tanh", {"x": W}, size=3)
 
 
 def test_a_declared_output_is_not_removed() -> None:
