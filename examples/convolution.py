@@ -15,5 +15,5 @@ s = gp.conv2d(net, names, [[2.0], [4.0], [-1.0]], padding=(1, 0))  # a row of ze
 trace = net.forward(x)
 g = net.backward(trace, loss="half_squared", target=target)
 print("output:", [trace.o[v] for v in s.ravel()])
-print("d error / d kernel:", g.parameter["s.kernel"].ravel())
+print("d loss / d kernel:", g.parameter["s.kernel"].ravel())
 print(gp.draw(net, trace, g, layout="columns").save("convolution.svg"))

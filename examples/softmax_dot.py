@@ -12,7 +12,7 @@ net.add_node("y", "softmax_dot", {"h1": [0.25, -0.5, 1.0], "h2": [1.0, 0.5, -0.7
 
 trace = net.forward({"x1": 1.0, "x2": -2.0})
 g = net.backward(trace, loss="half_squared", target={"y": 0.25})
-print(f"y = {trace.o['y']:.6f}, error = {g.value:.6f}")
+print(f"y = {trace.o['y']:.6f}, loss = {g.value:.6f}")
 print("delta of y:", g.delta["y"].round(6))
 print(gp.explain(net, trace, g, ("gamma", "h1")))
 # layout="columns" needs no Graphviz, and gives the same file on every machine

@@ -14,6 +14,6 @@ trace = net.forward(X)
 for (x1, x2), y in zip(X, trace.o["y"], strict=True):
     print(f"{x1:.0f} xor {x2:.0f} = {y:.4f}")
 g = net.backward(trace, loss="half_squared", target=[[0.0], [1.0], [1.0], [0.0]])
-print(f"error = {g.value:.6f}; the largest derivative by a parameter is {abs(g.theta).max():.6f}")
+print(f"loss = {g.value:.6f}; the largest derivative by a parameter is {abs(g.theta).max():.6f}")
 # layout="columns" needs no Graphviz, and gives the same file on every machine
 print(gp.draw(net, trace, g, sample=1, layout="columns").save("xor_by_hand.svg"))

@@ -69,7 +69,7 @@ def test_ids_are_made_up_and_the_text_is_stable() -> None:
         "n1",
         "n2",
         "n3",
-        "E",
+        "J",
         "node",
         "edge",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,6 +41,20 @@ def drawn(net: gp.Network, inputs: Any, **objective: Any) -> gp.Drawing:
 
 
 # ------------------------------------------------------------------ the numbers
+
+
+@pytest.mark.parametrize(
+    "objective", [{"loss": "half_squared", "target": [0.5]}, {"seed": {"y": 2.0}}, {"node": "y"}], ids=str
+)
+def test_pictures_and_explanations_have_one_symbol_for_what_is_differentiated(objective: dict[str, Any]) -> None:
+    net = two_layers()
+    trace = net.forward([1.0, -2.0])
+    g = net.backward(trace, **objective)
+    drawing = gp.draw(net, trace, g)
+    (written,) = re.findall(r"(?m)^d(\S+)/dw\(x1, h1\) =", str(gp.explain(net, trace, g, ("weight", "x1", "h1"))))
+    assert written == ("o[y]" if "node" in objective else "J")
+    assert f"∂{written}/∂w" in edge_of(drawing, "x1", "h1").tooltip
+    assert f"{written} = " in drawing.parts.subtitle
 
 
 @pytest.mark.parametrize(("name", "k"), golden.CASES)
@@ -83,7 +98,7 @@ def test_biases_are_shown_with_their_derivatives() -> None:
     drawing = gp.draw(net, trace, net.backward(trace, seed={"h": [1.0, 10.0]}))
     assert plain(shape_of(drawing, "h").lines[0]) == "b 0.5  ∂ 53"  # 2 * 1.5 + 10 * 2 * 2.5
     assert column(shape_of(drawing, "y"), "b[i]") == ["0.25", ""]
-    assert column(shape_of(drawing, "y"), "∂S/∂b") == ["0", "–"]
+    assert column(shape_of(drawing, "y"), "∂J/∂b") == ["0", "–"]
 
 
 def test_the_column_of_a_softmax_dot_node_is_its_softmax() -> None:
@@ -483,7 +498,7 @@ def test_a_drawing_is_plain_data() -> None:
     net = two_layers()
     drawing = drawn(net, [1.0, -2.0], loss="half_squared", target=[0.25])
     data = json.loads(json.dumps(drawing.to_dict(), allow_nan=False))
-    assert [node["name"] for node in data["nodes"]] == ["x1", "x2", "h1", "h2", "y", "E"]
+    assert [node["name"] for node in data["nodes"]] == ["x1", "x2", "h1", "h2", "y", "J"]
     assert len(data["edges"]) == len(net.edges) + 1
 
 

@@ -112,7 +112,7 @@ def close(text: str, exact: float) -> bool:
 
 
 def exact(symbol: str, trace: gp.Trace, g: gp.Gradients) -> float:
-    """The number of a symbol, such as a[h1], δ[y][0], ∂E/∂w(0, h1, y) or ∂E/∂b[h1]."""
+    """The number of a symbol, such as a[h1], δ[y][0], ∂J/∂w(0, h1, y) or ∂J/∂b[h1]."""
     letter, _, rest = re.sub(r"^∂\S+?/∂", "d", symbol).partition("[")
     if letter == "dw" or (symbol.startswith("∂") and "w(" in symbol):
         *component, u, v = re.search(r"w\((.*)\)", symbol)[1].split(", ")  # type: ignore[index]
@@ -173,7 +173,7 @@ def test_every_step_shows_the_numbers_of_the_trace_and_the_gradients(page: Any) 
         title, rows = where(page), panel_rows(page)
         told.append((title, set(rows)))
         for symbol, lines in rows.items():
-            expected = g.value if symbol == "E" else exact(symbol, trace, g)
+            expected = g.value if symbol == "J" else exact(symbol, trace, g)
             assert close(lines["result"], expected), (title, symbol)
             if "numbers" in lines:
                 assert math.isclose(computed(lines["numbers"]), expected, rel_tol=2e-5), (title, symbol)
@@ -185,20 +185,20 @@ def test_every_step_shows_the_numbers_of_the_trace_and_the_gradients(page: Any) 
         ("Forward 3 of 6: h2", {"a[h2]", "o[h2]"}),
         ("Forward 4 of 6: lonely", {"a[lonely]", "o[lonely]"}),
         ("Forward 5 of 6: y", {"a[y][0]", "a[y][1]", "o[y]"}),
-        ("Forward 6 of 6: the error E", {"E"}),
-        ("Backward 1 of 8: where E is read", {"∂E/∂o[y]"}),
+        ("Forward 6 of 6: the loss J", {"J"}),
+        ("Backward 1 of 8: where J is read", {"∂J/∂o[y]"}),
         ("Backward 2 of 8: y", Y),
-        ("Backward 3 of 8: lonely", {"γ[lonely]", "∂E/∂w(x2, lonely)"}),
-        ("Backward 4 of 8: h2", {"γ[h2]", "∂E/∂w(x1, h2)", "∂E/∂w(h1, h2)"}),
-        ("Backward 5 of 8: h1", {"γ[h1]", "∂E/∂w(x1, h1)", "∂E/∂w(x2, h1)", "∂E/∂b[h1]"}),
-        ("Backward 6 of 8: x2", {"∂E/∂o[x2]"}),
-        ("Backward 7 of 8: x1", {"∂E/∂o[x1]"}),
-        ("Backward 8 of 8: tied weights: the sum over their uses", {"∂E/∂θ[f]"}),
+        ("Backward 3 of 8: lonely", {"γ[lonely]", "∂J/∂w(x2, lonely)"}),
+        ("Backward 4 of 8: h2", {"γ[h2]", "∂J/∂w(x1, h2)", "∂J/∂w(h1, h2)"}),
+        ("Backward 5 of 8: h1", {"γ[h1]", "∂J/∂w(x1, h1)", "∂J/∂w(x2, h1)", "∂J/∂b[h1]"}),
+        ("Backward 6 of 8: x2", {"∂J/∂o[x2]"}),
+        ("Backward 7 of 8: x1", {"∂J/∂o[x1]"}),
+        ("Backward 8 of 8: tied weights: the sum over their uses", {"∂J/∂θ[f]"}),
     ]
 
 
-Y = {f"∂E/∂w({i}, {u}, y)" for i in (0, 1) for u in ("h1", "h2")}
-Y |= {f"{letter}[y][{i}]" for i in (0, 1) for letter in ("δ", "∂E/∂b")}
+Y = {f"∂J/∂w({i}, {u}, y)" for i in (0, 1) for u in ("h1", "h2")}
+Y |= {f"{letter}[y][{i}]" for i in (0, 1) for letter in ("δ", "∂J/∂b")}
 
 
 def computed(numbers: str) -> float:
@@ -209,7 +209,7 @@ def computed(numbers: str) -> float:
 
 
 def test_the_diagram_shows_what_is_computed_so_far_and_a_dash_for_the_rest(page: Any) -> None:
-    whole = {v: shown_as(page, v) for v in ("x1", "h1", "h2", "y", "E")}
+    whole = {v: shown_as(page, v) for v in ("x1", "h1", "h2", "y", "J")}
     assert not any("–" in numbers for pair in whole.values() for numbers in pair)
     for step, known in enumerate([{"x1"}, {"x1", "h1"}, {"x1", "h1", "h2"}]):
         page.keyboard.press("ArrowRight")
@@ -223,7 +223,7 @@ def test_the_diagram_shows_what_is_computed_so_far_and_a_dash_for_the_rest(page:
         page.keyboard.press("ArrowLeft")
     assert where(page) == "Backward 4 of 8: h2"
     for v, (forward, backward) in whole.items():
-        done = v in ("h2", "y", "E")
+        done = v in ("h2", "y", "J")
         assert shown_as(page, v) == (forward, backward if done else ["–"] * len(backward)), v
     page.keyboard.press("End")
     assert {v: shown_as(page, v) for v in whole} == whole
@@ -295,7 +295,7 @@ def test_a_click_on_a_node_explains_its_numbers_to_any_depth(page: Any) -> None:
     node(page, "h1").click()
     rows = panel_rows(page, "#told")
     assert page.locator("#told h2").inner_text() == "h1 sigmoid"
-    assert set(rows) == {"a[h1]", "o[h1]", "γ[h1]", "∂E/∂o[h1]", "∂E/∂b[h1]"}
+    assert set(rows) == {"a[h1]", "o[h1]", "γ[h1]", "∂J/∂o[h1]", "∂J/∂b[h1]"}
     assert all(close(lines["result"], exact(symbol, trace, g)) for symbol, lines in rows.items())
     gamma = page.locator("#told > .number").filter(has=page.locator("> .symbol", has_text="γ[h1]"))
     gamma.locator("> details > summary").click()
@@ -305,8 +305,8 @@ def test_a_click_on_a_node_explains_its_numbers_to_any_depth(page: Any) -> None:
     delta.locator(".number > details > summary").click()
     slope = (
         delta.locator(".terms .terms > li")
-        .filter(has_text="∂E/∂o[y] =")
-        .or_(delta.locator(".number .terms > li").filter(has_text="∂E/∂o[y] ="))
+        .filter(has_text="∂J/∂o[y] =")
+        .or_(delta.locator(".number .terms > li").filter(has_text="∂J/∂o[y] ="))
     )
     assert close(slope.first.inner_html().split(" = ")[-1].split("<")[0], g.o["y"])
     page.keyboard.press("Escape")
@@ -317,11 +317,11 @@ def test_a_click_on_an_edge_explains_its_weight_and_a_tied_one_its_sum(page: Any
     trace, g = given(net())
     page.locator("g.edge").filter(has=page.locator("title", has_text=re.compile("^x1 → h2"))).dispatch_event("click")
     rows = panel_rows(page, "#told")
-    assert set(rows) == {"w(x1, h2)", "∂E/∂w(x1, h2)", "∂E/∂θ[f]"}
+    assert set(rows) == {"w(x1, h2)", "∂J/∂w(x1, h2)", "∂J/∂θ[f]"}
     assert close(rows["w(x1, h2)"]["result"], 0.75)
-    assert close(rows["∂E/∂w(x1, h2)"]["result"], g.weight["x1", "h2"])
-    assert close(rows["∂E/∂θ[f]"]["result"], g.parameter["f"])
-    assert "γ[h1]" in TAG.sub("", rows["∂E/∂θ[f]"]["formula"])
+    assert close(rows["∂J/∂w(x1, h2)"]["result"], g.weight["x1", "h2"])
+    assert close(rows["∂J/∂θ[f]"]["result"], g.parameter["f"])
+    assert "γ[h1]" in TAG.sub("", rows["∂J/∂θ[f]"]["formula"])
     page.locator("#told .chips button", has_text="h2").click()
     assert page.locator("#told h2").inner_text() == "h2 tanh"
     assert trace.o["h2"]
@@ -369,13 +369,13 @@ def test_the_largest_paths_are_those_of_the_library_and_light_up(page: Any) -> N
 
 def test_hover_lights_ancestors_and_descendants(page: Any) -> None:
     graph = nx.DiGraph(net().graph.edges)
-    graph.add_edge("y", "E")
-    for name in ("h2", "x2", "lonely", "E"):
+    graph.add_edge("y", "J")
+    for name in ("h2", "x2", "lonely", "J"):
         node(page, name).hover()
         assert lit(page) == nx.ancestors(graph, name) | nx.descendants(graph, name) | {name}, name
     node(page, "h2").hover()
     assert lit(page, "edge") == {"x1 → h1", "x2 → h1", "x1 → h2", "h1 → h2", "h2 → y"} | {
-        "the error reads the output of y"
+        "the loss reads the output of y"
     }
     page.mouse.move(5, 5)
     assert lit(page) == set()
@@ -466,7 +466,7 @@ def test_everything_is_reached_by_the_keyboard_alone(page: Any) -> None:
     node(page, "h2").focus()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
-    assert lit(page) == {"x1", "x2", "h1", "h2", "y", "E"}
+    assert lit(page) == {"x1", "x2", "h1", "h2", "y", "J"}
     assert node(page, "h2").locator(".ring").evaluate("ring => getComputedStyle(ring).strokeWidth") == "5px"
     page.keyboard.press("Enter")
     assert page.locator("#told h2").inner_text() == "h2 tanh"

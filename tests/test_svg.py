@@ -184,7 +184,7 @@ def test_every_node_and_edge_can_be_found_and_says_what_it_is() -> None:
         assert titles[f"{drawing.prefix}-{shape.id}"] == shape.tooltip
     tip = titles[f"{drawing.prefix}-e0"]
     assert tip is not None
-    assert tip.startswith("x1 → h1\nw = 0.5, ∂E/∂w = ")
+    assert tip.startswith("x1 → h1\nw = 0.5, ∂J/∂w = ")
 
 
 def test_the_legend_says_what_is_encoded() -> None:
@@ -192,8 +192,8 @@ def test_the_legend_says_what_is_encoded() -> None:
     text = " ".join("".join(ElementTree.fromstring(svg).itertext()).split())
     for words in (
         "node fill, bold: output",
-        "edge colour, dash: sign of ∂E/∂w",
-        "edge width ∝ √|∂E/∂w|",
+        "edge colour, dash: sign of ∂J/∂w",
+        "edge width ∝ √|∂J/∂w|",
         "tied weights",
     ):
         assert words in text

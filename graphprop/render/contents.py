@@ -42,9 +42,9 @@ def describe(numbers: Numbers, selection: Selection, title: str) -> Parts:
     if numbers.has_loss and (reads := [v for v in _reads(numbers) if v in content.shown]):
         shapes.append(loss_shape(numbers, selection.lit_nodes is not None))
         lit = None if selection.lit_nodes is None else False
-        tooltip = "the error reads the output of {}"
+        tooltip = "the loss reads the output of {}"
         edges += [
-            Edge(f"e{len(layout.edge_source) + k}", f"n{v}", "E", tooltip.format(name_text(layout.names[v])), lit=lit)
+            Edge(f"e{len(layout.edge_source) + k}", f"n{v}", "J", tooltip.format(name_text(layout.names[v])), lit=lit)
             for k, v in enumerate(reads)
         ]
     return Parts(
@@ -381,11 +381,11 @@ def loss_shape(numbers: Numbers, dim: bool) -> Shape:
         lines.append((Run(f"mean of {numbers.samples} samples", "small grey"),))
     if line_width(lines[0]) > 130:
         lines[0] = (Run(f"{len(targets)} targets", "small grey"),)
-    tip = f"E: {kind}, {entry.text}\nE = {digits(gradients.value)}\nt = {_listed(targets)}"
-    heading = (Run("E", "name"),)
+    tip = f"J: {kind}, {entry.text}\nJ = {digits(gradients.value)}\nt = {_listed(targets)}"
+    heading = (Run("J", "name"),)
     value = digits(gradients.value)
     lit = False if dim else None
-    return Shape("E", None, "loss", kind, "E", tip, heading, value, lines=tuple(lines), fill="#f2f2f2", lit=lit)
+    return Shape("J", None, "loss", kind, "J", tip, heading, value, lines=tuple(lines), fill="#f2f2f2", lit=lit)
 
 
 def rms(values: Array) -> float:

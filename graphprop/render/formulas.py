@@ -40,13 +40,7 @@ LEFT_OUT = "its formula was left out of this page; gp.explain writes it"
 
 
 class PageHtml(Html):
-    """HTML in the notation of the pictures, which have a letter of their own for what is differentiated."""
-
-    def __init__(self, goal: str) -> None:
-        self.goal = goal
-
-    def letter(self, letter: str) -> str:
-        return super().letter(self.goal if letter == "J" else letter)
+    """HTML with names that may run from right to left, and a dash for what was not computed."""
 
     def name(self, text: str) -> str:
         name = super().name(text)
@@ -59,8 +53,8 @@ class PageHtml(Html):
 class Formulas:
     """Numbers by their places, in the order in which they were asked for."""
 
-    def __init__(self, book: Book, goal: str) -> None:
-        self.book, self.style = book, PageHtml(goal)
+    def __init__(self, book: Book) -> None:
+        self.book, self.style = book, PageHtml()
         self.entries: list[dict[str, Any]] = []
         self.left_out = 0  # numbers without a place, or without the formula that they have
         self._places: dict[Any, int] = {}

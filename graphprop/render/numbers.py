@@ -88,10 +88,8 @@ class Numbers:
         """What the derivatives are of, in the pictures' notation."""
         if self.gradients is None:
             return ""
-        if self.has_loss:
-            return "E"
-        if self.gradients.objective.title == "seed * o":
-            return "S"
+        if self.has_loss or self.gradients.objective.title == "seed * o":
+            return "J"
         (v,) = self.gradients.objective.reads
         name, node = name_text(self.layout.names[v], 16), self.layout.nodes[v]
         column = int(self.gradients.objective.columns[0] - self.layout.o_start[v])
@@ -103,9 +101,9 @@ class Numbers:
         if self.gradients is not None:
             objective, value = self.gradients.objective, digits(self.gradients.value)
             if objective.loss is not None:
-                parts.append(f"error E = {value} ({objective.loss.name.replace('_', '-')})")
-            elif self.goal == "S":
-                parts.append(f"derivatives of S = seed · o = {value}")
+                parts.append(f"loss J = {value} ({objective.loss.name.replace('_', '-')})")
+            elif self.goal == "J":
+                parts.append(f"derivatives of J = seed · o = {value}")
             else:
                 parts.append(f"derivatives of {self.goal} = {value}")
         elif self.trace is not None:

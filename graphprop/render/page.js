@@ -104,7 +104,7 @@ function goTo(to, spoken = true) {
   if (step) {
     for (const id of step.shapes) {
       drawn(id).classList.add("now");
-      const carrying = step.pass === "forward" || id === "E" ? into : outOf;
+      const carrying = step.pass === "forward" || id === "J" ? into : outOf;
       for (const edge of carrying.get(id)) drawn(edge.id).classList.add("used");
     }
   }

@@ -40,11 +40,10 @@ class Playback:
         self.parts, self.numbers, self.layout = parts, numbers, numbers.layout
         self.s = numbers.sample
         self.nodes = [int(shape.id[1:]) for shape in parts.shapes if shape.form != "loss"]
-        self.edges = [int(e.id[1:]) for e in parts.edges if e.target != "E"]
+        self.edges = [int(e.id[1:]) for e in parts.edges if e.target != "J"]
         self.shows_loss = any(shape.form == "loss" for shape in parts.shapes)
         self.book = Book(*_with_gaps(numbers), "children", labelled=numbers.samples > 1, gaps=True)
-        self.goal = numbers.goal if numbers.has_loss or numbers.goal == "S" else "J"
-        self.formulas = Formulas(self.book, self.goal)
+        self.formulas = Formulas(self.book)
         self.headings: dict[str, int] = {}
         self.hidden_components = False
         self.shared = self._shared()
@@ -68,7 +67,7 @@ class Playback:
         steps = [*self._forward(), *self._backward()]
         of = {f"n{v}": self._rows(self._about_node(v)) for v in self.nodes}
         if self.shows_loss:
-            of["E"] = self._rows(self._about_loss())
+            of["J"] = self._rows(self._about_loss())
         of |= {f"e{e}": self._rows(self._about_edge(e)) for e in self.edges}
         self.formulas.derive_all()
         paths, paths_left_out = self._paths()
@@ -80,8 +79,7 @@ class Playback:
         if self.numbers.gradients is None:
             return ""
         summed = self.numbers.samples > 1
-        text = objective_text(self.book, None if summed else self.s, summed)
-        return self.goal + text.removeprefix("J") if text.startswith("J ") else text
+        return objective_text(self.book, None if summed else self.s, summed)
 
     def _notes(self, paths_left_out: int) -> list[str]:
         notes = []
@@ -163,7 +161,7 @@ class Playback:
         for v in self._inner():
             steps.append(self._step("forward", self._name(v), [f"n{v}"], [self._a(v), self._o(v)]))
         if self.shows_loss:
-            steps.append(self._step("forward", f"the error {self.goal}", ["E"], [self._goal_row()]))
+            steps.append(self._step("forward", "the loss J", ["J"], [self._goal_row()]))
         return steps
 
     def _inner(self) -> list[int]:
@@ -174,8 +172,7 @@ class Playback:
             return []
         steps = []
         if self.shows_loss:
-            title = f"where {self.goal} is read"
-            steps.append(self._step("backward", title, ["E"], [self._read_row()]))
+            steps.append(self._step("backward", "where J is read", ["J"], [self._read_row()]))
         for v in reversed(self._inner()):
             alone = self.layout.nodes[v].kind_of_function != "elementwise"
             obar = [self._obar(v)] if alone and not (self.shows_loss and v in self.book.goal.reads) else []

@@ -60,8 +60,8 @@ def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
         if readers:
             shapes.append(loss_shape(numbers, False))
         for k, n in readers.items():
-            tip = f"the error reads {n} node{'' if n == 1 else 's'} of {selection.groups[k][0]}"
-            drawn.append(Edge(f"e{len(pairs) + k}", f"g{k}", "E", tip))
+            tip = f"the loss reads {n} node{'' if n == 1 else 's'} of {selection.groups[k][0]}"
+            drawn.append(Edge(f"e{len(pairs) + k}", f"g{k}", "J", tip))
     plain = legend(numbers, scale, thickest)
     text = f"edge width ∝ √ of the Euclidean norm of {_what(numbers)}, thickest: {digits(thickest)}"
     explained = type(plain)(plain.fills, "node fill, bold: mean output", (), (), "", text)
