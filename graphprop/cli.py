@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import graphprop as gp
+from graphprop.explanations import SUMMED
 from graphprop.layout import Name
 from graphprop.render.layouts import ENGINES
 from graphprop.summary import summarize
@@ -112,7 +113,8 @@ def draw(options: argparse.Namespace) -> Answer:
         gp.draw(net, **how).save(path)
         return path, 0
     trace, gradients, told = _run(net, options)
-    gp.draw(net, trace, gradients, **how).save(path)
+    _check_sample(options.sample, trace)
+    gp.draw(net, trace, gradients, sample=options.sample, **how).save(path)
     return f"{told}\n{path}", 0
 
 
@@ -130,7 +132,11 @@ def explain(options: argparse.Namespace) -> Answer:
     net = gp.load(options.file)
     what = read_what(options.what, net)
     trace, gradients, told = _run(net, options)
-    explained = gp.explain(net, trace, gradients, what, depth=options.depth, form=options.form)
+    if what[0] == "value" and options.sample is not None:
+        raise gp.GraphpropError("the value is of all samples; --sample does not go with it")
+    _check_sample(options.sample, trace, needed=what[0] not in SUMMED)
+    how: dict[str, Any] = {"depth": options.depth, "form": options.form, "sample": options.sample}
+    explained = gp.explain(net, trace, gradients, what, **how)
     return f"{told}\n\n{explained}", 0
 
 
@@ -145,7 +151,9 @@ def paths(options: argparse.Namespace) -> Answer:
     _check_component(of, "--source-component", source, begin.m if begin.is_input else begin.n)
     _check_component(to, "--target-component", target, end.m)
     inputs, told = read_inputs(options.inputs, options.seed, net)
-    found = gp.paths(net, net.forward(inputs), source, target, top=options.top, of=of, to=to)
+    trace = net.forward(inputs)
+    _check_sample(options.sample, trace, needed=True)
+    found = gp.paths(net, trace, source, target, top=options.top, of=of, to=to, sample=options.sample)
     return f"{told}\n\n{found}", 0
 
 
@@ -155,6 +163,14 @@ def _check_component(given: int | None, option: str, name: Name, length: int) ->
     if given is not None and not 0 <= given < length:
         allowed = f"the components 0 to {length - 1}" if length > 1 else "the component 0 only"
         raise gp.GraphpropError(f"{option} {given} is out of range; node {name!r} has {allowed}")
+
+
+def _check_sample(given: int | None, trace: gp.Trace, needed: bool = False) -> None:
+    if given is None and needed and trace.samples > 1:
+        raise gp.GraphpropError(f"the inputs are {trace.samples} samples; say which one with --sample")
+    if given is not None and not 0 <= given < trace.samples:
+        allowed = f"the samples 0 to {trace.samples - 1}" if trace.samples > 1 else "one sample, 0"
+        raise gp.GraphpropError(f"--sample {given} is out of range; the inputs are {allowed}")
 
 
 def _run(net: gp.Network, options: argparse.Namespace) -> tuple[gp.Trace, gp.Gradients, str]:
@@ -187,6 +203,7 @@ INPUTS = """inputs:
   --inputs "x1=1.0,x2=-2"         numbers by name; a vector is a list: "x=[1, 2]"
   --inputs "1.0,-2"               all of them in their order (--inputs=-1,2 if the first is negative)
   --inputs inputs.json            the same in a file: {"x1": 1.0, "x2": -2} or [1.0, -2]
+  --inputs "[1.0,-2],[0.5,3]"     a batch, a list for each sample; by name "x1=[1.0, 0.5],x2=[-2, 3]"
   Without it they are random, and the same for the same --seed."""
 
 
@@ -234,6 +251,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--top", type=int, metavar="N", help="only the N edges of the largest gradients (or weights)")
     made.add_argument("--layout", choices=ENGINES, help="what places the nodes (Graphviz, or else columns)")
     _add_inputs(made)
+    made.add_argument("--sample", type=int, metavar="N", help="of a batch, the sample to show (0)")
     _add_objective(made)
 
     examples = "graphprop check net.json", 'graphprop check net.json --loss half_squared --target "y=0.25"'
@@ -249,6 +267,8 @@ def parser() -> argparse.ArgumentParser:
     forms, told = ("children", "parents"), "the recursion that derivatives follow (children)"
     made.add_argument("--form", choices=forms, default="children", help=told)
     _add_inputs(made)
+    told = "of a batch, the sample to explain (by weights, biases and parameters: the sum over all)"
+    made.add_argument("--sample", type=int, metavar="N", help=told)
     _add_objective(made)
 
     examples = "graphprop paths net.json x1 h1", 'graphprop paths net.json x1 h1 --top 3 --inputs "x1=1.0,x2=-2"'
@@ -260,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--target-component", type=int, metavar="K", help="of a vector TARGET, the component")
     made.add_argument("--top", type=int, default=10, metavar="N", help="how many to show (10)")
     _add_inputs(made)
+    made.add_argument("--sample", type=int, metavar="N", help="of a batch, the sample to look at")
     return top
 
 

@@ -447,7 +447,7 @@ def test_every_kind_of_number_that_is_explained_is_in_the_help(capsys: pytest.Ca
 def test_paths_from_node_to_node(file: str, stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paths", file, "x1", "h1", "--inputs", "x1=1.0,x2=-2", "--top", "3"]) == 0
     (_, trace, source, target), options = stub.calls[0]
-    assert (source, target, options) == ("x1", "h1", {"top": 3, "of": None, "to": None})
+    assert (source, target, options) == ("x1", "h1", {"top": 3, "of": None, "to": None, "sample": None})
     assert trace.o["x1"] == 1.0
     assert main(["paths", file, "y", "x1"]) == 1
     assert "no path leads from 'y' to 'x1'" in capsys.readouterr().out
@@ -482,6 +482,37 @@ def test_paths_between_components_of_vectors(tmp_path: Path, capsys: pytest.Capt
     ):
         assert main([*command, *arguments]) == 2
         assert capsys.readouterr().err == f"graphprop: {message}\n"
+
+
+def test_one_sample_of_a_batch(chain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    batch = ["--inputs", "[1],[2],[-3]"]
+    slopes = [36.0, 60.0, -60.0]  # 12 (2 x + 1)
+    for s, slope in enumerate(slopes):
+        assert main(["paths", chain, "x", "y", *batch, "--sample", str(s)]) == 0
+        assert float(capsys.readouterr().out.splitlines()[-1].split()[0]) == pytest.approx(slope, rel=1e-5)
+        assert main(["explain", chain, "input", "x", *batch, "--sample", str(s)]) == 0
+        told = capsys.readouterr().out
+        assert f"sample {s} of 0 to 2" in told
+        shown = re.findall(r"(?m)^ *= (\S+)$", told.split("\n\n")[2])
+        assert float(shown[-1]) == pytest.approx(slope, rel=1e-5)
+        path = tmp_path / f"{s}.dot"
+        assert main(["draw", chain, *batch, "--out", str(path), "--sample", str(s)]) == 0
+        assert f"sample [{s}] of 3" in path.read_text()
+    capsys.readouterr()
+    for arguments, message in (
+        (["paths", chain, "x", "y", *batch], "the inputs are 3 samples; say which one with --sample"),
+        (["explain", chain, "o", "y", *batch], "the inputs are 3 samples; say which one with --sample"),
+        (
+            ["explain", chain, "o", "y", *batch, "--sample", "3"],
+            "--sample 3 is out of range; the inputs are the samples 0 to 2",
+        ),
+        (["explain", chain, "value", *batch, "--sample", "0"], "the value is of all samples; --sample does not go"),
+        (["draw", chain, *batch, "--sample", "-1"], "--sample -1 is out of range; the inputs are the samples 0 to 2"),
+        (["draw", chain, "--sample", "1"], "--sample 1 is out of range; the inputs are one sample, 0"),
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.startswith(f"graphprop: {message}")
+    assert main(["explain", chain, "value", *batch]) == 0  # the sum over all
 
 
 def test_paths_from_a_node_that_reduces_its_components_to_one(file: str, capsys: pytest.CaptureFixture[str]) -> None:
