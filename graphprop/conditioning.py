@@ -1,8 +1,15 @@
-"""How far two right computations of the same gradient may be apart: rounding errors, followed through the network.
+"""How well a float64 computation can know each entry of a trace and its gradient: its error, its scale, its kinks.
 
-Every sum of k terms may be off by (k + 2) u times the sum of the absolute terms, every function by some units in the
-last place; from there errors grow by the absolute weights and slopes. The same pass with absolute values gives the
-scale of each entry: the sum of the absolute values of all terms that it is the sum of.
+Every sum of k terms may be off by (k + 3) u times the sum of the absolute terms, every function by some units in the
+last place; from there errors grow by the absolute weights and slopes, with margins, since what is bounded is right and
+must not be accused. The same pass with absolute values gives the scale of each entry: the sum of the absolute values of
+all terms that it is the sum of.
+
+This is for the library's own ways, which `check` holds against each other. So there is one bound for those that share a
+forward pass and one for those that ran their own; values have bounds as well; what other formulas lose is measured, and
+given as a shift; in deep networks a measured response takes the place of the worst case; and it is said where a kink
+or an underflow leaves nothing to compare. `rounding` has bounds some times tighter, for gradients made elsewhere in
+numbers of any kind.
 """
 
 from __future__ import annotations

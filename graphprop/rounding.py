@@ -1,4 +1,8 @@
-"""How far rounding alone may move every number of a backward pass: bounds of its error, to first order.
+"""How far rounding alone may move a gradient that was made elsewhere: bounds of its error, to first order.
+
+It ran its own forward pass, in numbers of a chosen kind (float16, float32, float64), in formulas that are either stable
+or those of books; how these cancel is foreseen, not measured. The bounds are for the value and the gradients.
+`conditioning` bounds the errors of the library's own ways, in float64.
 
 Each operation rounds by at most u, half a unit in the last place, relative to its result, and carries on the errors of
 what it reads. With E[x] the bound of x, and every sum over its own terms,
@@ -9,7 +13,8 @@ what it reads. With E[x] the bound of x, and every sum over its own terms,
     E[obar] = sum of |w| E[delta]  +  u (number of terms) (sum of |w delta|)  +  E[direct]
 
 and a little where numbers underflow. So where terms cancel, the bound follows the sum of their absolute values, and
-where a slope is steep, the slope. What a comparison does with these bounds is not known here.
+where a slope is steep, the slope. No margin is added, so that small mistakes show. What a comparison does with these
+bounds is not known here.
 """
 
 from __future__ import annotations
