@@ -166,18 +166,37 @@ def _softmax_dot_pull(a: Array, o: float, g: float) -> Array:
 # ------------------------------------------------------------------ other reducing kinds: value(a), pull(a, o, g)
 
 
-def _scaled_product(factors: Array) -> Any:
-    """The product, with mantissas and exponents apart, so that nothing overflows on the way."""
-    mantissa, exponent = 1.0, 0
-    for i in range(len(factors)):
-        part, shift = math.frexp(factors[i])
-        mantissa, carry = math.frexp(mantissa * part)
-        exponent += shift + carry
+# Products have mantissas and exponents apart, so that nothing overflows on the way.
+
+
+def _times(mantissa: float, exponent: int, factor: float) -> tuple[float, int]:
+    part, shift = math.frexp(factor)
+    mantissa, carry = math.frexp(mantissa * part)
+    return mantissa, exponent + shift + carry
+
+
+def _joined(mantissa: float, exponent: int) -> Any:
     return np.ldexp(mantissa, max(min(exponent, 2000), -2000))
 
 
+def _product(a: Array) -> Any:
+    mantissa, exponent = 1.0, 0
+    for i in range(len(a)):
+        mantissa, exponent = _times(mantissa, exponent, a[i])
+    return _joined(mantissa, exponent)
+
+
 def _product_pull(a: Array, o: float, g: float) -> Array:
-    return g * np.array([_scaled_product(np.concatenate((a[:i], a[i + 1 :]))) for i in range(len(a))])
+    # the factors before each one times those behind it: without a quotient, which a factor of 0 has not
+    n = len(a)
+    mantissas, exponents, result = np.ones(n), np.zeros(n, np.int64), np.zeros(n)
+    for i in range(n - 1):
+        mantissas[i + 1], exponents[i + 1] = _times(mantissas[i], exponents[i], a[i])
+    mantissa, exponent = 1.0, 0
+    for i in range(n - 1, -1, -1):
+        result[i] = g * _joined(mantissas[i] * mantissa, exponents[i] + exponent)
+        mantissa, exponent = _times(mantissa, exponent, a[i])
+    return result
 
 
 def _unit(n: int, i: Any, g: float) -> Array:
@@ -415,7 +434,7 @@ _TABLE = (
     ),
     Activation(
         "product",
-        _scaled_product,
+        _product,
         _product_pull,
         kind="reducing",
         formula=_product_formula,

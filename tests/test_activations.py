@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -206,6 +207,22 @@ def test_the_product_does_not_overflow_on_the_way() -> None:
     product = gp.activation("product")
     assert product.value([1e200, 1e200, 1e-300]) == pytest.approx(1e100, rel=1e-15)
     np.testing.assert_allclose(product.vjp([1e200, 0.0, 2e-200], 1.0), [0.0, 2.0, 0.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_the_gradient_of_a_product_is_the_product_of_the_others(zeros: int) -> None:
+    rng = np.random.default_rng(zeros)
+    for n in (1, 2, 3, 8, 17):
+        a = rng.choice([-1.0, 1.0], n) * 10.0 ** rng.uniform(-40, 40, n)
+        a[rng.permutation(n)[:zeros]] = 0.0
+        others = [math.prod(Fraction(x) for j, x in enumerate(a) if j != i) for i in range(n)]
+        found = gp.activation("product").vjp(a, -2.0)
+        assert all(abs(Fraction(x) + 2 * y) <= abs(y) * n / 2**52 for x, y in zip(found, others, strict=True))
+
+
+def test_a_long_product_overflows_nowhere_and_takes_linear_time() -> None:
+    a = np.repeat([2.0, 0.5, -1.0], 20_000)  # all products are powers of 2
+    np.testing.assert_array_equal(gp.activation("product").vjp(a, 3.0), 3.0 / a)
 
 
 def test_ties_go_to_the_first() -> None:
