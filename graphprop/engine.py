@@ -19,81 +19,22 @@ import numpy as np
 from graphprop import kernels
 from graphprop.arithmetic import Floats
 from graphprop.arrays import all_finite
+from graphprop.cutting import WORTH_CHECKING, Cut, cut_batch
+from graphprop.descent import answer, descend_objective
+from graphprop.descent import descend as descend  # for programs
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_a, check_o
 from graphprop.layout import Array
 from graphprop.memory import Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import Objective
-from graphprop.program import Block, Program, Table
+from graphprop.program import Block, Program
+from graphprop.tables import Table
 from graphprop.threads import get_threads, one_blas_thread, run_all
 
-TILE_BYTES = 1 << 19  # the state of a tile should stay in a core's own cache
-PART_BYTES = 1 << 26
-WORTH_CHECKING = 1 << 28  # bytes; less always fits
-PART_WORK = 200_000  # weights times samples; less is not worth handing to another thread
-STRETCH_WORK = 100_000_000  # about a tenth of a second
-LANES = 8
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
 _NO_MEMORY = nullcontext(np.zeros(0))
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How a batch is cut: the samples of each part, the tiles that hold them, and the samples in a tile."""
-
-    parts: tuple[slice, ...]
-    tiles: int
-    width: int
-    lanes: int
-    exact: bool  # whether a part has one tile that fits
-    stretches: tuple[slice, ...]  # of whole parts for all lanes; an interrupt waits for the end of one
-
-    def state_size(self, program: Program) -> int:
-        """How many numbers a part holds: a, o and the derivatives by o."""
-        return self.tiles * self.width * (len(program.rows) + 2 * len(program.columns))
-
-    def shape(self, part: slice) -> tuple[int, int]:
-        """The number of tiles of a part, and their width."""
-        count = part.stop - part.start
-        return (1, count) if self.exact else (-(-count // self.width), self.width)
-
-
-def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> Cut:
-    """How to cut a batch of numbers of `item` bytes, for partial gradients of that many numbers."""
-    kept, key = program.cuts, (samples, item, gradient)
-    cut: Cut | None = kept.get(key)
-    if cut is None:
-        if len(kept) > 100:
-            kept.clear()
-        cut = kept[key] = _cut_batch(program, samples, item, gradient)
-    return cut
-
-
-def _cut_batch(program: Program, samples: int, item: int, gradient: int) -> Cut:
-    sample_bytes = max(1, item * (len(program.rows) + 2 * len(program.columns)))
-    work = samples * (program.weights + len(program.rows))
-    if program.is_dense:
-        count = max(1, min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
-        width, tiles = -(-samples // count), 1
-    else:
-        widest = max(32, min(128, TILE_BYTES // sample_bytes)) if samples * sample_bytes > TILE_BYTES else samples
-        widest = max(1, min(widest, PART_BYTES // sample_bytes, samples))
-        count = -(-samples // widest)
-        width = -(-samples // count)
-        if count > 1:
-            width += -width % 8  # whole vectors of numbers
-            count = -(-samples // width)
-        tiles = -(-count // max(1, min(count, work // PART_WORK)))
-        tiles = max(1, min(tiles, PART_BYTES // (width * sample_bytes)))
-    starts = range(0, samples, width * tiles)
-    lanes = min(len(starts), LANES, max(2, PART_BYTES * 8 // max(1, gradient * item)))
-    parts = tuple(slice(start, min(samples, start + width * tiles)) for start in starts)
-    stretch = width * tiles * lanes
-    stretch *= max(1, STRETCH_WORK * samples // (max(1, work) * stretch))
-    stretches = tuple(slice(start, min(samples, start + stretch)) for start in range(0, samples, stretch))
-    return Cut(parts, tiles, width, lanes, program.is_dense, stretches)
 
 
 @dataclass(eq=False, slots=True)
@@ -159,7 +100,7 @@ class Sweep:
         program, part = self.program, self.cut.parts[number]
         state = self._carve(number, memory)
         if not program.inputs_are_dense:
-            kernels.read_inputs(self.table.places, self.inputs[part], state.o)
+            kernels.read_inputs(self.table.places, self.inputs[part], 0, state.o)
         return state
 
     def _carve(self, number: int, memory: Array) -> State:
@@ -197,9 +138,13 @@ class Sweep:
             node = np.searchsorted(self.program.row_first, rows[np.argmax(stray)], side="right") - 1
             explain_node(self, number, int(node))
 
+    def clear(self, g: Array) -> None:
+        """Set to 0 what the backward sweep does not: see `kernels.backward`."""
+        g[:, self.program.preset_columns if g.shape[2] > 1 else slice(None)] = 0
+
     def seed(self, g: Array, columns: Array, seed: Array) -> None:
         """Set the direct derivatives with respect to `columns`, one row for each sample."""
-        g[:, self.program.preset_columns] = 0
+        self.clear(g)
         _write(g, columns, seed)
 
     def start_gradient(self, gradient: Array) -> Array:
@@ -244,7 +189,7 @@ class Sweep:
 
     def _inputs(self, part: slice) -> Array:
         wanted, rows = self.program.input_columns, self.inputs[part]
-        return rows if len(wanted) == rows.shape[1] else rows[:, wanted]
+        return rows if np.array_equal(wanted, np.arange(rows.shape[1])) else rows[:, wanted]
 
     def _source(self, block: Block, o: Array, part: slice) -> Array:
         """What a block multiplies; inputs as they were given, where nothing else reads them."""
@@ -263,8 +208,8 @@ class Sweep:
         rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
         return rows
 
-    def each_lane(self, run: Callable[[int, Array], Any], compiled: bool = False) -> list[Any]:
-        """run(lane, memory for a part) of all lanes, side by side; `compiled` says that it calls kernels alone."""
+    def each_lane(self, run: Callable[[int, Array], Any]) -> list[Any]:
+        """run(lane, memory for a part) of all lanes, side by side."""
         dense, aside = self.program.is_dense, self.program.calls_python(self.theta.dtype)
         size = self.cut.state_size(self.program)
 
@@ -276,10 +221,7 @@ class Sweep:
                     return run(lane, memory)
 
         if self.cut.lanes == 1 and not aside:
-            if not compiled:
-                return [quietly(0)]
-            with Borrowed(size, self.theta.dtype) as memory:
-                return [run(0, memory)]
+            return [quietly(0)]
         return run_all(self.cut.lanes, quietly, aside)
 
     def fresh_memory(self) -> Array:
@@ -314,6 +256,8 @@ def _write(tiles: Array, columns: Any, rows: Array) -> None:
 
 def predict(program: Program, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
+    if (found := answer(program, theta, inputs)) is not None:
+        return found
     sweep = Sweep.over(program, theta, inputs)
     columns = program.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
@@ -333,9 +277,10 @@ def differentiate(
     program: Program, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False
 ) -> tuple[float, Array, Array]:
     """The value of a loss (of seeds, 0), and its derivatives by theta and, if they are wanted, by the inputs."""
+    if not to_inputs and (found := descend_objective(program, theta, inputs, objective)) is not None:
+        return *found, _NOTHING
     sweep = Sweep.over(program, theta, inputs, len(theta))
-    plain = not to_inputs and not len(program.maskable_rows)  # masks are checked between the two sweeps
-    plain &= not (program.is_dense and len(inputs) > 64)  # a loss of many samples is faster in numpy
+    plain = program.is_dense and not to_inputs and not len(program.maskable_rows)  # masks are checked in between
     if plain and objective.loss is not None and (loss := loss_address(objective.loss)):
         value, gradient = _descend(sweep, objective, loss)
         if gradient is not None and math.isfinite(value) and all_finite(gradient):
@@ -359,25 +304,16 @@ def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Arra
             state, refused = sweep.run_forward(part, kernels.LEARN, memory)
             if refused >= 0:  # what it was is found out when the part is run again
                 return False
-            state.g[:, program.preset_columns] = 0
+            sweep.clear(state.g)
             shares = share[own] if len(share) > 1 else share
-            kernels.compare(loss, head_start, columns, targets[own], shares, state.o, state.g, terms[own])
+            heads = head_start, columns, 0, len(head_start) - 1
+            kernels.compare(loss, *heads, targets[own], 0, shares, state.o, state.g, terms[own])
             sweep.backward(part, state, gradient, first=part == number)
-        return True
-
-    def sparse_lane(number: int, memory: Array) -> bool:
-        gradient = gradients[number]
-        gradient[:] = 0
-        within = memory, program.inputs, sweep.cut.tiles, sweep.cut.width, number, sweep.cut.lanes
-        for own in sweep.cut.stretches:
-            heads = loss, head_start, columns, targets[own], share[own] if len(share) > 1 else share, terms[own]
-            if kernels.learn(sweep.table.places, sweep.theta, sweep.inputs[own], *heads, gradient, *within) >= 0:
-                return False
         return True
 
     with sweep.partial_gradients(len(sweep.theta)) as memory:
         gradients = sweep.gradients(memory, len(sweep.theta))
-        if not all(sweep.each_lane(lane) if program.is_dense else sweep.each_lane(sparse_lane, compiled=True)):
+        if not all(sweep.each_lane(lane)):
             return 0.0, None
         return FLOATS.total(terms.ravel().tolist()), _added(gradients)
 
@@ -499,7 +435,8 @@ def explain_refusal(sweep: Sweep, number: int, node: int) -> NoReturn:
     """Raise the error of the first node of a part that cannot be computed; `node` has refused its numbers."""
     state, _ = sweep.run_forward(number, kernels.VALUE, sweep.fresh_memory())
     _check_outputs(sweep, state.o, number, node)
-    explain_node(sweep, number, node)
+    for each in range(node, int(sweep.program.stop[node])):
+        explain_node(sweep, number, each)
     _refuse_range(sweep, node)
 
 

@@ -1,4 +1,4 @@
-"""The compiled loops: the two sweeps over a program's arrays, and an exponential that the compiler can vectorise.
+"""The compiled loops: the two sweeps over a program's arrays, and what stands before, between and after them.
 
 State lies in tiles of the batch. A tile holds `width` samples; in it every pre-activation is one row of `a` and every
 output one row of `o`, the samples side by side, so the inner loops run along them. Activations are called by the
@@ -6,8 +6,6 @@ address of their machine code. Offsets are unsigned (a signed index is checked f
 pass over a row takes four of its weights, since loading and storing the row costs more than multiplying.
 Nothing is checked here: indices come from a program, and numbers were read before.
 """
-
-import math
 
 import numpy as np
 from llvmlite import ir
@@ -19,10 +17,13 @@ from graphprop.caching import compiled
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
 VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
+INPUTS, NODES, HEADS = 0, 1, 2  # of each piece, what comes before it
 
 # The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
-PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, USE, BIAS_USE, INPUT_COLUMN = range(7, 15)
+PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP = range(7, 17)
+LARGEST = float(np.finfo(np.float64).max)
+AT_ONCE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
 @intrinsic
@@ -39,14 +40,15 @@ def call(typing_context, address, task, a, o, g, n, m, width):
 
 
 @intrinsic
-def call_loss(typing_context, address, z, t, g, n, share):
-    """Call a loss's machine code: its share of the value; the derivatives by z are written to g."""
-    signature = types.float64(*[types.uint64] * 5, types.float64)
+def call_loss(typing_context, address, z, t, g, terms, samples, n):
+    """Call a loss's machine code; all arguments are unsigned, the first four of them addresses."""
+    signature = types.void(*[types.uint64] * 7)
 
     def generate(context, builder, signature, arguments):
-        word, number = ir.IntType(64), ir.DoubleType()
-        function = builder.inttoptr(arguments[0], ir.FunctionType(number, [word] * 4 + [number]).as_pointer())
-        return builder.call(function, arguments[1:])
+        word = ir.IntType(64)
+        function = builder.inttoptr(arguments[0], ir.FunctionType(ir.VoidType(), [word] * 6).as_pointer())
+        builder.call(function, arguments[1:])
+        return context.get_dummy_value()
 
     return signature, generate
 
@@ -82,136 +84,31 @@ def flags(table, i):
     return carray(pointer(table[i, 0]), int64(table[i, 1]), np.bool_)
 
 
-@intrinsic
-def power_of_two(typing_context, k):
-    """2^k for -1022 <= k <= 1023, by its bits."""
-
-    def generate(context, builder, signature, arguments):
-        exponent = builder.add(arguments[0], ir.Constant(ir.IntType(64), 1023))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(ir.IntType(64), 52)), ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def _reduced(x):
-    """k and expm1(r) with x = k log 2 + r, |r| <= log(2) / 2; log 2 in two parts, the first times k exact."""
-    k = math.floor(x * 1.4426950408889634 + 0.5)
-    r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10
-    # the Taylor series to r^13 / 13!, whose rest is below 2^-57
-    p = 1.6059043836821613e-10
-    p = p * r + 2.08767569878681e-09
-    p = p * r + 2.505210838544172e-08
-    p = p * r + 2.755731922398589e-07
-    p = p * r + 2.7557319223985893e-06
-    p = p * r + 2.48015873015873e-05
-    p = p * r + 0.0001984126984126984
-    p = p * r + 0.001388888888888889
-    p = p * r + 0.008333333333333333
-    p = p * r + 0.041666666666666664
-    p = p * r + 0.16666666666666666
-    p = p * r + 0.5
-    return k, r + r * r * p
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def exp(x):
-    """e^x within 2 units in the last place; 0 and inf beyond the range, nan for nan."""
-    k, p = _reduced(min(max(x, -746.0), 710.0))
-    half = int(k) >> 1  # 2^k in two factors: k itself may be out of the range of exponents
-    y = (1.0 + p) * power_of_two(half) * power_of_two(int(k) - half)
-    return y if x == x else x
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def expm1(x):
-    """e^x - 1, also for small x."""
-    k, p = _reduced(min(max(x, -746.0), 710.0))
-    half = int(k) >> 1
-    lead, rest = power_of_two(half), power_of_two(int(k) - half)
-    y = p * lead * rest + (lead * rest - 1.0) if k < 64 else (1.0 + p) * lead * rest  # 2^1024 is no number
-    return y if x == x else x
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def tanh(x):
-    e = expm1(-2.0 * abs(x))
-    return math.copysign(e / (2.0 + e), x)
-
-
-FAR = 1e6  # sin and cos are right up to here; k stays below 2^20
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def _turned(x):
-    """The whole k next to x / (pi / 2), and sine and cosine of the rest r = x - k pi / 2."""
-    near = min(max(x, -FAR), FAR)
-    k = math.floor(near * 0.6366197723675814 + 0.5)
-    # pi / 2 in three parts, the first two of 33 bits, so that k times each is exact
-    r = ((near - k * 1.5707963267341256) - k * 6.077100506303966e-11) - k * 2.0222662487959506e-21
-    t = r * r
-    # the Taylor series to r^17 / 17! and r^18 / 18!
-    s = 2.8114572543455206e-15
-    s = s * t - 7.647163731819816e-13
-    s = s * t + 1.6059043836821613e-10
-    s = s * t - 2.505210838544172e-08
-    s = s * t + 2.7557319223985893e-06
-    s = s * t - 0.0001984126984126984
-    s = s * t + 0.008333333333333333
-    s = s * t - 0.16666666666666666
-    c = -1.5619206968586225e-16
-    c = c * t + 4.779477332387385e-14
-    c = c * t - 1.1470745597729725e-11
-    c = c * t + 2.08767569878681e-09
-    c = c * t - 2.755731922398589e-07
-    c = c * t + 2.48015873015873e-05
-    c = c * t - 0.001388888888888889
-    c = c * t + 0.041666666666666664
-    c = c * t - 0.5
-    return int(k), r + r * t * s if r != 0.0 else r, 1.0 + t * c  # the sine of -0 is -0
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def sin(x):
-    """sin x where |x| <= FAR, within 2 units in the last place; nan for nan."""
-    k, s, c = _turned(x)
-    y = c if k & 1 else s
-    y = -y if k & 2 else y
-    return y if x == x else x
-
-
-@njit(fastmath={"contract"}, forceinline=True)
-def cos(x):
-    k, s, c = _turned(x)
-    y = s if k & 1 else c
-    y = -y if (k + 1) & 2 else y
-    return y if x == x else x
-
-
 @compiled(fastmath=SUMS)
 def forward(table, theta, a, o, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
     a and o are (tiles, rows, width). To LEARN is to leave the derivative where an elementwise a stood. With `added`
-    the rows of a hold a part of their sums already. Gives the number of the node that refuses its a, at which
-    it ends, or -1.
+    the rows of a hold a part of their sums already. Nodes that do not read each other and have the same elementwise
+    activation go side by side. Gives the number of the node that refuses its a, or of the first of those side by side,
+    at which it ends; or -1.
     """
-    function, row_first, column_first = (
-        addresses(table, FUNCTION),
-        numbers(table, ROW_FIRST),
-        numbers(table, COLUMN_FIRST),
-    )
+    function, stop = addresses(table, FUNCTION), numbers(table, STOP)
+    row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
     bias = positions(table, BIAS)
-    one, four = uint64(1), uint64(4)
+    one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns = uint64(o.shape[1])
+    columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // uint64(a.shape[2]))
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
     a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
     for tile in range(tiles):
         a_tile, o_tile = tile * rows * width, tile * columns * width
-        for v in range(uint64(first), uint64(last)):
-            for r in range(uint64(row_first[v]), uint64(row_first[v + one])):
+        v = uint64(first)
+        while v < uint64(last):
+            end_node = min(uint64(stop[v]), uint64(last), v + at_once)
+            first_row, last_row = uint64(row_first[v]), uint64(row_first[end_node])
+            for r in range(first_row, last_row):
                 e, end = uint64(start[r]), uint64(start[r + one])
                 here = a_tile + r * width
                 b = bias[r]
@@ -222,7 +119,7 @@ def forward(table, theta, a, o, task, first, last, added):
                     while e + one < end:
                         x += theta[position[e]] * o_flat[o_tile + column[e]]
                         y += theta[position[e + one]] * o_flat[o_tile + column[e + one]]
-                        e += uint64(2)
+                        e += two
                     if e < end:
                         x += theta[position[e]] * o_flat[o_tile + column[e]]
                     a_flat[here] = x + y
@@ -234,7 +131,7 @@ def forward(table, theta, a, o, task, first, last, added):
                     for k in range(width):
                         a_flat[here + k] = x
                 while e + four <= end:
-                    e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
+                    e1, e2, e3 = e + one, e + two, e + uint64(3)
                     w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
                     u0, u1 = o_tile + column[e] * width, o_tile + column[e1] * width
                     u2, u3 = o_tile + column[e2] * width, o_tile + column[e3] * width
@@ -247,11 +144,12 @@ def forward(table, theta, a, o, task, first, last, added):
                     for k in range(width):
                         a_flat[here + k] += w0 * o_flat[u0 + k]
                     e += one
-            r, c = uint64(row_first[v]), uint64(column_first[v])
-            n, m = row_first[v + one] - r, column_first[v + one] - c
-            a_here, o_here = a_address + (a_tile + r * width) * item, o_address + (o_tile + c * width) * item
+            c = uint64(column_first[v])
+            n, m = last_row - first_row, column_first[end_node] - c
+            a_here, o_here = a_address + (a_tile + first_row * width) * item, o_address + (o_tile + c * width) * item
             if call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, width):
                 return int64(v)
+            v = end_node
     return -1
 
 
@@ -261,17 +159,20 @@ def backward(table, theta, a, o, g, gradient, first, last):
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
     delta takes its place. The derivative of a weight is added to `gradient[use]`, of a bias to `gradient[bias]`.
-    Rows of g that are not `preset` start at 0. Nodes without pre-activations are inputs. Gives the number of the node
-    whose derivative failed, at which it ends, or -1.
+    Nodes without pre-activations are inputs. Gives the number of the node whose derivative failed, at which
+    it ends, or -1.
+
+    With one sample a node passes its delta on to its parents, as the weights lie one behind the other then; all of g
+    has to be set before. With more, a node collects the deltas of its children; rows of g that are not `preset`
+    start at 0.
     """
-    function, row_first, column_first = (
-        addresses(table, FUNCTION),
-        numbers(table, ROW_FIRST),
-        numbers(table, COLUMN_FIRST),
-    )
-    pulled, preset, start = flags(table, PULLED), flags(table, PRESET), numbers(table, CHILD_START)
-    row, position = numbers(table, CHILD_ROW), numbers(table, CHILD_POSITION)
-    use, bias = numbers(table, USE), positions(table, BIAS_USE)
+    function = addresses(table, FUNCTION)
+    row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
+    pulled, preset, bias = flags(table, PULLED), flags(table, PRESET), positions(table, BIAS_USE)
+    start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
+    use = numbers(table, USE)
+    child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
+    child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
     one, four = uint64(1), uint64(4)
     tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
@@ -284,57 +185,48 @@ def backward(table, theta, a, o, g, gradient, first, last):
         v = uint64(last)
         while v > uint64(first):
             v -= one
-            for c in range(uint64(column_first[v]), uint64(column_first[v + one])):
-                e, end = uint64(start[c]), uint64(start[c + one])
-                here = o_tile + c * width
-                if width == one:
-                    x, s = o_flat[here], g_flat[here] if preset[c] else zero
-                    while e < end:
-                        d = a_flat[a_tile + row[e]]
-                        s += theta[position[e]] * d
-                        gradient[use[e]] += d * x
-                        e += one
-                    g_flat[here] = s
-                    continue
-                if not preset[c]:
-                    for k in range(width):
-                        g_flat[here + k] = zero
-                while e + four <= end:
-                    e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
-                    w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
-                    r0, r1 = a_tile + row[e] * width, a_tile + row[e1] * width
-                    r2, r3 = a_tile + row[e2] * width, a_tile + row[e3] * width
-                    s0, s1, s2, s3 = zero, zero, zero, zero
-                    for k in range(width):
-                        d0, d1, d2, d3 = a_flat[r0 + k], a_flat[r1 + k], a_flat[r2 + k], a_flat[r3 + k]
-                        x = o_flat[here + k]
-                        g_flat[here + k] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
-                        s0 += d0 * x
-                        s1 += d1 * x
-                        s2 += d2 * x
-                        s3 += d3 * x
-                    gradient[use[e]] += s0
-                    gradient[use[e1]] += s1
-                    gradient[use[e2]] += s2
-                    gradient[use[e3]] += s3
-                    e += four
-                while e < end:
-                    w0, r0, s0 = theta[position[e]], a_tile + row[e] * width, zero
-                    for k in range(width):
-                        d0 = a_flat[r0 + k]
-                        g_flat[here + k] += w0 * d0
-                        s0 += d0 * o_flat[here + k]
-                    gradient[use[e]] += s0
-                    e += one
             r, c = uint64(row_first[v]), uint64(column_first[v])
             n, m = row_first[v + one] - r, column_first[v + one] - c
-            refused = uint64(0)
+            if width > one:
+                for i in range(c, c + m):
+                    e, end = uint64(child_start[i]), uint64(child_start[i + one])
+                    here = o_tile + i * width
+                    if not preset[i]:
+                        for k in range(width):
+                            g_flat[here + k] = zero
+                    while e + four <= end:
+                        e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
+                        w0, w1 = theta[child_position[e]], theta[child_position[e1]]
+                        w2, w3 = theta[child_position[e2]], theta[child_position[e3]]
+                        r0, r1 = a_tile + child_row[e] * width, a_tile + child_row[e1] * width
+                        r2, r3 = a_tile + child_row[e2] * width, a_tile + child_row[e3] * width
+                        s0, s1, s2, s3 = zero, zero, zero, zero
+                        for k in range(width):
+                            d0, d1, d2, d3 = a_flat[r0 + k], a_flat[r1 + k], a_flat[r2 + k], a_flat[r3 + k]
+                            x = o_flat[here + k]
+                            g_flat[here + k] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
+                            s0 += d0 * x
+                            s1 += d1 * x
+                            s2 += d2 * x
+                            s3 += d3 * x
+                        gradient[child_use[e]] += s0
+                        gradient[child_use[e1]] += s1
+                        gradient[child_use[e2]] += s2
+                        gradient[child_use[e3]] += s3
+                        e += four
+                    while e < end:
+                        w0, r0, s0 = theta[child_position[e]], a_tile + child_row[e] * width, zero
+                        for k in range(width):
+                            d0 = a_flat[r0 + k]
+                            g_flat[here + k] += w0 * d0
+                            s0 += d0 * o_flat[here + k]
+                        gradient[child_use[e]] += s0
+                        e += one
             if pulled[v]:
                 a_here, o_here = a_address + (a_tile + r * width) * item, o_address + (o_tile + c * width) * item
                 g_here = g_address + (o_tile + c * width) * item
-                refused = call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width)
-            if refused:
-                return int64(v)
+                if call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width):
+                    return int64(v)
             for i in range(n):
                 here, there, s = a_tile + (r + i) * width, o_tile + (c + i) * width, zero
                 if not pulled[v]:
@@ -345,90 +237,175 @@ def backward(table, theta, a, o, g, gradient, first, last):
                     for k in range(width):
                         s += a_flat[here + k]
                     gradient[uint64(b)] += s
+                if width == one:
+                    d = a_flat[here]
+                    for e in range(uint64(start[r + i]), uint64(start[r + i + one])):
+                        there = o_tile + column[e]
+                        g_flat[there] += theta[position[e]] * d
+                        gradient[use[e]] += d * o_flat[there]
     return -1
 
 
 @compiled()
-def compare(loss, head_start, column, target, share, o, g, terms):
-    """The loss of each head of each sample, to `terms`, and its derivatives by what it reads, to g.
+def compare(loss, head_start, column, heads, last_head, target, begin, share, o, g, terms):
+    """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
-    `share` has what each sample counts for, or one number for all.
+    o and g have the samples from `begin` on; `share` has what each counts for, or one number for all.
+    The loss is called once for a head and a tile.
     """
-    samples, heads, width = len(terms), len(head_start) - 1, o.shape[2]
-    z, h = np.empty(len(column)), np.empty(len(column))
-    for sample in range(samples):
-        tile, k = sample // width, sample % width
-        for i in range(len(column)):
-            z[i] = o[tile, column[i], k]
-        for head in range(heads):
-            first, last = head_start[head], head_start[head + 1]
-            offset = uint64(8 * first)
-            terms[sample, head] = call_loss(
-                loss,
-                uint64(z.ctypes.data) + offset,
-                uint64(target.ctypes.data) + uint64(8 * sample * len(column)) + offset,
-                uint64(h.ctypes.data) + offset,
-                uint64(last - first),
-                share[sample if len(share) > 1 else 0],
-            )
-        for i in range(len(column)):
-            g[tile, column[i], k] = h[i]
-    for sample in range(samples, o.shape[0] * width):
-        for i in range(len(column)):
-            g[sample // width, column[i], sample % width] = 0
+    one, width, columns = uint64(1), uint64(o.shape[2]), uint64(o.shape[1])
+    samples, all_heads, targets = uint64(len(target)), uint64(len(head_start) - 1), uint64(target.shape[1])
+    o_flat, g_flat = o.reshape(o.size), g.reshape(g.size)
+    target_flat, term_flat = target.reshape(target.size), terms.reshape(terms.size)
+    widest = one
+    for head in range(uint64(heads), uint64(last_head)):
+        widest = max(widest, uint64(head_start[head + one]) - uint64(head_start[head]))
+    z, t, slope, values = np.empty(width * widest), np.empty(width * widest), np.empty(width * widest), np.empty(width)
+    z_address, t_address = uint64(z.ctypes.data), uint64(t.ctypes.data)
+    slope_address, value_address = uint64(slope.ctypes.data), uint64(values.ctypes.data)
+    for tile in range(uint64(o.shape[0])):
+        sample = uint64(begin) + tile * width
+        used = min(width, samples - sample)
+        for head in range(uint64(heads), uint64(last_head)):
+            first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
+            for i in range(n):
+                row = (tile * columns + uint64(column[first + i])) * width
+                for k in range(used):
+                    z[i * used + k] = o_flat[row + k]
+                for k in range(used):
+                    t[i * used + k] = target_flat[(sample + k) * targets + first + i]
+            call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
+            for i in range(n):
+                row = (tile * columns + uint64(column[first + i])) * width
+                for k in range(used):
+                    g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
+                for k in range(used, width):
+                    g_flat[row + k] = 0
+            for k in range(used):
+                term_flat[(sample + k) * all_heads + head] = (
+                    values[k] * share[sample + k if len(share) > 1 else uint64(0)]
+                )
 
 
 @compiled()
-def read_inputs(table, inputs, o):
-    """Write rows of inputs to the columns of o that hold them; what pads the last tile repeats its last sample."""
+def read_inputs(table, inputs, begin, o):
+    """Write the rows of inputs from `begin` on to the columns of o that hold them.
+
+    What pads the last tile repeats the last sample.
+    """
     input_column, width = numbers(table, INPUT_COLUMN), o.shape[2]
     for tile in range(o.shape[0]):
         for i in range(len(input_column)):
             column = input_column[i]
             for k in range(width):
-                o[tile, i, k] = inputs[min(tile * width + k, len(inputs) - 1), column]
+                o[tile, i, k] = inputs[min(begin + tile * width + k, len(inputs) - 1), column]
+
+
+@njit(forceinline=True)
+def within(array, low, high):
+    """Whether all numbers of a batch are in a range; nan is in none."""
+    fine = True
+    for x in array.reshape(array.size):
+        fine &= low <= x <= high
+    return fine
+
+
+@compiled()
+def answer(places, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last):
+    """Run a program without dense blocks forward: every `lanes`-th tile of the samples `first` to `last`.
+
+    The outputs of head h are goal_column[goal_start[h] : goal_start[h + 1]], and go to the same columns of `result`.
+    Gives whether all went well; what is read is checked here.
+    """
+    for piece in range(len(places)):
+        table, nodes = places[piece], len(addresses(places[piece], FUNCTION))
+        rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
+        a = memory[: rows * width].reshape(1, rows, width)
+        o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)
+        own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
+        goal, last_goal = goal_start[pieces[piece, HEADS]], goal_start[pieces[piece + 1, HEADS]]
+        for begin in range(first + lane * width, last, lanes * width):
+            end = min(last, begin + width)
+            if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
+                return False
+            read_inputs(table, inputs, begin, o)
+            if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0:
+                return False
+            for i in range(goal, last_goal):
+                for k in range(end - begin):
+                    result[begin + k, i] = o[0, goal_column[i], k]
+    return True
 
 
 @compiled()
 def learn(
-    table,
+    places,
+    pieces,
     theta,
     inputs,
     loss,
     head_start,
     head_column,
     target,
+    low,
+    high,
     share,
     terms,
     gradient,
     memory,
-    first,
-    tiles,
     width,
-    part,
-    step,
+    lane,
+    lanes,
+    first,
+    last,
 ):
-    """All in one for a program without dense blocks: parts number `part`, `part + step` and so on of a batch.
+    """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
-    A part is some tiles; each is read, run forward, compared and run backward, in the same memory.
+    A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
+    other. Gives whether all went well; what is read is checked here.
     """
-    last, samples = len(addresses(table, FUNCTION)), len(inputs)
-    rows, columns = int64(numbers(table, ROW_FIRST)[last]), int64(numbers(table, COLUMN_FIRST)[last])
-    o_begin, g_begin = tiles * width * rows, tiles * width * (rows + columns)
-    for begin in range(part * tiles * width, samples, step * tiles * width):
-        end = min(samples, begin + tiles * width)
-        used = (end - begin + width - 1) // width
-        a = memory[: used * rows * width].reshape(used, rows, width)
-        o = memory[o_begin : o_begin + used * columns * width].reshape(used, columns, width)
-        g = memory[g_begin : g_begin + used * columns * width].reshape(used, columns, width)
-        read_inputs(table, inputs[begin:end], o)
-        refused = forward(table, theta, a, o, LEARN, first, last, False)
-        if refused >= 0:
-            return refused
-        own = share[begin:end] if len(share) > 1 else share
-        compare(loss, head_start, head_column, target[begin:end], own, o, g, terms[begin:end])
-        refused = backward(table, theta, a, o, g, gradient, 0, last)
-        if refused >= 0:
-            return refused
-    return -1
+    if first == 0:
+        gradient[:] = 0
+    for piece in range(len(places)):
+        table, nodes = places[piece], len(addresses(places[piece], FUNCTION))
+        rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
+        a = memory[: rows * width].reshape(1, rows, width)
+        o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)
+        g = memory[(rows + columns) * width : (rows + 2 * columns) * width].reshape(1, columns, width)
+        own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
+        head, last_head = pieces[piece, HEADS], pieces[piece + 1, HEADS]
+        for begin in range(first + lane * width, last, lanes * width):
+            rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
+            if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
+                return False
+            read_inputs(table, inputs, begin, o)
+            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0:
+                return False
+            if width == 1:
+                g[:] = 0
+            compare(loss, head_start, head_column, head, last_head, target, begin, share, o, g, terms)
+            if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
+                return False
+    return True
+
+
+@compiled()
+def finish(terms, gradient, others):
+    """The sum of all terms, and whether it and the gradient are finite, after `others` were added to this.
+
+    What the additions of the terms round off is added up by itself.
+    """
+    total = rest = 0.0
+    for x in terms.reshape(terms.size):
+        s = total + x
+        part = s - total
+        rest += (total - (s - part)) + (x - part)
+        total = s
+    fine = total - total == 0
+    for other in others:
+        for i in range(len(gradient)):
+            gradient[i] += other[i]
+    for x in gradient:
+        fine &= x - x == 0
+    return total + rest, fine

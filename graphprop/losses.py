@@ -198,9 +198,9 @@ def sum_of_others(t: Array) -> Array:
     return others
 
 
-def _half_squared(z: Array, t: Array) -> Any:
+def _half_square(z: Any, t: Any) -> Any:
     d = z - t
-    return (0.5 * d * d).sum(-1)
+    return 0.5 * d * d
 
 
 def _cross_entropy(z: Array, t: Array) -> Any:
@@ -245,8 +245,8 @@ def _sigmoid(z: Array) -> Array:
     return np.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
-def _binary_cross_entropy(z: Array, t: Array) -> Any:
-    return ((1.0 - t) * _softplus(z) + t * _softplus(-z)).sum(-1)
+def _binary_cross_entropy(z: Any, t: Any) -> Any:
+    return (1.0 - t) * _softplus(z) + t * _softplus(-z)
 
 
 def _binary_cross_entropy_gradient(z: Array, t: Array) -> Array:
@@ -258,10 +258,21 @@ def _dot(x: Any, y: Any) -> Any:
     return sum(p * q for p, q in zip(x, y, strict=True) if p != 0)
 
 
+# Losses that sum one function of z[k] and t[k] over the components; the compiled loops call it for one number.
+TERMS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"half_squared": _half_square, "binary_cross_entropy": _binary_cross_entropy}
+)
+
+
+def _summed(name: str) -> Callable[[Array, Array], Any]:
+    term = TERMS[name]
+    return lambda z, t: term(z, t).sum(-1)
+
+
 _TABLE = (
     Loss(
         "half_squared",
-        _half_squared,
+        _summed("half_squared"),
         lambda z, t: z - t,
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
@@ -303,7 +314,7 @@ _TABLE = (
     ),
     Loss(
         "binary_cross_entropy",
-        _binary_cross_entropy,
+        _summed("binary_cross_entropy"),
         _binary_cross_entropy_gradient,
         reads="logits",
         targets="unit",

@@ -10,9 +10,10 @@ import numpy as np
 
 from graphprop.layout import Array, Layout
 from graphprop.program import Block, Program, Run
-from graphprop.sorting import find_levels, mark_ancestors, sign_rows, sort_by
+from graphprop.sorting import find_cuts, find_levels, mark_ancestors, sign_rows, sort_by
 
 DENSE_FROM = 1024  # weights; fewer are as fast in the sparse loops as in a call of BLAS
+PIECE = 512  # numbers for one sample; what is smaller is not cut into pieces
 ABSENT = 0xFFFFFFFF  # the number of what does not run
 
 
@@ -34,29 +35,61 @@ class _Numbered:
 def compile_layout(layout: Layout) -> Program:
     """The program that computes the outputs of all heads."""
     layout.check_runnable()
-    return lower(layout, np.array([layout.find(name) for head in layout.heads for name in head], dtype=np.intp))
+    head_of_goal = [(layout.find(name), h) for h, head in enumerate(layout.heads) for name in head]
+    goals, heads = np.array(head_of_goal, dtype=np.intp).reshape(-1, 2).T
+    return lower(layout, goals, heads)
 
 
-def lower(layout: Layout, goals: Array) -> Program:
-    """The program that computes the outputs of the nodes `goals`."""
+def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Program:
+    """The program that computes the outputs of the nodes `goals`, which belong to these heads in order."""
     into_start = np.searchsorted(layout.edge_target, np.arange(len(layout.names) + 1)).astype(np.uint32)
     level = find_levels(layout.order, into_start, layout.edge_source)
     runs = np.zeros(len(level), dtype=bool)
     runs[goals] = True
     mark_ancestors(layout.order, into_start, layout.edge_source, runs)
     is_input = np.diff(layout.a_start) == 0
+    piece, piece_heads = _find_pieces(layout, goals, heads, into_start, runs)
     inputs = np.flatnonzero(is_input & runs)
+    inputs = inputs[np.argsort(piece[inputs], kind="stable")]
     others = layout.order[(runs & ~is_input)[layout.order]]
+    kind = layout.kinds[1]
+    others = others[np.lexsort((kind[others], level[others], piece[others]))]
     numbered = _number(layout, np.concatenate((inputs, others)))
     alike = _alike_rows(numbered, level)
     blocks: list[Block] = []
     if alike.any():  # what is alike has to stand together
+        piece, piece_heads = np.zeros_like(piece), piece_heads[[0, -1]]
+        inputs = np.sort(inputs)
         first = numbered.row_first[len(inputs) : -1]
-        numbered = _number(layout, np.concatenate((inputs, others[np.lexsort((alike[first], level[others]))])))
+        others = others[np.lexsort((kind[others], alike[first], level[others]))]
+        numbered = _number(layout, np.concatenate((inputs, others)))
         uses = np.bincount(layout.position, minlength=layout.size)
         uses += np.bincount(layout.bias_position, minlength=layout.size)
         blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), uses))
-    return _assemble(layout, goals, numbered, blocks, inputs, int(level[numbered.nodes].max(initial=0)) + 1)
+    numbers = np.arange(len(piece_heads))
+    before = np.searchsorted(piece[inputs], numbers), len(inputs) + np.searchsorted(piece[others], numbers), piece_heads
+    return _assemble(layout, goals, numbered, blocks, inputs, level, np.stack(before, axis=1))
+
+
+def _find_pieces(
+    layout: Layout, goals: Array, heads: Array | None, into_start: Array, runs: Array
+) -> tuple[Array, Array]:
+    """Of each node the number of its piece, and how many heads come before each piece."""
+    piece = np.zeros(len(runs), dtype=np.uint32)
+    numbers = np.where(runs, np.diff(layout.a_start) + 2 * np.diff(layout.o_start), 0)
+    if heads is None or len(heads) == 0 or numbers.sum() <= PIECE:
+        return piece, np.array([0, 0 if heads is None or len(heads) == 0 else int(heads[-1]) + 1])
+    count = int(heads[-1]) + 1
+    lowest, highest = np.full(len(runs), count), np.full(len(runs), -1)
+    np.minimum.at(lowest, goals, heads)
+    np.maximum.at(highest, goals, heads)
+    cuts = find_cuts(layout.order, into_start, layout.edge_source, runs, lowest, highest, count)
+    part = np.concatenate(([0], np.cumsum(cuts)))  # of each head, the number of its smallest possible piece
+    sizes = np.bincount(part[lowest[runs]], numbers[runs])
+    joined = np.unique((np.cumsum(sizes) - sizes) // PIECE, return_inverse=True)[1]  # the small ones together
+    piece_of_head = joined[part]
+    piece[runs] = piece_of_head[lowest[runs]]
+    return piece, np.searchsorted(piece_of_head, np.arange(piece_of_head[-1] + 2))
 
 
 def _number(layout: Layout, nodes: Array) -> _Numbered:
@@ -143,7 +176,13 @@ def _is_strided(positions: Array) -> bool:
 
 
 def _assemble(
-    layout: Layout, goals: Array, numbered: _Numbered, blocks: list[Block], inputs: Array, levels: int
+    layout: Layout,
+    goals: Array,
+    numbered: _Numbered,
+    blocks: list[Block],
+    inputs: Array,
+    level: Array,
+    pieces: Array,
 ) -> Program:
     nodes, columns = numbered.nodes, len(numbered.columns)
     row = np.repeat(np.arange(len(numbered.rows), dtype=np.uint32), np.diff(numbered.start))
@@ -179,6 +218,7 @@ def _assemble(
         start=start,
         column=column,
         position=position,
+        use=use,
         child_start=child_start,
         child_row=row[by_column],
         child_position=position[by_column],
@@ -186,13 +226,24 @@ def _assemble(
         bias_position=bias_position[numbered.rows],
         bias_use=bias_use[numbered.rows],
         preset=preset,
+        stop=_side_by_side(level[nodes], kind[nodes], np.array([f.kind == "elementwise" for f in kinds], dtype=bool)),
         kinds=kinds,
         kind=kind[nodes],
         inputs=len(inputs),
         input_columns=np.searchsorted(layout.input_columns, input_columns),
         runs=tuple(_cut_into_runs(numbered.row_first, len(inputs), blocks)),
-        levels=levels,
+        pieces=pieces,
+        levels=int(level[nodes].max(initial=0)) + 1,
     )
+
+
+def _side_by_side(level: Array, kind: Array, elementwise: Array) -> Array:
+    """Of each node, where the nodes next to it end that have its level and its elementwise activation."""
+    apart = np.ones(max(0, len(level) - 1), dtype=bool)
+    if len(elementwise):
+        apart = (np.diff(level) != 0) | (np.diff(kind) != 0) | ~elementwise[kind[1:]]
+    ends = np.append(np.flatnonzero(apart) + 1, len(level))
+    return np.repeat(ends, np.diff(ends, prepend=0)).astype(np.uint32)
 
 
 def _cut_into_runs(row_first: Array, inputs: int, blocks: list[Block]) -> Iterator[Run]:

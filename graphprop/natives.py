@@ -30,11 +30,11 @@ import numpy as np
 from numba import carray, cfunc, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop import kernels, losses
+from graphprop import elementary, kernels, losses
 from graphprop.activations import ACTIVATIONS
 from graphprop.caching import cache_folder
 from graphprop.differentiable import Activation
-from graphprop.losses import LOSSES, Loss
+from graphprop.losses import LOSSES, TERMS, Loss
 
 DOUBLE = np.dtype(np.float64)
 LARGEST = float(np.finfo(float).max)
@@ -103,39 +103,59 @@ VECTOR = ARRAYS.format(o="o[:, k].astype(np.float64)", h="h[:, k].astype(np.floa
 SOURCES = {"elementwise": ELEMENTWISE, "reducing": REDUCING, "vector": VECTOR}
 
 LOSS = """
-def run(z, t, g, n, share):
-    z, t, g = carray(z, n), carray(t, n), carray(g, n)
-    gradient = derivative(z, t)
-    for k in range(n):
-        g[k] = share * gradient[k]
-    return share * value(z, t)
+def run(z, t, g, values, samples, n):
+    z, t, g = carray(z, (n, samples)).T, carray(t, (n, samples)).T, carray(g, (n, samples))
+    g.T[:] = derivative(z, t)
+    carray(values, samples)[:] = value(z, t)
+"""
+
+LOSS_OF_TERMS = """
+def run(z, t, g, values, samples, n):
+    z, t, g = carray(z, n * samples), carray(t, n * samples), carray(g, n * samples)
+    values = carray(values, samples)
+    values[:] = 0.0
+    for i in range(n):
+        for k in range(samples):
+            j = i * samples + k
+            g[j] = derivative(z[j], t[j])
+            values[k] += value(z[j], t[j])
 """
 
 
 @njit
 def _largest_of(z):  # type: ignore[no-untyped-def]
-    return z.max()
+    largest = z[:, :1].copy()
+    for k in range(z.shape[0]):
+        for i in range(1, z.shape[1]):
+            largest[k, 0] = max(largest[k, 0], z[k, i])
+    return largest
 
 
 @njit
 def _sum_of(z):  # type: ignore[no-untyped-def]
-    return z.sum()
+    total = np.zeros((z.shape[0], 1))
+    for k in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            total[k, 0] += z[k, i]
+    return total
 
 
 @njit
 def _sum_of_others(t):  # type: ignore[no-untyped-def]
-    others, before, after = np.zeros(len(t)), 0.0, 0.0
-    for i in range(len(t)):
-        others[i] += before
-        before += t[i]
-        others[-1 - i] += after
-        after += t[-1 - i]
+    others = np.zeros(t.shape)
+    for k in range(t.shape[0]):
+        before = after = 0.0
+        for i in range(t.shape[1]):
+            others[k, i] += before
+            before += t[k, i]
+            others[k, -1 - i] += after
+            after += t[k, -1 - i]
     return others
 
 
-_OF_ONE_SAMPLE = {losses.largest_of: _largest_of, losses.sum_of: _sum_of, losses.sum_of_others: _sum_of_others}
-_FAST: dict[Any, Any] = {math.exp: kernels.exp, math.expm1: kernels.expm1, math.tanh: kernels.tanh}
-_FAST_NEAR = _FAST | {math.sin: kernels.sin, math.cos: kernels.cos}
+_OF_TWO_AXES = {losses.largest_of: _largest_of, losses.sum_of: _sum_of, losses.sum_of_others: _sum_of_others}
+_FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1, math.tanh: elementary.tanh}
+_FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 
 _NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
 _native_losses: dict[Loss, tuple[int, Any]] = {}
@@ -168,10 +188,11 @@ def loss_address(entry: Loss) -> int:
 
 def _compile_loss(entry: Loss) -> Any:
     pointer = types.CPointer(float64)
-    signature = float64(pointer, pointer, pointer, uint64, float64)
-    parts = entry.value, entry.gradient
+    signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
+    term = TERMS.get(entry.name)
+    parts = term or entry.value, entry.gradient
     space = _NAMES | _compilable_pair(parts, _FAST)
-    return _callback(LOSS, entry.name, parts, "loss", signature, space)
+    return _callback(LOSS_OF_TERMS if term else LOSS, entry.name, parts, "loss", signature, space)
 
 
 def _place(function: Any) -> int:
@@ -203,7 +224,7 @@ def _machine_code(f: Activation, dtype: np.dtype[Any]) -> Any:
     space = {
         "VALUE": kernels.VALUE,
         "PULL": kernels.PULL,
-        "FAR": kernels.FAR,
+        "FAR": elementary.FAR,
         "low": low,
         "high": high,
         "masks": f.masks,
@@ -258,8 +279,8 @@ def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
         return fast.get(function, function)
     if not isinstance(function, FunctionType):
         return function
-    if function in _OF_ONE_SAMPLE:
-        return _OF_ONE_SAMPLE[function]
+    if function in _OF_TWO_AXES:
+        return _OF_TWO_AXES[function]
     used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
     space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in used.items()}
     cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
@@ -372,7 +393,7 @@ def _source_file(source: str, name: str, functions: tuple[Any, ...], settings: s
     except TypeError:
         return None
     parts += [settings, source, numba.__version__, sys.version]
-    parts += [Path(file).read_text() for file in (__file__, kernels.__file__)]
+    parts += [Path(file).read_text() for file in (__file__, elementary.__file__, kernels.__file__)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     try:
         folder = cache_folder()

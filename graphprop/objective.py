@@ -183,7 +183,8 @@ class Reading:
 _readings: WeakKeyDictionary[Layout, dict[Loss, Reading]] = WeakKeyDictionary()  # of the layouts' own heads
 
 
-def _reading(layout: Layout, entry: Loss) -> Reading:
+def reading_of(layout: Layout, entry: Loss) -> Reading:
+    """What a loss reads of a layout's own heads."""
     kept = _readings.get(layout)
     if kept is None:
         kept = _readings[layout] = {}
@@ -238,7 +239,7 @@ def read_loss(
         reading = _read_heads(layout, entry, _named_heads(layout, target, where))
         targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in reading.heads]
     else:
-        reading = _reading(layout, entry)
+        reading = reading_of(layout, entry)
         targets = _split_target(entry, target, reading.starts, samples, batched, exact)
     if not exact:
         for head, rows in zip(reading.heads, targets, strict=True):

@@ -7,7 +7,7 @@ the structure only; the parameters come with every call. What runs it is `engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from graphprop.layout import Array, Layout
 from graphprop.losses import Loss
 from graphprop.objective import outputs_of, read_loss, read_objective, read_seeds
 from graphprop.results import Gradients, Trace, check_trace
+from graphprop.tables import Table
 
 if TYPE_CHECKING:
     from graphprop.network import Network
@@ -73,40 +74,6 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """The arrays of a program that the kernels read, in this order; `places` has the address and length of each.
-
-    Who hands `places` to a kernel has to hold the table as long.
-    """
-
-    function: Array  # of uint64
-    row_first: Array
-    column_first: Array
-    start: Array
-    column: Array
-    position: Array
-    bias: Array  # of int64, with -1 where there is none
-    pulled: Array  # of bool
-    preset: Array  # of bool
-    child_start: Array
-    child_row: Array
-    child_position: Array
-    use: Array
-    bias_use: Array  # of int64
-    input_column: Array
-
-    def __post_init__(self) -> None:
-        others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
-        for name, array in list(vars(self).items()):
-            object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
-
-    @cached_property
-    def places(self) -> Array:
-        arrays = [getattr(self, entry.name) for entry in fields(self)]
-        return np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.uint64)
-
-
-@dataclass(frozen=True, eq=False)
 class Run:
     """Nodes that run one after the other: what the blocks give their rows first, then the sparse rest."""
 
@@ -131,15 +98,22 @@ class Program:
         Node number i of `nodes` has the rows row_first[i] : row_first[i + 1] of a, and the same columns of o.
     rows, columns : array
         The number in the layout of each row and column.
-    start, column, position : array
-        Row r is the sum over e in start[r] : start[r + 1] of theta[position[e]] * o[column[e]], and of blocks.
+    start, column, position, use : array
+        Row r is the sum over e in start[r] : start[r + 1] of theta[position[e]] * o[column[e]], and of blocks;
+        `use` is the number of the weight use in the layout.
     child_start, child_row, child_position, child_use : array
-        The same weights by column; `use` is the number of the weight use in the layout.
+        The same weights by column.
     bias_position, bias_use : array
         By row; -1 where there is none.
     preset : array
         The columns whose derivative is more than the sum over `child_row`.
+    stop : array
+        Of each node where the nodes end that can go side by side with it: those of one level, next to it, with
+        the same elementwise activation.
     runs : tuple of Run
+    pieces : array (number of pieces + 1, 3)
+        How many inputs, nodes and heads come before each piece. Pieces have nothing to do with each other; a program
+        with dense blocks, or one that is small, is one piece.
     levels : int
         The length of the longest path, in nodes.
 
@@ -161,6 +135,7 @@ class Program:
     start: Array
     column: Array
     position: Array
+    use: Array
     child_start: Array
     child_row: Array
     child_position: Array
@@ -168,16 +143,18 @@ class Program:
     bias_position: Array
     bias_use: Array
     preset: Array
+    stop: Array
     kinds: tuple[Activation, ...]
     kind: Array  # of each node, its number among kinds; 0 for inputs, which do not run
     inputs: int  # how many of the nodes are inputs
     input_columns: Array  # which columns of an array of inputs are read
     runs: tuple[Run, ...]
+    pieces: Array
     levels: int
     _towards: dict[tuple[int, ...], Program] = field(default_factory=dict)
     _tables: dict[Any, Table] = field(default_factory=dict)
     _in_python: dict[Any, bool] = field(default_factory=dict)
-    cuts: dict[Any, Any] = field(default_factory=dict)  # how batches were cut, kept by the engine
+    plans: dict[Any, Any] = field(default_factory=dict)  # how batches are run, kept by the engine
 
     def __post_init__(self) -> None:
         for entry in vars(self).values():
@@ -267,6 +244,9 @@ class Program:
         >>> gp.compile(net).value_and_grad(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         (0.25, array([0.5]))
         """
+        if sample_weight is None and (found := self._engine.descend(self, theta, inputs, target, loss)) is not None:
+            quickly: tuple[float, Array] = found
+            return quickly
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
@@ -381,18 +361,16 @@ class Program:
     # ------------------------------------------------------------------ what is given
 
     def _read_theta(self, given: Any) -> Array:
-        """theta as a contiguous array of float64 or float32 that is not written to."""
+        """theta as an array of float64 or float32 of the one kind that the loops are compiled for."""
         theta = given if type(given) is np.ndarray else real_array(given, "theta")
         if theta.dtype != np.float64 and theta.dtype != np.float32:
             theta = real_array(theta, "theta")
         if theta.shape != (self.layout.size,):
             raise GraphpropError(f"theta has shape {theta.shape}; the program has {self.layout.size} parameters")
-        if not (theta.flags.c_contiguous and theta.flags.aligned and theta.dtype.isnative):
+        if not (theta.flags.carray and theta.dtype.isnative):
             theta = np.array(theta, dtype=theta.dtype.newbyteorder("="))
         if len(self.unused_positions) and not all_finite(theta[self.unused_positions]):
             self._check(theta)
-        theta = theta.view()
-        theta.flags.writeable = False
         return theta
 
     def _read_inputs(self, given: Any, dtype: Any) -> tuple[Array, bool]:
@@ -405,10 +383,10 @@ class Program:
         return self._cast(rows, dtype), batched
 
     def _cast(self, rows: Array, dtype: Any) -> Array:
-        if rows.dtype == dtype:
+        if rows.dtype == dtype and rows.flags.carray:
             return rows
         with np.errstate(over="ignore"):
-            result = rows.astype(dtype)
+            result = rows.astype(dtype, order="C")
         if not all_finite(result):
             raise NumberError(f"the array of inputs has a number that is out of the range of {dtype}")
         return result
@@ -420,6 +398,11 @@ class Program:
             raise NumberError(f"theta[{bad}], {label}, is {theta[bad]}; it has to be finite")
 
     # ------------------------------------------------------------------ the numbering
+
+    @cached_property
+    def size(self) -> int:
+        """How many numbers it takes for one sample: a, o, and the derivatives by o."""
+        return len(self.rows) + 2 * len(self.columns)
 
     @cached_property
     def weights(self) -> int:
@@ -517,12 +500,13 @@ class Program:
         """The arrays that the kernels read; `by_use` has derivatives by each use of a parameter in place of its sum."""
         kept = self._tables.get((dtype, by_use))
         if kept is None:
-            uses = (self.child_use, self.bias_use) if by_use else (self.child_position, self.bias_position)
+            by_position = self.child_position, self.position, self.bias_position
+            uses = (self.child_use, self.use, self.bias_use) if by_use else by_position
             table = Table(
                 self.functions(dtype),
                 *(self.row_first, self.column_first, self.start, self.column, self.position, self.bias_position),
                 *(self.pulled, self.preset, self.child_start, self.child_row, self.child_position),
-                *(*uses, self.input_columns),
+                *(*uses, self.input_columns, self.stop),
             )
             kept = self._tables.setdefault((dtype, by_use), table)  # it is one, whichever thread was first
         return kept
@@ -560,17 +544,16 @@ class Program:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: entry for name, entry in vars(self).items() if name in self.__dataclass_fields__}
-        return kept | {"_tables": {}, "_towards": {}, "_in_python": {}, "cuts": {}}
+        return kept | {"_tables": {}, "_towards": {}, "_in_python": {}, "plans": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.__post_init__()
 
     def __repr__(self) -> str:
-        size = 8 * (len(self.rows) + 2 * len(self.columns))
         counts = (len(self), "node"), (self._edges, "edge"), (self.levels, "level"), (len(self.blocks), "dense block")
         parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
-        return f"<Program: {', '.join(parts)}, {size} bytes per sample>"
+        return f"<Program: {', '.join(parts)}, {8 * self.size} bytes per sample>"
 
     @cached_property
     def _edges(self) -> int:

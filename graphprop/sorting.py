@@ -46,6 +46,26 @@ def mark_ancestors(order, start, source, marked):
 
 
 @compiled()
+def find_cuts(order, start, source, marked, lowest, highest, heads):
+    """Of each head but the first, whether no marked node leads both to a head before it, and to it or one after it.
+
+    `lowest` and `highest` are the first and last head of each goal; of all marked nodes they become those that
+    the node leads to.
+    """
+    crossing = np.zeros(heads + 1, dtype=np.int64)
+    for i in range(len(order) - 1, -1, -1):
+        v = order[i]
+        if marked[v]:
+            crossing[lowest[v] + 1] += 1
+            crossing[highest[v] + 1] -= 1
+            for e in range(start[v], start[v + 1]):
+                u = source[e]
+                lowest[u] = min(lowest[u], lowest[v])
+                highest[u] = max(highest[u], highest[v])
+    return np.cumsum(crossing[1:heads]) == 0
+
+
+@compiled()
 def sort_topologically(start, source, child_start, child):
     """The nodes with parents before children, or a cycle in their place if there is one.
 

@@ -194,11 +194,11 @@ def test_any_number_of_samples(samples: int) -> None:
 def test_any_cut_of_the_batch(
     monkeypatch: pytest.MonkeyPatch, tile_bytes: int, part_work: int, part_bytes: int, samples: int
 ) -> None:
-    from graphprop import engine
+    from graphprop import cutting
 
-    monkeypatch.setattr(engine, "TILE_BYTES", tile_bytes)
-    monkeypatch.setattr(engine, "PART_WORK", part_work)
-    monkeypatch.setattr(engine, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(cutting, "TILE_BYTES", tile_bytes)
+    monkeypatch.setattr(cutting, "PART_WORK", part_work)
+    monkeypatch.setattr(cutting, "PART_BYTES", part_bytes)
     net = mixed(15, seed=5)
     rows = np.random.default_rng(6).normal(size=(samples, 5))
     trace = assert_same_trace(net, rows)

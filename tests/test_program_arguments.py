@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop import engine, memory
+from graphprop import cutting, memory
 
 NET = gp.mlp([3, 4, 2], "tanh", seed=1)
 PROGRAM = gp.compile(NET)
@@ -354,10 +354,10 @@ def test_a_part_of_a_batch_is_bounded_and_the_parts_are_the_batch(make: str, ite
     if make == "wide" and samples > 10**6:
         pytest.skip("a million parts")
     state = item * (len(program.rows) + 2 * len(program.columns))
-    cut = engine.cut_batch(program, samples, item, program.layout.size)
+    cut = cutting.cut_batch(program, samples, item, program.layout.size)
     sizes = np.array([part.stop - part.start for part in cut.parts])
     assert cut.parts[0].start == 0
     assert cut.parts[-1].stop == samples
     assert all(x.stop == y.start for x, y in zip(cut.parts[:-1], cut.parts[1:], strict=True))
-    assert sizes.max() * state <= max(2 * engine.PART_BYTES, state)
-    assert 1 <= cut.lanes <= engine.LANES
+    assert sizes.max() * state <= max(2 * cutting.PART_BYTES, state)
+    assert 1 <= cut.lanes <= cutting.LANES

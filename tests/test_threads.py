@@ -18,7 +18,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
-from graphprop import engine
+from graphprop import cutting
 from graphprop.threads import one_blas_thread
 
 
@@ -66,7 +66,7 @@ def everything(program: gp.Program, samples: int, dtype: Any = np.float64) -> li
 def test_results_are_the_same_bits_on_any_number_of_threads_and_from_run_to_run(name: str, dtype: type) -> None:
     make, samples = PROGRAMS[name]
     program = make()
-    cut = engine.cut_batch(program, samples, np.dtype(dtype).itemsize, program.layout.size)
+    cut = cutting.cut_batch(program, samples, np.dtype(dtype).itemsize, program.layout.size)
     assert len(cut.parts) > 2
     assert cut.lanes > 2
     gp.set_threads(1)
