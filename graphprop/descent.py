@@ -20,7 +20,7 @@ from graphprop.errors import GraphpropError
 from graphprop.layout import Array
 from graphprop.losses import Loss
 from graphprop.losses import loss as find_loss
-from graphprop.memory import Borrowed, check_memory
+from graphprop.memory import SMALL, Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import Objective, outputs_of, reading_of
 from graphprop.program import Program
@@ -52,6 +52,7 @@ class Loops:
     stretch: int
     numbers: int  # of the state of a tile
     dtype: np.dtype[Any]
+    alone: bool  # whether it is so little that one lane does it at once, in memory that costs nothing
 
     @classmethod
     def over(
@@ -71,7 +72,9 @@ class Loops:
         lanes = tile_lanes(-(-samples // width), work, dtype.itemsize * gradient)
         stretch = stretch_length(samples, work, width * lanes)
         places = np.stack([table.places for table in tables])
-        return cls(tables, places, pieces, starts, column, samples, width, lanes, stretch, width * size, dtype)
+        alone = lanes == 1 and stretch >= samples and dtype.itemsize * width * size < 2 * SMALL
+        heads = starts, column
+        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, alone)
 
     def check_memory(self, gradient: int = 0) -> None:
         needed = self.dtype.itemsize * (self.lanes * gradient + min(self.lanes, get_threads()) * self.numbers)
@@ -101,7 +104,6 @@ class Descent:
     high: float
     count: int  # of parameters
     even: Array  # what every sample counts for
-    nothing: Array
 
     @classmethod
     def of(
@@ -114,51 +116,32 @@ class Descent:
         low, high = (min(max(x, -kernels.LARGEST), kernels.LARGEST) for x in LIMITS[loss.targets])
         count = program.layout.size
         loops = Loops.over(program, starts, columns, samples, dtype, count)
-        return cls(loops, address, low, high, count, np.array([1 / samples]), np.empty((0, count), dtype))
+        return cls(loops, address, low, high, count, np.array([1 / samples]))
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
         loops = self.loops
-        loops.check_memory(self.count)
-        if loops.lanes == 1:
-            return self._run(theta, inputs, target, share, self.nothing)
-        with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as memory:
-            return self._run(theta, inputs, target, share, memory.reshape(loops.lanes - 1, self.count))
-
-    def _run(
-        self, theta: Array, inputs: Array, target: Array, share: Array, others: Array
-    ) -> tuple[float, Array] | None:
-        loops = self.loops
         gradient = np.empty(self.count, loops.dtype)
         terms = np.empty((loops.samples, len(loops.goal_start) - 1))
+        fixed = loops.places, loops.pieces, loops.goal_start, loops.goal_column, self.loss, self.low, self.high
+        given = theta, inputs, target, share, terms
+        if loops.alone:
+            memory = np.empty(loops.numbers, loops.dtype)
+            value, fine = kernels.learn(*fixed, *given, gradient, memory, loops.width, 0, 1, 0, loops.samples)
+            return (value, gradient) if fine else None
+        loops.check_memory(self.count)
+        with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
+            others = block.reshape(loops.lanes - 1, self.count)
 
-        def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-            fine: bool = kernels.learn(
-                loops.places,
-                loops.pieces,
-                theta,
-                inputs,
-                self.loss,
-                loops.goal_start,
-                loops.goal_column,
-                target,
-                self.low,
-                self.high,
-                share,
-                terms,
-                others[lane - 1] if lane else gradient,
-                memory,
-                loops.width,
-                lane,
-                loops.lanes,
-                first,
-                last,
-            )
-            return fine
+            def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+                own = others[lane - 1] if lane else gradient
+                fine: bool
+                _, fine = kernels.learn(*fixed, *given, own, memory, loops.width, lane, loops.lanes, first, last)
+                return fine
 
-        if not loops.run(sweep):
-            return None
-        value, fine = kernels.finish(terms, gradient, others)
+            if not loops.run(sweep):
+                return None
+            value, fine = kernels.finish(terms, gradient, others)
         return (value, gradient) if fine else None
 
 

@@ -305,10 +305,10 @@ def read_inputs(table, inputs, begin, o):
 @njit(forceinline=True)
 def within(array, low, high):
     """Whether all numbers of a batch are in a range; nan is in none."""
-    fine = True
-    for x in array.reshape(array.size):
-        fine &= low <= x <= high
-    return fine
+    count, numbers = 0, array.reshape(array.size)
+    for i in range(len(numbers)):
+        count += 1 if low <= numbers[i] <= high else 0
+    return count == len(numbers)
 
 
 @compiled()
@@ -339,17 +339,35 @@ def answer(places, pieces, theta, inputs, goal_start, goal_column, result, memor
 
 
 @compiled()
+def finish(terms, gradient, others):
+    """The sum of all terms, and whether it and the gradient are finite, after `others` were added to this.
+
+    What the additions of the terms round off is added up by itself.
+    """
+    total = rest = 0.0
+    for x in terms.reshape(terms.size):
+        s = total + x
+        part = s - total
+        rest += (total - (s - part)) + (x - part)
+        total = s
+    for other in others:
+        for i in range(len(gradient)):
+            gradient[i] += other[i]
+    return total + rest, abs(total) <= LARGEST and within(gradient, -LARGEST, LARGEST)
+
+
+@compiled()
 def learn(
     places,
     pieces,
-    theta,
-    inputs,
-    loss,
     head_start,
     head_column,
-    target,
+    loss,
     low,
     high,
+    theta,
+    inputs,
+    target,
     share,
     terms,
     gradient,
@@ -363,7 +381,8 @@ def learn(
     """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
     A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
-    other. Gives whether all went well; what is read is checked here.
+    other. Gives the value and whether all went well, as `finish` does if there are no other lanes; what is read is
+    checked here.
     """
     if first == 0:
         gradient[:] = 0
@@ -378,34 +397,15 @@ def learn(
         for begin in range(first + lane * width, last, lanes * width):
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
-                return False
+                return 0.0, False
             read_inputs(table, inputs, begin, o)
             if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0:
-                return False
+                return 0.0, False
             if width == 1:
                 g[:] = 0
             compare(loss, head_start, head_column, head, last_head, target, begin, share, o, g, terms)
             if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
-                return False
-    return True
-
-
-@compiled()
-def finish(terms, gradient, others):
-    """The sum of all terms, and whether it and the gradient are finite, after `others` were added to this.
-
-    What the additions of the terms round off is added up by itself.
-    """
-    total = rest = 0.0
-    for x in terms.reshape(terms.size):
-        s = total + x
-        part = s - total
-        rest += (total - (s - part)) + (x - part)
-        total = s
-    fine = total - total == 0
-    for other in others:
-        for i in range(len(gradient)):
-            gradient[i] += other[i]
-    for x in gradient:
-        fine &= x - x == 0
-    return total + rest, fine
+                return 0.0, False
+    if lanes > 1 or last < len(target):
+        return 0.0, True
+    return finish(terms, gradient, gradient[:0].reshape(0, len(gradient)))
