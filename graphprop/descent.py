@@ -16,6 +16,7 @@ import numpy as np
 from graphprop import kernels
 from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
+from graphprop.dense import DenseDescent
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array
 from graphprop.losses import Loss
@@ -29,7 +30,6 @@ from graphprop.threads import get_threads, run_all
 
 PLANS = 100  # how many sizes of batches are remembered
 DOUBLE = np.dtype(np.float64)
-LIMITS = {"any": (-np.inf, np.inf), "distribution": (0.0, np.inf), "unit": (0.0, 1.0)}
 NAMED = str, Loss
 Plan = TypeVar("Plan")
 
@@ -61,7 +61,7 @@ class Loops:
         """For heads that have these columns of the layout, and partial gradients of that many numbers."""
         column = program.column_numbers[columns]
         if len(program.pieces) > 2 and np.array_equal(columns, outputs_of(program.layout)[1]):
-            pieces, tables = program.pieces, _kept(program, ("pieces", dtype), piece_tables, dtype) or ()
+            pieces, tables = program.pieces, _kept(program, ("pieces", dtype), piece_tables, dtype)
             column = columns_in_pieces(program, column, starts)
         else:
             pieces, tables = program.pieces[[0, -1]], (program.table(dtype),)
@@ -111,9 +111,9 @@ class Descent:
     ) -> Descent | None:
         """None if something of it is no machine code."""
         address = loss_address(loss)
-        if not (address and _is_suitable(program, samples, dtype)):
+        if not address:
             return None
-        low, high = (min(max(x, -kernels.LARGEST), kernels.LARGEST) for x in LIMITS[loss.targets])
+        low, high = kernels.LIMITS[loss.targets]
         count = program.layout.size
         loops = Loops.over(program, starts, columns, samples, dtype, count)
         return cls(loops, address, low, high, count, np.array([1 / samples]))
@@ -169,7 +169,7 @@ def descend_objective(
     if entry is None or starts is None:
         return None
     key = entry, objective.heads, samples, theta.dtype
-    plan = _kept(program, key, Descent.of, entry, starts, objective.columns, samples, theta.dtype)
+    plan = _kept(program, key, _for_objective, entry, starts, objective.columns, samples, theta.dtype)
     return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
 
 
@@ -216,11 +216,11 @@ def columns_in_pieces(program: Program, columns: Array, starts: Array) -> Array:
 # ------------------------------------------------------------------ plans
 
 
-def _kept(program: Program, key: tuple[Any, ...], make: Callable[..., Plan | None], *arguments: Any) -> Plan | None:
+def _kept(program: Program, key: tuple[Any, ...], make: Callable[..., Plan], *arguments: Any) -> Plan:
     """make(program, *arguments), made once for a key."""
     plans = program.plans
-    plan: Plan | None = plans.get(key, program)
-    if plan is program:  # not there; None is a plan too
+    plan: Plan = plans.get(key, plans)
+    if plan is plans:  # not there; None is a plan too
         if len(plans) > PLANS:
             plans.clear()
         plan = plans[key] = make(program, *arguments)
@@ -235,7 +235,7 @@ def _for_arrays(
     target: tuple[int, ...],
     dtype: np.dtype[Any],
     *others: np.dtype[Any],
-) -> Descent | None:
+) -> Descent | DenseDescent | None:
     layout = program.layout
     try:
         entry = find_loss(named)
@@ -245,11 +245,20 @@ def _for_arrays(
     shapes = (layout.size,), (*inputs[:1], len(layout.input_columns)), (*inputs[:1], len(reading.columns))
     if (theta, inputs, target) != shapes or others != (dtype, DOUBLE) or program.towards(reading.reads) is not program:
         return None
-    return Descent.of(program, entry, reading.starts, reading.columns, inputs[0], dtype)
+    return _for_objective(program, entry, reading.starts, reading.columns, inputs[0], dtype)
+
+
+def _for_objective(
+    program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+) -> Descent | DenseDescent | None:
+    if not _is_suitable(program, samples, dtype):
+        return None
+    heads = starts, columns, samples, dtype
+    return DenseDescent.of(program, loss, *heads) if program.is_dense else Descent.of(program, loss, *heads)
 
 
 def _for_answers(program: Program, samples: int, dtype: np.dtype[Any]) -> Loops | None:
-    if not _is_suitable(program, samples, dtype):
+    if program.is_dense or not _is_suitable(program, samples, dtype):
         return None
     layout = program.layout
     lengths = [sum(layout.nodes[layout.find(name)].m for name in head) for head in layout.heads]
@@ -259,4 +268,4 @@ def _for_answers(program: Program, samples: int, dtype: np.dtype[Any]) -> Loops 
 def _is_suitable(program: Program, samples: int, dtype: np.dtype[Any]) -> bool:
     """Whether the loops alone can run it; masks are checked in between, activations in Python on a thread aside."""
     plain = dtype in (np.float32, np.float64) and dtype.isnative and samples > 0
-    return plain and not (program.is_dense or len(program.maskable_rows) or program.calls_python(dtype))
+    return plain and not (len(program.maskable_rows) or program.calls_python(dtype))

@@ -8,7 +8,6 @@ one gradient.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -26,7 +25,6 @@ from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_a, check_o
 from graphprop.layout import Array
 from graphprop.memory import Borrowed, check_memory
-from graphprop.natives import loss_address
 from graphprop.objective import Objective
 from graphprop.program import Block, Program
 from graphprop.tables import Table
@@ -90,7 +88,7 @@ class Sweep:
                     a[0, block.rows] += self.weights[block] @ source
             dense = bool(run.blocks)
             places = self.table.places
-            refused = kernels.forward(places, self.theta, a, o, task, run.first, run.last, dense)
+            refused = kernels.forward(places, self.theta, a, o, 0, a.shape[2], task, run.first, run.last, dense)
             if refused >= 0:
                 return state, refused
         return state, -1
@@ -100,7 +98,7 @@ class Sweep:
         program, part = self.program, self.cut.parts[number]
         state = self._carve(number, memory)
         if not program.inputs_are_dense:
-            kernels.read_inputs(self.table.places, self.inputs[part], 0, state.o)
+            kernels.read_inputs(self.table.places, self.inputs[part], 0, state.o, 0, state.o.shape[2])
         return state
 
     def _carve(self, number: int, memory: Array) -> State:
@@ -122,7 +120,7 @@ class Sweep:
                 array[-1, :, -padded:] = rows[-1:].T
         table = self.table
         alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
-        within = kernels.LEARN, program.inputs, len(program.nodes), True
+        within = 0, state.a.shape[2], kernels.LEARN, program.inputs, len(program.nodes), True
         refused = kernels.forward(alone.places, self.theta, state.a, state.g, *within)
         if refused >= 0:
             explain_node(self, number, refused)
@@ -169,7 +167,7 @@ class Sweep:
         """
         program, a, o, g = self.program, state.a, state.o, state.g
         table = program.table(self.theta.dtype, by_use)
-        arrays = table.places, self.theta, a, o, g, gradient
+        arrays = table.places, self.theta, a, o, g, gradient, 0, a.shape[2]
         if not program.is_dense:
             self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
         else:
@@ -188,8 +186,8 @@ class Sweep:
             explain_node(self, number, refused)
 
     def _inputs(self, part: slice) -> Array:
-        wanted, rows = self.program.input_columns, self.inputs[part]
-        return rows if np.array_equal(wanted, np.arange(rows.shape[1])) else rows[:, wanted]
+        rows = self.inputs[part]
+        return rows if self.program.reads_all_inputs else rows[:, self.program.input_columns]
 
     def _source(self, block: Block, o: Array, part: slice) -> Array:
         """What a block multiplies; inputs as they were given, where nothing else reads them."""
@@ -280,54 +278,6 @@ def differentiate(
     if not to_inputs and (found := descend_objective(program, theta, inputs, objective)) is not None:
         return *found, _NOTHING
     sweep = Sweep.over(program, theta, inputs, len(theta))
-    plain = program.is_dense and not to_inputs and not len(program.maskable_rows)  # masks are checked in between
-    if plain and objective.loss is not None and (loss := loss_address(objective.loss)):
-        value, gradient = _descend(sweep, objective, loss)
-        if gradient is not None and math.isfinite(value) and all_finite(gradient):
-            return value, gradient, _NOTHING
-    return _differentiate(sweep, objective, to_inputs)  # which tells what was wrong, if something was
-
-
-def _descend(sweep: Sweep, objective: Objective, loss: int) -> tuple[float, Array | None]:
-    """The value of a loss that is machine code, and its gradient; None if a node refused its numbers."""
-    program = sweep.program
-    columns = program.column_numbers[objective.columns]
-    head_start = objective.starts
-    assert head_start is not None
-    targets, share = objective.for_kernels()
-    terms = np.empty((len(targets), len(head_start) - 1))
-
-    def lane(number: int, memory: Array) -> bool:
-        gradient = sweep.start_gradient(gradients[number])
-        for part in sweep.parts_of(number):
-            own = sweep.cut.parts[part]
-            state, refused = sweep.run_forward(part, kernels.LEARN, memory)
-            if refused >= 0:  # what it was is found out when the part is run again
-                return False
-            sweep.clear(state.g)
-            shares = share[own] if len(share) > 1 else share
-            heads = head_start, columns, 0, len(head_start) - 1
-            kernels.compare(loss, *heads, targets[own], 0, shares, state.o, state.g, terms[own])
-            sweep.backward(part, state, gradient, first=part == number)
-        return True
-
-    with sweep.partial_gradients(len(sweep.theta)) as memory:
-        gradients = sweep.gradients(memory, len(sweep.theta))
-        if not all(sweep.each_lane(lane)):
-            return 0.0, None
-        return FLOATS.total(terms.ravel().tolist()), _added(gradients)
-
-
-def _added(gradients: list[Array]) -> Array:
-    total, *others = gradients
-    for other in others:
-        total += other
-    return total
-
-
-def _differentiate(sweep: Sweep, objective: Objective, to_inputs: bool) -> tuple[float, Array, Array]:
-    """The value and the derivatives of any objective, or an error that says what was wrong."""
-    program, theta = sweep.program, sweep.theta
     columns = program.column_numbers[objective.columns]
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
@@ -357,6 +307,13 @@ def _differentiate(sweep: Sweep, objective: Objective, to_inputs: bool) -> tuple
     if to_inputs:
         _check_derivatives(by_inputs, program.label_input)
     return value, gradient, by_inputs
+
+
+def _added(gradients: list[Array]) -> Array:
+    total, *others = gradients
+    for other in others:
+        total += other
+    return total
 
 
 def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:

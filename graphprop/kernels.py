@@ -23,6 +23,7 @@ INPUTS, NODES, HEADS = 0, 1, 2  # of each piece, what comes before it
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
 PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP = range(7, 17)
 LARGEST = float(np.finfo(np.float64).max)
+LIMITS = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
 AT_ONCE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
@@ -84,36 +85,74 @@ def flags(table, i):
     return carray(pointer(table[i, 0]), int64(table[i, 1]), np.bool_)
 
 
+@njit
+def activate(function, task, a, a_first, o, o_first, g, n, m, width, stride, elementwise):
+    """Call an activation for n rows of a and m of o, which begin at these places and lie `stride` numbers apart.
+
+    Its machine code takes rows of `width` numbers without a gap.
+    """
+    item, address = uint64(a.itemsize), uint64(0)
+    a_address, o_address = uint64(a.ctypes.data) + a_first * item, uint64(o.ctypes.data) + o_first * item
+    if stride == width:
+        if task == PULL:
+            address = uint64(g.ctypes.data) + o_first * item
+        return call(function, uint64(task), a_address, o_address, address, n, m, width)
+    if elementwise:
+        refused, step = uint64(0), stride * item
+        for i in range(n):
+            there = a_address + i * step, o_address + i * step
+            refused |= call(function, uint64(task), there[0], there[1], address, uint64(1), uint64(1), width)
+        return refused
+    x, y, h = np.empty(n * width, a.dtype), np.empty(m * width, a.dtype), np.empty(m * width, a.dtype)
+    for i in range(n):
+        for k in range(width):
+            x[i * width + k] = a[a_first + i * stride + k]
+    for i in range(m):
+        for k in range(width):
+            y[i * width + k], h[i * width + k] = o[o_first + i * stride + k], g[o_first + i * stride + k]
+    if task == PULL:
+        address = uint64(h.ctypes.data)
+    refused = call(function, uint64(task), uint64(x.ctypes.data), uint64(y.ctypes.data), address, n, m, width)
+    for i in range(n):
+        for k in range(width):
+            a[a_first + i * stride + k] = x[i * width + k]
+    for i in range(m):
+        for k in range(width):
+            o[o_first + i * stride + k] = y[i * width + k]
+    return refused
+
+
 @compiled(fastmath=SUMS)
-def forward(table, theta, a, o, task, first, last, added):
+def forward(table, theta, a, o, begin, width, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
-    a and o are (tiles, rows, width). To LEARN is to leave the derivative where an elementwise a stood. With `added`
-    the rows of a hold a part of their sums already. Nodes that do not read each other and have the same elementwise
-    activation go side by side. Gives the number of the node that refuses its a, or of the first of those side by side,
+    a and o are (tiles, rows, samples); of each row `width` samples from `begin` on are run. To LEARN is to leave the
+    derivative where an elementwise a stood. With `added` the rows of a hold a part of their sums already. Nodes that
+    do not read each other and have the same elementwise activation go side by side. Gives the number of the node
+    that refuses its a, or of the first of those side by side,
     at which it ends; or -1.
     """
     function, stop = addresses(table, FUNCTION), numbers(table, STOP)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
     bias = positions(table, BIAS)
+    pulled, begin, width = flags(table, PULLED), uint64(begin), uint64(width)
     one, two, four = uint64(1), uint64(2), uint64(4)
-    tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // uint64(a.shape[2]))
+    tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
+    columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // width)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
     for tile in range(tiles):
-        a_tile, o_tile = tile * rows * width, tile * columns * width
+        a_tile, o_tile = tile * rows * stride + begin, tile * columns * stride + begin
         v = uint64(first)
         while v < uint64(last):
             end_node = min(uint64(stop[v]), uint64(last), v + at_once)
             first_row, last_row = uint64(row_first[v]), uint64(row_first[end_node])
             for r in range(first_row, last_row):
                 e, end = uint64(start[r]), uint64(start[r + one])
-                here = a_tile + r * width
+                here = a_tile + r * stride
                 b = bias[r]
                 x = theta[uint64(b)] if b >= 0 else a.dtype.type(0)
-                if width == one:
+                if stride == one:
                     x += a_flat[here] if added else a.dtype.type(0)
                     y = a.dtype.type(0)
                     while e + one < end:
@@ -133,28 +172,28 @@ def forward(table, theta, a, o, task, first, last, added):
                 while e + four <= end:
                     e1, e2, e3 = e + one, e + two, e + uint64(3)
                     w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
-                    u0, u1 = o_tile + column[e] * width, o_tile + column[e1] * width
-                    u2, u3 = o_tile + column[e2] * width, o_tile + column[e3] * width
+                    u0, u1 = o_tile + column[e] * stride, o_tile + column[e1] * stride
+                    u2, u3 = o_tile + column[e2] * stride, o_tile + column[e3] * stride
                     for k in range(width):
                         s = w0 * o_flat[u0 + k] + w1 * o_flat[u1 + k] + w2 * o_flat[u2 + k] + w3 * o_flat[u3 + k]
                         a_flat[here + k] += s
                     e += four
                 while e < end:
-                    w0, u0 = theta[position[e]], o_tile + column[e] * width
+                    w0, u0 = theta[position[e]], o_tile + column[e] * stride
                     for k in range(width):
                         a_flat[here + k] += w0 * o_flat[u0 + k]
                     e += one
             c = uint64(column_first[v])
             n, m = last_row - first_row, column_first[end_node] - c
-            a_here, o_here = a_address + (a_tile + first_row * width) * item, o_address + (o_tile + c * width) * item
-            if call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, width):
+            here, there = a_tile + first_row * stride, o_tile + c * stride
+            if activate(function[v], task, a_flat, here, o_flat, there, o_flat, n, m, width, stride, not pulled[v]):
                 return int64(v)
             v = end_node
     return -1
 
 
 @compiled(fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, first, last):
+def backward(table, theta, a, o, g, gradient, begin, width, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
@@ -162,9 +201,9 @@ def backward(table, theta, a, o, g, gradient, first, last):
     Nodes without pre-activations are inputs. Gives the number of the node whose derivative failed, at which
     it ends, or -1.
 
-    With one sample a node passes its delta on to its parents, as the weights lie one behind the other then; all of g
-    has to be set before. With more, a node collects the deltas of its children; rows of g that are not `preset`
-    start at 0.
+    Where the arrays hold one sample, a node passes its delta on to its parents, as the weights lie one behind
+    the other then; all of g has to be set before. Else a node collects the deltas of its children; rows of g that are
+    not `preset` start at 0.
     """
     function = addresses(table, FUNCTION)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
@@ -173,24 +212,22 @@ def backward(table, theta, a, o, g, gradient, first, last):
     use = numbers(table, USE)
     child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
     child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
-    one, four = uint64(1), uint64(4)
-    tiles, rows, width = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
+    one, four, begin, width = uint64(1), uint64(4), uint64(begin), uint64(width)
+    tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
-    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
-    g_address = uint64(g.ctypes.data)
     zero = a.dtype.type(0)
     for tile in range(tiles):
-        a_tile, o_tile = tile * rows * width, tile * columns * width
+        a_tile, o_tile = tile * rows * stride + begin, tile * columns * stride + begin
         v = uint64(last)
         while v > uint64(first):
             v -= one
             r, c = uint64(row_first[v]), uint64(column_first[v])
             n, m = row_first[v + one] - r, column_first[v + one] - c
-            if width > one:
+            if stride > one:
                 for i in range(c, c + m):
                     e, end = uint64(child_start[i]), uint64(child_start[i + one])
-                    here = o_tile + i * width
+                    here = o_tile + i * stride
                     if not preset[i]:
                         for k in range(width):
                             g_flat[here + k] = zero
@@ -198,8 +235,8 @@ def backward(table, theta, a, o, g, gradient, first, last):
                         e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
                         w0, w1 = theta[child_position[e]], theta[child_position[e1]]
                         w2, w3 = theta[child_position[e2]], theta[child_position[e3]]
-                        r0, r1 = a_tile + child_row[e] * width, a_tile + child_row[e1] * width
-                        r2, r3 = a_tile + child_row[e2] * width, a_tile + child_row[e3] * width
+                        r0, r1 = a_tile + child_row[e] * stride, a_tile + child_row[e1] * stride
+                        r2, r3 = a_tile + child_row[e2] * stride, a_tile + child_row[e3] * stride
                         s0, s1, s2, s3 = zero, zero, zero, zero
                         for k in range(width):
                             d0, d1, d2, d3 = a_flat[r0 + k], a_flat[r1 + k], a_flat[r2 + k], a_flat[r3 + k]
@@ -215,7 +252,7 @@ def backward(table, theta, a, o, g, gradient, first, last):
                         gradient[child_use[e3]] += s3
                         e += four
                     while e < end:
-                        w0, r0, s0 = theta[child_position[e]], a_tile + child_row[e] * width, zero
+                        w0, r0, s0 = theta[child_position[e]], a_tile + child_row[e] * stride, zero
                         for k in range(width):
                             d0 = a_flat[r0 + k]
                             g_flat[here + k] += w0 * d0
@@ -223,12 +260,11 @@ def backward(table, theta, a, o, g, gradient, first, last):
                         gradient[child_use[e]] += s0
                         e += one
             if pulled[v]:
-                a_here, o_here = a_address + (a_tile + r * width) * item, o_address + (o_tile + c * width) * item
-                g_here = g_address + (o_tile + c * width) * item
-                if call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width):
+                here, there = a_tile + r * stride, o_tile + c * stride
+                if activate(function[v], PULL, a_flat, here, o_flat, there, g_flat, n, m, width, stride, False):
                     return int64(v)
             for i in range(n):
-                here, there, s = a_tile + (r + i) * width, o_tile + (c + i) * width, zero
+                here, there, s = a_tile + (r + i) * stride, o_tile + (c + i) * stride, zero
                 if not pulled[v]:
                     for k in range(width):
                         a_flat[here + k] *= g_flat[there + k]
@@ -237,7 +273,7 @@ def backward(table, theta, a, o, g, gradient, first, last):
                     for k in range(width):
                         s += a_flat[here + k]
                     gradient[uint64(b)] += s
-                if width == one:
+                if stride == one:
                     d = a_flat[here]
                     for e in range(uint64(start[r + i]), uint64(start[r + i + one])):
                         there = o_tile + column[e]
@@ -247,62 +283,58 @@ def backward(table, theta, a, o, g, gradient, first, last):
 
 
 @compiled()
-def compare(loss, head_start, column, heads, last_head, target, begin, share, o, g, terms):
+def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, begin, width, terms):
     """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
-    o and g have the samples from `begin` on; `share` has what each counts for, or one number for all.
-    The loss is called once for a head and a tile.
+    `share` has what each sample counts for, or one number for all. o and g are one tile; the samples from `sample` on
+    are its `width` samples from `begin` on. The loss is called once for a head.
     """
-    one, width, columns = uint64(1), uint64(o.shape[2]), uint64(o.shape[1])
-    samples, all_heads, targets = uint64(len(target)), uint64(len(head_start) - 1), uint64(target.shape[1])
+    one, begin, width, sample = uint64(1), uint64(begin), uint64(width), uint64(sample)
+    stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
     o_flat, g_flat = o.reshape(o.size), g.reshape(g.size)
     target_flat, term_flat = target.reshape(target.size), terms.reshape(terms.size)
-    widest = one
+    used, widest = min(width, uint64(len(target)) - sample), one
     for head in range(uint64(heads), uint64(last_head)):
         widest = max(widest, uint64(head_start[head + one]) - uint64(head_start[head]))
-    z, t, slope, values = np.empty(width * widest), np.empty(width * widest), np.empty(width * widest), np.empty(width)
+    z, t, slope, values = np.empty(used * widest), np.empty(used * widest), np.empty(used * widest), np.empty(used)
     z_address, t_address = uint64(z.ctypes.data), uint64(t.ctypes.data)
     slope_address, value_address = uint64(slope.ctypes.data), uint64(values.ctypes.data)
-    for tile in range(uint64(o.shape[0])):
-        sample = uint64(begin) + tile * width
-        used = min(width, samples - sample)
-        for head in range(uint64(heads), uint64(last_head)):
-            first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
-            for i in range(n):
-                row = (tile * columns + uint64(column[first + i])) * width
-                for k in range(used):
-                    z[i * used + k] = o_flat[row + k]
-                for k in range(used):
-                    t[i * used + k] = target_flat[(sample + k) * targets + first + i]
-            call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
-            for i in range(n):
-                row = (tile * columns + uint64(column[first + i])) * width
-                for k in range(used):
-                    g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
-                for k in range(used, width):
-                    g_flat[row + k] = 0
+    for head in range(uint64(heads), uint64(last_head)):
+        first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
+        for i in range(n):
+            row = uint64(column[first + i]) * stride + begin
             for k in range(used):
-                term_flat[(sample + k) * all_heads + head] = (
-                    values[k] * share[sample + k if len(share) > 1 else uint64(0)]
-                )
+                z[i * used + k] = o_flat[row + k]
+            for k in range(used):
+                t[i * used + k] = target_flat[(sample + k) * targets + first + i]
+        call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
+        for i in range(n):
+            row = uint64(column[first + i]) * stride + begin
+            for k in range(used):
+                g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
+            for k in range(used, width):
+                g_flat[row + k] = 0
+        for k in range(used):
+            counts = share[sample + k if len(share) > 1 else uint64(0)]
+            term_flat[(sample + k) * all_heads + head] = values[k] * counts
 
 
 @compiled()
-def read_inputs(table, inputs, begin, o):
-    """Write the rows of inputs from `begin` on to the columns of o that hold them.
+def read_inputs(table, inputs, sample, o, begin, width):
+    """Write the rows of inputs from `sample` on to the columns of o that hold them, `width` samples from `begin` on.
 
     What pads the last tile repeats the last sample.
     """
-    input_column, width = numbers(table, INPUT_COLUMN), o.shape[2]
+    input_column = numbers(table, INPUT_COLUMN)
     for tile in range(o.shape[0]):
         for i in range(len(input_column)):
             column = input_column[i]
             for k in range(width):
-                o[tile, i, k] = inputs[min(begin + tile * width + k, len(inputs) - 1), column]
+                o[tile, i, begin + k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
 
 
-@njit(forceinline=True)
+@compiled()
 def within(array, low, high):
     """Whether all numbers of a batch are in a range; nan is in none."""
     count, numbers = 0, array.reshape(array.size)
@@ -329,8 +361,8 @@ def answer(places, pieces, theta, inputs, goal_start, goal_column, result, memor
             end = min(last, begin + width)
             if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
                 return False
-            read_inputs(table, inputs, begin, o)
-            if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o, 0, width)
+            if forward(table, theta, a, o, 0, width, VALUE, own_inputs, nodes, False) >= 0:
                 return False
             for i in range(goal, last_goal):
                 for k in range(end - begin):
@@ -398,13 +430,13 @@ def learn(
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
                 return 0.0, False
-            read_inputs(table, inputs, begin, o)
-            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o, 0, width)
+            if forward(table, theta, a, o, 0, width, LEARN, own_inputs, nodes, False) >= 0:
                 return 0.0, False
             if width == 1:
                 g[:] = 0
-            compare(loss, head_start, head_column, head, last_head, target, begin, share, o, g, terms)
-            if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
+            compare(loss, head_start, head_column, head, last_head, target, share, begin, o, g, 0, width, terms)
+            if backward(table, theta, a, o, g, gradient, 0, width, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True

@@ -56,13 +56,15 @@ class Block:
         item, (first, down, right) = theta.itemsize, self.steps
         return np.ndarray(self.positions.shape, theta.dtype, theta, first * item, (down * item, right * item))
 
-    def add_product(self, gradient: Array, delta: Array, source: Array, by_use: bool, first: bool) -> None:
+    def add_product(
+        self, gradient: Array, delta: Array, source: Array, by_use: bool, first: bool, rows: slice = slice(None)
+    ) -> None:
         """Add delta times the transpose of source to a gradient aligned with theta, or with the uses of weights.
 
-        With `first`, what the gradient holds there is not yet of use.
+        delta may have some `rows` only. With `first`, what the gradient holds there is not yet of use.
         """
         if self.strided and not by_use:
-            view = self.of(gradient)
+            view = self.of(gradient)[rows]
             if not (first and self.alone):
                 view += delta @ source.T
             elif delta.shape[1] == 1:  # BLAS is slow in this case
@@ -70,7 +72,7 @@ class Block:
             else:
                 np.matmul(delta, source.T, out=view)
         else:
-            gradient[self.uses if by_use else self.positions] += delta @ source.T
+            gradient[(self.uses if by_use else self.positions)[rows]] += delta @ source.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -449,6 +451,10 @@ class Program:
         mixed = (block.columns.start < first < block.columns.stop for block in self.blocks)
         goal = bool(np.isin(self.nodes[: self.inputs], self.goals).any())
         return self.is_dense and int(self.child_start[first]) == 0 and not goal and not any(mixed)
+
+    @cached_property
+    def reads_all_inputs(self) -> bool:
+        return np.array_equal(self.input_columns, np.arange(len(self.layout.input_columns)))
 
     @cached_property
     def preset_columns(self) -> Array:
