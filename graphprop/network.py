@@ -617,7 +617,10 @@ class Network:
         return self._into[v][u]
 
     def _values(self, positions: Array) -> Array:
-        return np.where(positions == ABSENT, np.nan, self._vector.values[positions])
+        values = np.full(positions.shape, np.nan)
+        present = positions != ABSENT
+        values[present] = self._vector.values[positions[present]]
+        return values
 
     def _read(self, positions: Array) -> Any:
         values = np.squeeze(self._values(positions))

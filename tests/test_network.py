@@ -551,6 +551,14 @@ def test_a_bias_without_an_entry_is_none() -> None:
         net.bias("x")
 
 
+def test_a_node_has_no_bias_where_there_are_no_numbers_at_all() -> None:
+    net = gp.Network()
+    net.add_node("y", "tanh")
+    assert math.isnan(net.bias("y"))
+    net.add_node("p", "softmax", size=2)
+    assert np.isnan(net.bias("p")).tolist() == [True, True]
+
+
 def test_absent_entries_are_given_as_nan_in_lists_too() -> None:
     net = gp.Network()
     net.add_input("x")
