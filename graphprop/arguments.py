@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -32,11 +32,12 @@ def checked_size(size: Any, where: str) -> int:
     return int(size)
 
 
-def chosen(index: int | None, length: int, where: str, what: str) -> list[int]:
+def chosen(argument: str, index: int | None, length: int, where: str, what: str, node: Name) -> Sequence[int]:
+    """All components of a node, or the one that an argument names."""
     if index is None:
-        return list(range(length))
+        return range(length)
     if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < length:
-        raise GraphpropError(f"{where} is out of range; {what} are 0 to {length - 1}")
+        raise GraphpropError(f"{where}: {argument}={index!r} is out of range; {what} {node!r} are 0 to {length - 1}")
     return [int(index)]
 
 
