@@ -62,7 +62,7 @@ def inferred_components(
         return n, {u: [*[None] * i, w, *[None] * (n - 1 - i)] for i, (u, w) in enumerate(parents.items())}
     if not shapes:
         if shape_of(bias):
-            return shape_of(bias)[0], parents
+            return checked_size(shape_of(bias)[0], where), parents
         raise GraphpropError(f"{where}: without parents its number of components is unknown; give size=")
     # a weight of one axis, of a parent with several outputs, is a single row
     rows = {u: s[0] if len(s) == 2 or (len(s) == 1 and outputs[u] == 1) else 1 for u, s in shapes.items()}

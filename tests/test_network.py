@@ -303,6 +303,7 @@ BAD: list[tuple[str, Any, str]] = [
         "disagree on its number of comp",
     ),
     ("components", lambda n: n.add_node("z", "softmax"), "number of components is unknown; give size="),
+    ("no components", lambda n: n.add_node("z", "softmax", bias=[]), "node 'z': size is a whole number of at least 1"),
     (
         "ragged",
         lambda n: n.add_node("z", "softmax", {"x1": [[1.0], [1.0, 2.0]]}),
