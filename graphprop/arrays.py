@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from graphprop.errors import GraphpropError
 
@@ -37,11 +38,11 @@ def all_finite(array: Array) -> bool:
     return bool(np.count_nonzero(np.isfinite(array)) == array.size)
 
 
-def cut_into_matrices(entries: Array, rows: ArrayLike, columns: ArrayLike) -> list[Array]:
+def cut_into_matrices(entries: Array, rows: int | Array, columns: Sequence[int] | Array) -> list[Array]:
     """Views of an array with one axis: matrices of so many rows and columns, one behind the other."""
-    rows, columns = np.broadcast_arrays(rows, columns)
-    if len(entries) == len(rows):
+    if len(entries) == len(columns):  # each is one number
         return list(entries.reshape(-1, 1, 1))
+    rows, columns = np.broadcast_arrays(rows, columns)
     sizes = rows * columns
     ends = np.cumsum(sizes)
     places = zip((ends - sizes).tolist(), ends.tolist(), rows.tolist(), columns.tolist(), strict=True)

@@ -103,16 +103,17 @@ def dense(
     weights = _entries(weights, "the weights of dense")
     if weights.shape != (n, ends[-1]):
         raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, int(ends[-1]))}")
-    blocks = dict(zip(before, np.split(weights, ends[:-1], axis=1), strict=True))
     biases = _channels(bias, n, "the bias of dense")
     if f.kind != "elementwise":
-        net.add_node(name, f, blocks, None if biases is None else list(biases), size=n)
+        blocks = np.split(weights, ends[:-1], axis=1)
+        parents = dict(zip(before, blocks, strict=True))
+        net.add_node(name, f, parents, None if biases is None else list(biases), size=n)
         return name_array([name])
     with _all_or_nothing(net) as made:
         for i in range(n):
             made.append((name, i))
-            row = {u: block[i] for u, block in blocks.items()}
-            net.add_node((name, i), f, row, None if biases is None else biases[i])
+            row = weights[i].tolist() if len(before) == ends[-1] else np.split(weights[i], ends[:-1])
+            net.add_node((name, i), f, dict(zip(before, row, strict=True)), None if biases is None else biases[i])
     return name_array(made)
 
 
@@ -210,7 +211,7 @@ def softmax_regression(features: int, classes: int) -> Network:
 
 
 def _entries(given: Any, where: str) -> Array:
-    """Numbers or Parameters, as an array of objects."""
+    """An array of numbers, or of objects if there are Parameters."""
     if isinstance(given, Parameter):
         entries = [given[index] for index in np.ndindex(given.shape)] if given.shape else [given]
         result = np.empty(len(entries), dtype=object)
@@ -219,10 +220,10 @@ def _entries(given: Any, where: str) -> Array:
     array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)  # a Parameter stays one entry
     if array.dtype == object:
         for entry in array.ravel():
-            if not isinstance(entry, Parameter):
+            if not isinstance(entry, Parameter | float):
                 real_array(entry, where)
         return array
-    return real_array(array, where).astype(object)
+    return real_array(array, where)
 
 
 def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Array:
@@ -232,7 +233,7 @@ def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Ar
         return entries
     numbers = entries.ravel()[plain].astype(float)
     parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers)
-    result = entries.ravel().copy()
+    result = entries.ravel().astype(object)
     result[plain] = _entries(parameter, name).ravel()
     return result.reshape(entries.shape)
 
@@ -269,7 +270,7 @@ class _all_or_nothing:
 
     def __init__(self, net: Network) -> None:
         self._net = net
-        self._nodes = set(net.nodes)
+        self._count = len(net)
         self._mark = net._vector.mark()
 
     def __enter__(self) -> list[Name]:
@@ -277,7 +278,7 @@ class _all_or_nothing:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
-            for name in [name for name in self._net.nodes if name not in self._nodes]:
+            for name in self._net.nodes[self._count :]:
                 self._net.remove_node(name)
             self._net._vector.shrink(self._mark)
             self._net._layout = None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.arguments import checked_name
+from graphprop.arrays import cut_into_matrices
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Layout, Name, Node
 from graphprop.network import Network, assemble
@@ -173,8 +174,8 @@ def union(nets: Mapping[Any, Network]) -> Network:
 def _with_shifted_biases(nodes: Sequence[Node], by: int) -> list[Node]:
     biases = [node.bias for node in nodes if node.bias is not None]
     flat = np.concatenate([np.empty(0, dtype=np.intp), *biases])
-    shifted = iter(np.split(np.where(flat >= 0, flat + by, flat), np.cumsum([len(bias) for bias in biases])[:-1]))
+    shifted = iter(cut_into_matrices(np.where(flat >= 0, flat + by, flat), 1, [len(bias) for bias in biases]))
     return [
-        node if node.bias is None else Node(node.activation, node.n, node.m, node.vector, next(shifted))
+        node if node.bias is None else Node(node.activation, node.n, node.m, node.vector, next(shifted)[0])
         for node in nodes
     ]
