@@ -664,18 +664,22 @@ class Network:
 
 
 def assemble(
-    nodes: Mapping[Name, tuple[Node, dict[Name, Array]]], order: Iterable[Name], vector: ParameterVector, name: str = ""
+    nodes: dict[Name, Node],
+    into: dict[Name, dict[Name, Array]],
+    order: Iterable[Name],
+    vector: ParameterVector,
+    name: str = "",
 ) -> Network:
-    """A network of nodes that have been checked, each with the positions of the weights from its parents.
+    """A network of parts that have been checked, and that it keeps without a copy.
 
-    They are created as they come; `order` names them with parents before children. What is given is not copied.
+    Of each node, in order of creation, `into` has the positions of the weights by parent. `order` names them with
+    parents before children.
     """
     net = Network(name)
-    net._vector, net._order = vector, TopologicalOrder(order)
-    net._nodes = {v: node for v, (node, _) in nodes.items()}
-    net._into = {v: parents for v, (_, parents) in nodes.items()}
+    net._nodes, net._into, net._vector = nodes, into, vector
+    net._order = TopologicalOrder(order)
     net._children = {v: {} for v in nodes}
-    for v, parents in net._into.items():
+    for v, parents in into.items():
         for u in parents:
             net._children[u][v] = None
     return net

@@ -52,7 +52,7 @@ def read_network(document: Any, activations: Iterable[Activation] = ()) -> Netwo
     trainable = np.ones(len(theta), dtype=bool)
     trainable[frozen] = False
     vector = ParameterVector.of(theta, trainable, _read_parameters(fields.get("parameters", []), len(theta)))
-    net = assemble({name: (node, into[name]) for name, node in nodes.items()}, order, vector, title)
+    net = assemble(nodes, into, order, vector, title)
     if "outputs" in fields:
         net.set_outputs(*_read_outputs(fields["outputs"]))
     if not np.isfinite(theta).all() and (bad := net.layout.improper(theta)) is not None:

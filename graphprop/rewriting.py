@@ -17,7 +17,7 @@ from graphprop.layout import Array, Layout, Name, Node
 from graphprop.network import Network, assemble
 from graphprop.parameters import ABSENT, ParameterVector
 
-Made = dict[Name, tuple[Node, dict[Name, Array]]]  # nodes with the positions of their weights, by parent
+Into = dict[Name, dict[Name, Array]]  # of each node, by parent, the positions of the weights
 
 
 def expand(net: Network) -> Network:
@@ -32,23 +32,24 @@ def expand(net: Network) -> Network:
         for name in names:
             if name in layout.number:
                 raise GraphpropError(f"node {v!r} cannot be expanded: there is a node {name!r} already")
-    made: Made = {}
-    for v, node, into in zip(layout.names, layout.nodes, _positions_into(layout, layout.names), strict=True):
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
+    for v, node, given in zip(layout.names, layout.nodes, _positions_into(layout, layout.names), strict=True):
         parents: dict[Name, Array] = {}
-        for u, positions in into.items():
+        for u, positions in given.items():
             if u in scalars:
                 parents |= zip(scalars[u], np.split(positions, len(scalars[u]), axis=1), strict=True)
             else:
                 parents[u] = positions
         if v not in scalars:
-            made[v] = node, _without_empty(parents)
+            nodes[v], into[v] = node, _without_empty(parents)
             continue
         for i, name in enumerate(scalars[v]):
             bias = None if node.bias is None or node.bias[i] < 0 else node.bias[[i]]
-            row = {u: positions[[i]] for u, positions in parents.items()}
-            made[name] = Node(node.activation, 1, 1, False, bias), _without_empty(row)
-    order = (layout.names[v] for v in layout.order.tolist())
-    result = assemble(made, (x for v in order for x in scalars.get(v, [v])), _copied_vector(net), net.name)
+            nodes[name] = Node(node.activation, 1, 1, False, bias)
+            into[name] = _without_empty({u: positions[[i]] for u, positions in parents.items()})
+    order = (x for v in layout.order.tolist() for x in scalars.get(layout.names[v], [layout.names[v]]))
+    result = assemble(nodes, into, order, _copied_vector(net), net.name)
     result.set_outputs(*(_as_given([x for v in head for x in scalars.get(v, [v])]) for head in layout.heads))
     return result
 
@@ -78,9 +79,10 @@ def _copied_vector(net: Network) -> ParameterVector:
 def from_layout(layout: Layout) -> Network:
     """The network that has this layout, with every parameter 0."""
     names = layout.names
-    made = dict(zip(names, zip(layout.nodes, _positions_into(layout, names), strict=True), strict=True))
+    nodes = dict(zip(names, layout.nodes, strict=True))
+    into = dict(zip(names, _positions_into(layout, names), strict=True))
     vector = ParameterVector.of(np.zeros(layout.size), names=layout.parameters)
-    net = assemble(made, (names[v] for v in layout.order.tolist()), vector)
+    net = assemble(nodes, into, (names[v] for v in layout.order.tolist()), vector)
     if layout.outputs_declared:
         net.set_outputs(*(_as_given(head) for head in layout.heads))
     return net
@@ -118,21 +120,23 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         if name in source:
             raise GraphpropError(f"feedback: the input {name!r} is fed twice, by {source[name]!r} and {node!r}")
         source[name] = node
-    into = _positions_into(layout, layout.names)
-    made: Made = {}
+    of_cell = _positions_into(layout, layout.names)
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
     at: dict[Name, Name] = {}  # what each node of the cell is in the present step
     heads: list[list[Name]] = []
     for t in range(steps):
         fed_by = {u: at[node] for u, node in source.items()} if t else {}
         at = {v: fed_by.get(v, (v, t)) for v in layout.names}
-        for v, node, parents in zip(layout.names, layout.nodes, into, strict=True):
+        for v, copied, parents in zip(layout.names, layout.nodes, of_cell, strict=True):
             if v not in fed_by:
-                made[at[v]] = node, {at[u]: positions for u, positions in parents.items()}
+                nodes[at[v]] = copied
+                into[at[v]] = {at[u]: positions for u, positions in parents.items()}
         if layout.outputs_declared:
             heads += [[(v, t) for v in head if v not in fed_by] for head in layout.heads]
     order = [layout.names[v] for v in layout.order.tolist()]
-    steps_in_order = ((v, t) for t in range(steps) for v in order if (v, t) in made)
-    result = assemble(made, steps_in_order, _copied_vector(cell), cell.name)
+    steps_in_order = ((v, t) for t in range(steps) for v in order if (v, t) in nodes)
+    result = assemble(nodes, into, steps_in_order, _copied_vector(cell), cell.name)
     result.set_outputs(*(_as_given(head) for head in heads if head))
     return result
 
@@ -148,7 +152,8 @@ def union(nets: Mapping[Any, Network]) -> Network:
     """
     if not isinstance(nets, Mapping):
         raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
-    made: Made = {}
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
     order: list[Name] = []
     heads: list[Any] = []
     parameters: dict[Name, Array] = {}
@@ -158,15 +163,15 @@ def union(nets: Mapping[Any, Network]) -> Network:
             raise GraphpropError(f"union: {name!r} is no network")
         layout = net.layout
         names = [(name, v) for v in layout.names]
-        nodes = _with_shifted_biases(layout.nodes, start)
-        made |= zip(names, zip(nodes, _positions_into(layout, names, start), strict=True), strict=True)
+        nodes.update(zip(names, _with_shifted_biases(layout.nodes, start), strict=True))
+        into.update(zip(names, _positions_into(layout, names, start), strict=True))
         order += [names[v] for v in layout.order.tolist()]
         heads += [_as_given([names[layout.number[v]] for v in head]) for head in layout.heads]
         parameters |= {(name, p): np.asarray(positions + start) for p, positions in layout.parameters.items()}
         start += layout.size
     theta = np.concatenate([np.empty(0), *(net.theta for net in nets.values())])
     trainable = np.concatenate([np.empty(0, dtype=bool), *(net.trainable for net in nets.values())])
-    result = assemble(made, order, ParameterVector.of(theta, trainable, parameters))
+    result = assemble(nodes, into, order, ParameterVector.of(theta, trainable, parameters))
     result.set_outputs(*heads)
     return result
 
