@@ -21,12 +21,15 @@ from graphprop.parameters import Parameter
 
 def mlp(
     sizes: list[int] | tuple[int, ...],
-    activation: str | Activation = "tanh",
-    output: str | Activation = "identity",
+    activation: str | Activation | list[str | Activation] | tuple[str | Activation, ...] = "tanh",
+    output: str | Activation | None = None,
     seed: int = 0,
     by: Literal["neuron", "layer"] = "neuron",
 ) -> Network:
     """A layered network with biases; weights are drawn with variance 1 / fan-in, biases are 0.
+
+    `activation` is that of the hidden layers and `output` that of the last one, identity if it is not given; or
+    `activation` is a list with one for each layer, the last one too.
 
     Declared by layer, the nodes are the vectors "x", "h1", "h2", ..., "y". By neuron, each component is a scalar
     node: ("x", 0), ("h1", 2), ...; softmax, log_softmax and reducing outputs stay one node "y", of `sizes[-1]`
@@ -39,12 +42,16 @@ def mlp(
     <Network: 2 inputs, 4 nodes, 9 edges, 25 parameters>
     >>> gp.mlp([2, 3, 4], "sigmoid", "softmax_dot", seed=1, by="layer")
     <Network: 1 input, 2 nodes, 2 edges, 25 parameters>
+    >>> net = gp.mlp([2, 3, 3, 1], ["tanh", "relu", "sigmoid"])
+    >>> net.activation(("h2", 0)).name, net.activation(("y", 0)).name
+    ('relu', 'sigmoid')
     """
     if by not in ("neuron", "layer"):
         raise GraphpropError(f"by is 'neuron' or 'layer', not {by!r}")
     if not isinstance(sizes, list | tuple) or len(sizes) < 2:
         raise GraphpropError(f"sizes are a list of at least two whole numbers, not {sizes!r}")
     sizes = [checked_size(n, "sizes") for n in sizes]
+    functions = _activations(activation, output, len(sizes) - 1)
     random = generator(seed)
     names = ["x", *(f"h{i}" for i in range(1, len(sizes) - 1)), "y"]
     net = Network()
@@ -55,8 +62,7 @@ def mlp(
         before = name_array([("x", i) for i in range(sizes[0])])
         for name in before:
             net.add_input(name)
-    for name, n in zip(names[1:], sizes[1:], strict=True):
-        f = resolve(output if name == "y" else activation)
+    for name, n, f in zip(names[1:], sizes[1:], functions, strict=True):
         fan_in = sum(net.output_size(u) for u in before)
         weights = random.standard_normal((n, fan_in)) / np.sqrt(fan_in)
         if by == "layer":
@@ -208,6 +214,18 @@ def softmax_regression(features: int, classes: int) -> Network:
     net.add_input("x", size=features)
     net.add_node("y", "softmax", {"x": np.zeros((classes, features))}, np.zeros(classes), size=classes)
     return net
+
+
+def _activations(activation: Any, output: Any, layers: int) -> list[Activation]:
+    """Those of all layers of an mlp."""
+    if not isinstance(activation, list | tuple):
+        hidden = [resolve(activation)] * (layers - 1) if layers > 1 else []
+        return [*hidden, resolve("identity" if output is None else output)]
+    if output is not None:
+        raise GraphpropError("the list of activations has that of the output, too; leave output out")
+    if len(activation) != layers:
+        raise GraphpropError(f"a list of activations has one for each of the {layers} layers, not {len(activation)}")
+    return [resolve(f) for f in activation]
 
 
 def _entries(given: Any, where: str) -> Array:
