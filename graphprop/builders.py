@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.activations import resolve
-from graphprop.arguments import checked_size, generator, name_array
+from graphprop.arguments import checked_flag, checked_size, generator, name_array
 from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError
@@ -83,12 +83,14 @@ def dense(
     bias: Any = 0.0,
     name: str = "h",
     seed: int = 0,
+    trainable: bool = True,
 ) -> Array:
     """Add a fully connected layer of n components that reads all outputs of `nodes`; the names made, as an array.
 
     The nodes are (name, 0), (name, 1), ... for an elementwise activation, and the one node `name` else.
     `weights` is an array of numbers or Parameters, (n, number of outputs read); if it is not given they are drawn
-    with variance 1 / fan-in. `bias` is a number for all, an array of n, or None.
+    with variance 1 / fan-in. `bias` is a number for all, an array of n, or None. With ``trainable=False`` the new
+    numbers are frozen in `net.trainable`.
 
     >>> import graphprop as gp
     >>> net = gp.Network()
@@ -103,6 +105,7 @@ def dense(
     if not len(before):
         raise GraphpropError("dense: there is no node to read")
     n = checked_size(n, "dense: n")
+    checked_flag(trainable, "dense")
     ends = np.cumsum([net.output_size(u) for u in before])
     if weights is None:
         weights = generator(seed).standard_normal((n, ends[-1])) / np.sqrt(ends[-1])
@@ -113,13 +116,14 @@ def dense(
     if f.kind != "elementwise":
         blocks = np.split(weights, ends[:-1], axis=1)
         parents = dict(zip(before, blocks, strict=True))
-        net.add_node(name, f, parents, None if biases is None else list(biases), size=n)
+        net.add_node(name, f, parents, None if biases is None else list(biases), size=n, trainable=trainable)
         return name_array([name])
     with _all_or_nothing(net) as made:
         for i in range(n):
             made.append((name, i))
             row = weights[i].tolist() if len(before) == ends[-1] else np.split(weights[i], ends[:-1])
-            net.add_node((name, i), f, dict(zip(before, row, strict=True)), None if biases is None else biases[i])
+            parents = dict(zip(before, row, strict=True))
+            net.add_node((name, i), f, parents, None if biases is None else biases[i], trainable=trainable)
     return name_array(made)
 
 
@@ -133,6 +137,7 @@ def conv2d(
     activation: str | Activation = "identity",
     bias: Any = None,
     name: str = "s",
+    trainable: bool = True,
 ) -> Array:
     """Add a convolution over explicit scalar nodes, with tied weights; the names made, as an array.
 
@@ -152,6 +157,8 @@ def conv2d(
         Plain numbers become the tied parameter "<name>.bias".
     name : str
         The nodes are (name, row, column), or (name, channel, row, column) if the kernel has outputs.
+    trainable : bool
+        False marks the new parameters as frozen in `net.trainable`.
 
     Examples
     --------
@@ -184,12 +191,13 @@ def conv2d(
             f"conv2d: padding {padding} leaves outputs that read no node; less than the kernel is needed"
         )
     resolve(activation)
+    checked_flag(trainable, "conv2d")
     offsets = None if bias is None else _entries(bias, "the bias of conv2d")
     _channels(offsets, len(filters), "the bias of conv2d")
     _distinct(x, "conv2d")
     with _all_or_nothing(net) as made:
-        filters = _tied(net, f"{name}.kernel", filters, taps.shape)
-        shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape)
+        filters = _tied(net, f"{name}.kernel", filters, taps.shape, trainable)
+        shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape, trainable)
         biases = _channels(shared, len(filters), "the bias of conv2d")
         for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
             parents = {
@@ -244,13 +252,13 @@ def _entries(given: Any, where: str) -> Array:
     return real_array(array, where)
 
 
-def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Array:
+def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...], trainable: bool) -> Array:
     """The entries, with all plain numbers among them as one parameter, so that every use shares it."""
     plain = np.array([not isinstance(entry, Parameter) for entry in entries.ravel()])
     if not plain.any():
         return entries
     numbers = entries.ravel()[plain].astype(float)
-    parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers)
+    parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers, trainable)
     result = entries.ravel().astype(object)
     result[plain] = _entries(parameter, name).ravel()
     return result.reshape(entries.shape)

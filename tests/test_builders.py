@@ -153,6 +153,8 @@ def test_the_unrolled_matrix_of_a_convolution() -> None:
         (lambda net, x: gp.conv2d(net, x, [[1.0]], name="half"), "exists already"),
         (lambda net, x: gp.dense(net, x, 2, name="half"), "exists already"),
         (lambda net, x: gp.dense(net, x, 2, weights=[[1.0, math.nan] * 3] * 2), "is nan"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], trainable=0), "conv2d: trainable is True or False, not 0"),
+        (lambda net, x: gp.dense(net, x, 2, trainable="no"), "dense: trainable is True or False, not 'no'"),
         (lambda net, x: gp.dense(net, [], 2), "there is no node"),
         (lambda net, x: gp.dense(net, ["q"], 2), "unknown node 'q'"),
         (lambda net, x: gp.dense(net, x, 2, weights=[[1.0]]), r"shape \(1, 1\); they should have \(2, 6\)"),
@@ -233,6 +235,18 @@ def test_dense_takes_parameters_and_reducing_activations() -> None:
     assert net.weight(("x", 0, 2), ("h", 1)) == 5.0
     assert net.weight(("h", 0), "y").shape == (4,)
     assert math.isnan(net.bias(("h", 0)))
+
+
+def test_layers_may_be_frozen() -> None:
+    net = gp.Network()
+    x = image(net, 2, 2)
+    free = net.parameter("free", 1.0)
+    s = gp.conv2d(net, x, [[1.0, free]], bias=0.5, trainable=False)
+    h = gp.dense(net, s.ravel(), 2, "tanh", weights=[[free, 1.0], [2.0, 3.0]], trainable=False)
+    gp.dense(net, h, 2, "softmax", name="p", trainable=False)
+    gp.dense(net, h, 1, "tanh", name="y")
+    frozen = 2 + 5 + 6  # of the convolution, h and p
+    assert net.trainable.tolist() == [True, *[False] * frozen, *[True] * 3]
 
 
 def recurrent_cell() -> gp.Network:
