@@ -380,12 +380,13 @@ class Network:
         import networkx as nx
 
         if self._graph is None:
-            self._graph = nx.DiGraph()
-            self._graph.add_nodes_from((v, {"kind": node.kind}) for v, node in self._nodes.items())
-            self._graph.add_edges_from(self.edges)
-            for u, attributes in self._graph.adjacency():
+            graph: nx.DiGraph[Name] = nx.DiGraph()
+            graph.add_nodes_from((v, {"kind": node.kind}) for v, node in self._nodes.items())
+            graph.add_edges_from(self.edges)
+            for u, attributes in graph.adjacency():
                 for v in self._children[u]:  # in the order in which the edges were made
                     attributes[v] = attributes.pop(v)
+            self._graph = graph
         view: nx.DiGraph[Name] = nx.freeze(nx.graphviews.generic_graph_view(self._graph))  # type: ignore[type-var]
         return view
 
