@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -32,11 +32,12 @@ def checked_size(size: Any, where: str) -> int:
     return int(size)
 
 
-def chosen(index: int | None, length: int, where: str, what: str) -> list[int]:
+def chosen(argument: str, index: int | None, length: int, where: str, what: str, node: Name) -> Sequence[int]:
+    """All components of a node, or the one that an argument names."""
     if index is None:
-        return list(range(length))
+        return range(length)
     if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < length:
-        raise GraphpropError(f"{where} is out of range; {what} are 0 to {length - 1}")
+        raise GraphpropError(f"{where}: {argument}={index!r} is out of range; {what} {node!r} are 0 to {length - 1}")
     return [int(index)]
 
 
@@ -61,7 +62,7 @@ def inferred_components(
         return n, {u: [*[None] * i, w, *[None] * (n - 1 - i)] for i, (u, w) in enumerate(parents.items())}
     if not shapes:
         if shape_of(bias):
-            return shape_of(bias)[0], parents
+            return checked_size(shape_of(bias)[0], where), parents
         raise GraphpropError(f"{where}: without parents its number of components is unknown; give size=")
     # a weight of one axis, of a parent with several outputs, is a single row
     rows = {u: s[0] if len(s) == 2 or (len(s) == 1 and outputs[u] == 1) else 1 for u, s in shapes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,17 @@ def real_array(given: Any, where: str) -> Array:
 def all_finite(array: Array) -> bool:
     """Whether no entry is nan or an infinity; faster than `all` for small arrays."""
     return bool(np.count_nonzero(np.isfinite(array)) == array.size)
+
+
+def cut_into_matrices(entries: Array, rows: int | Array, columns: Sequence[int] | Array) -> list[Array]:
+    """Views of an array with one axis: matrices of so many rows and columns, one behind the other."""
+    if len(entries) == len(columns):  # each is one number
+        return list(entries.reshape(-1, 1, 1))
+    rows, columns = np.broadcast_arrays(rows, columns)
+    sizes = rows * columns
+    ends = np.cumsum(sizes)
+    places = zip((ends - sizes).tolist(), ends.tolist(), rows.tolist(), columns.tolist(), strict=True)
+    return [entries[first:last].reshape(n, m) for first, last, n, m in places]
 
 
 def _short(given: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.activations import resolve
-from graphprop.arguments import checked_size, generator, name_array
+from graphprop.arguments import checked_flag, checked_size, generator, name_array
 from graphprop.arrays import real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError
@@ -21,12 +21,15 @@ from graphprop.parameters import Parameter
 
 def mlp(
     sizes: list[int] | tuple[int, ...],
-    activation: str | Activation = "tanh",
-    output: str | Activation = "identity",
+    activation: str | Activation | list[str | Activation] | tuple[str | Activation, ...] = "tanh",
+    output: str | Activation | None = None,
     seed: int = 0,
     by: Literal["neuron", "layer"] = "neuron",
 ) -> Network:
     """A layered network with biases; weights are drawn with variance 1 / fan-in, biases are 0.
+
+    `activation` is that of the hidden layers and `output` that of the last one, identity if it is not given; or
+    `activation` is a list with one for each layer, the last one too.
 
     Declared by layer, the nodes are the vectors "x", "h1", "h2", ..., "y". By neuron, each component is a scalar
     node: ("x", 0), ("h1", 2), ...; softmax, log_softmax and reducing outputs stay one node "y", of `sizes[-1]`
@@ -39,12 +42,16 @@ def mlp(
     <Network: 2 inputs, 4 nodes, 9 edges, 25 parameters>
     >>> gp.mlp([2, 3, 4], "sigmoid", "softmax_dot", seed=1, by="layer")
     <Network: 1 input, 2 nodes, 2 edges, 25 parameters>
+    >>> net = gp.mlp([2, 3, 3, 1], ["tanh", "relu", "sigmoid"])
+    >>> net.activation(("h2", 0)).name, net.activation(("y", 0)).name
+    ('relu', 'sigmoid')
     """
     if by not in ("neuron", "layer"):
         raise GraphpropError(f"by is 'neuron' or 'layer', not {by!r}")
     if not isinstance(sizes, list | tuple) or len(sizes) < 2:
         raise GraphpropError(f"sizes are a list of at least two whole numbers, not {sizes!r}")
     sizes = [checked_size(n, "sizes") for n in sizes]
+    functions = _activations(activation, output, len(sizes) - 1)
     random = generator(seed)
     names = ["x", *(f"h{i}" for i in range(1, len(sizes) - 1)), "y"]
     net = Network()
@@ -55,8 +62,7 @@ def mlp(
         before = name_array([("x", i) for i in range(sizes[0])])
         for name in before:
             net.add_input(name)
-    for name, n in zip(names[1:], sizes[1:], strict=True):
-        f = resolve(output if name == "y" else activation)
+    for name, n, f in zip(names[1:], sizes[1:], functions, strict=True):
         fan_in = sum(net.output_size(u) for u in before)
         weights = random.standard_normal((n, fan_in)) / np.sqrt(fan_in)
         if by == "layer":
@@ -77,12 +83,14 @@ def dense(
     bias: Any = 0.0,
     name: str = "h",
     seed: int = 0,
+    trainable: bool = True,
 ) -> Array:
     """Add a fully connected layer of n components that reads all outputs of `nodes`; the names made, as an array.
 
     The nodes are (name, 0), (name, 1), ... for an elementwise activation, and the one node `name` else.
     `weights` is an array of numbers or Parameters, (n, number of outputs read); if it is not given they are drawn
-    with variance 1 / fan-in. `bias` is a number for all, an array of n, or None.
+    with variance 1 / fan-in. `bias` is a number for all, an array of n, or None. With ``trainable=False`` the new
+    numbers are frozen in `net.trainable`.
 
     >>> import graphprop as gp
     >>> net = gp.Network()
@@ -97,22 +105,25 @@ def dense(
     if not len(before):
         raise GraphpropError("dense: there is no node to read")
     n = checked_size(n, "dense: n")
+    checked_flag(trainable, "dense")
     ends = np.cumsum([net.output_size(u) for u in before])
     if weights is None:
         weights = generator(seed).standard_normal((n, ends[-1])) / np.sqrt(ends[-1])
     weights = _entries(weights, "the weights of dense")
     if weights.shape != (n, ends[-1]):
         raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, int(ends[-1]))}")
-    blocks = dict(zip(before, np.split(weights, ends[:-1], axis=1), strict=True))
     biases = _channels(bias, n, "the bias of dense")
     if f.kind != "elementwise":
-        net.add_node(name, f, blocks, None if biases is None else list(biases), size=n)
+        blocks = np.split(weights, ends[:-1], axis=1)
+        parents = dict(zip(before, blocks, strict=True))
+        net.add_node(name, f, parents, None if biases is None else list(biases), size=n, trainable=trainable)
         return name_array([name])
     with _all_or_nothing(net) as made:
         for i in range(n):
             made.append((name, i))
-            row = {u: block[i] for u, block in blocks.items()}
-            net.add_node((name, i), f, row, None if biases is None else biases[i])
+            row = weights[i].tolist() if len(before) == ends[-1] else np.split(weights[i], ends[:-1])
+            parents = dict(zip(before, row, strict=True))
+            net.add_node((name, i), f, parents, None if biases is None else biases[i], trainable=trainable)
     return name_array(made)
 
 
@@ -126,6 +137,7 @@ def conv2d(
     activation: str | Activation = "identity",
     bias: Any = None,
     name: str = "s",
+    trainable: bool = True,
 ) -> Array:
     """Add a convolution over explicit scalar nodes, with tied weights; the names made, as an array.
 
@@ -145,6 +157,8 @@ def conv2d(
         Plain numbers become the tied parameter "<name>.bias".
     name : str
         The nodes are (name, row, column), or (name, channel, row, column) if the kernel has outputs.
+    trainable : bool
+        False marks the new parameters as frozen in `net.trainable`.
 
     Examples
     --------
@@ -177,12 +191,13 @@ def conv2d(
             f"conv2d: padding {padding} leaves outputs that read no node; less than the kernel is needed"
         )
     resolve(activation)
+    checked_flag(trainable, "conv2d")
     offsets = None if bias is None else _entries(bias, "the bias of conv2d")
     _channels(offsets, len(filters), "the bias of conv2d")
     _distinct(x, "conv2d")
     with _all_or_nothing(net) as made:
-        filters = _tied(net, f"{name}.kernel", filters, taps.shape)
-        shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape)
+        filters = _tied(net, f"{name}.kernel", filters, taps.shape, trainable)
+        shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape, trainable)
         biases = _channels(shared, len(filters), "the bias of conv2d")
         for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
             parents = {
@@ -209,8 +224,20 @@ def softmax_regression(features: int, classes: int) -> Network:
     return net
 
 
+def _activations(activation: Any, output: Any, layers: int) -> list[Activation]:
+    """Those of all layers of an mlp."""
+    if not isinstance(activation, list | tuple):
+        hidden = [resolve(activation)] * (layers - 1) if layers > 1 else []
+        return [*hidden, resolve("identity" if output is None else output)]
+    if output is not None:
+        raise GraphpropError("the list of activations has that of the output, too; leave output out")
+    if len(activation) != layers:
+        raise GraphpropError(f"a list of activations has one for each of the {layers} layers, not {len(activation)}")
+    return [resolve(f) for f in activation]
+
+
 def _entries(given: Any, where: str) -> Array:
-    """Numbers or Parameters, as an array of objects."""
+    """An array of numbers, or of objects if there are Parameters."""
     if isinstance(given, Parameter):
         entries = [given[index] for index in np.ndindex(given.shape)] if given.shape else [given]
         result = np.empty(len(entries), dtype=object)
@@ -219,20 +246,20 @@ def _entries(given: Any, where: str) -> Array:
     array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)  # a Parameter stays one entry
     if array.dtype == object:
         for entry in array.ravel():
-            if not isinstance(entry, Parameter):
+            if not isinstance(entry, Parameter | float):
                 real_array(entry, where)
         return array
-    return real_array(array, where).astype(object)
+    return real_array(array, where)
 
 
-def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...]) -> Array:
+def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...], trainable: bool) -> Array:
     """The entries, with all plain numbers among them as one parameter, so that every use shares it."""
     plain = np.array([not isinstance(entry, Parameter) for entry in entries.ravel()])
     if not plain.any():
         return entries
     numbers = entries.ravel()[plain].astype(float)
-    parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers)
-    result = entries.ravel().copy()
+    parameter = net.parameter(name, numbers.reshape(shape) if plain.all() else numbers, trainable)
+    result = entries.ravel().astype(object)
     result[plain] = _entries(parameter, name).ravel()
     return result.reshape(entries.shape)
 
@@ -269,7 +296,7 @@ class _all_or_nothing:
 
     def __init__(self, net: Network) -> None:
         self._net = net
-        self._nodes = set(net.nodes)
+        self._count = len(net)
         self._mark = net._vector.mark()
 
     def __enter__(self) -> list[Name]:
@@ -277,7 +304,7 @@ class _all_or_nothing:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
-            for name in [name for name in self._net.nodes if name not in self._nodes]:
+            for name in self._net.nodes[self._count :]:
                 self._net.remove_node(name)
             self._net._vector.shrink(self._mark)
             self._net._layout = None

@@ -10,7 +10,8 @@ What runs a network, and every result, stands on a layout and never on the netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from graphprop.arrays import cut_into_matrices
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, unknown
 
@@ -70,6 +72,14 @@ class AlikeNodes(Sequence[Node]):
 
     def __len__(self) -> int:
         return len(self.which)
+
+    def __iter__(self) -> Iterator[Node]:
+        biases: Iterable[Array | None] = itertools.repeat(None)
+        if self._bias_first is not None:
+            biases = self._bias_first + np.arange(len(self) - self._inputs).reshape(-1, 1)
+        yield from itertools.repeat(Node(None, 0, 1, False), self._inputs)
+        for which, bias in zip(self.which[self._inputs :].tolist(), biases, strict=False):
+            yield Node(self.activations[which], 1, 1, False, bias)
 
     def __getitem__(self, v: Any) -> Any:
         if isinstance(v, slice):
@@ -153,8 +163,8 @@ class Layout:
     @cached_property
     def maskable(self) -> Array:
         """Where in theta -inf may stand: where nothing but biases of the softmax family uses it."""
-        of_node = np.array([n.activation is not None and n.activation.masks for n in self.nodes], dtype=bool)
-        masks = np.repeat(of_node, np.diff(self.a_start))
+        kinds, of_node = self.kinds
+        masks = np.array([f.masks for f in kinds], dtype=bool)[np.repeat(of_node, np.diff(self.a_start))]
         result = np.ones(self.size, dtype=bool)
         result[self.bias_position[~masks[self.bias_row]]] = False
         result[self.position] = False
@@ -165,12 +175,12 @@ class Layout:
         good = np.isfinite(theta) | (self.maskable & (theta == -np.inf))
         return None if good.all() else int(np.argmin(good))
 
-    def find(self, name: Name) -> int:
+    def find(self, name: Name, where: str = "") -> int:
         """The number of a node; an error for a name that is none."""
         try:
             return self.number[name]
         except (KeyError, TypeError):
-            raise unknown("node", name, self.names) from None
+            raise unknown("node", name, self.names, where) from None
 
     def find_edge(self, u: Name, v: Name) -> int:
         try:
@@ -198,6 +208,17 @@ class Layout:
         rows = self.row[uses] - self.a_start[self.edge_target[e]]
         matrix[rows, self.column[uses] - self.o_start[self.edge_source[e]]] = entries[uses]
         return matrix
+
+    def scatter_edges(self, entries: Array, absent: float = np.nan) -> list[Array]:
+        """The matrices of `scatter_edge`, of all edges in order."""
+        n, m = np.diff(self.a_start)[self.edge_target], np.diff(self.o_start)[self.edge_source]
+        first = np.cumsum(n * m) - n * m  # where each begins, if they stand one behind the other
+        edge = np.repeat(np.arange(len(first)), np.diff(self.edge_start))
+        row = self.row - self.a_start[self.edge_target][edge]
+        column = self.column - self.o_start[self.edge_source][edge]
+        flat = np.full((n * m).sum(), absent, dtype=entries.dtype)
+        flat[first[edge] + row * m[edge] + column] = entries
+        return cut_into_matrices(flat, n, m)
 
     def scatter_bias(self, v: int, entries: Array) -> Array:
         """Numbers of the bias uses of one node, with nan where there is no bias."""
@@ -296,59 +317,53 @@ def lay_out(
     declared: Heads | None,
 ) -> Layout:
     """The layout of a graph: `edges_into[v][u]` are the positions of the weights of u -> v, shaped (n, m)."""
-    names = tuple(nodes)
+    names, numbered = tuple(nodes), tuple(nodes.values())
     number = {name: i for i, name in enumerate(names)}
-    a_start = np.concatenate(([0], np.cumsum([node.n for node in nodes.values()], dtype=np.intp)))
-    o_start = np.concatenate(([0], np.cumsum([node.m for node in nodes.values()], dtype=np.intp)))
-    sources: list[int] = []
-    targets: list[int] = []
-    blocks: list[Array] = []
-    bias_rows: list[Array] = []
-    biases: list[Array] = []
-    childless = set(names)
-    for v, (name, node) in enumerate(nodes.items()):
-        for u, positions in edges_into[name].items():
-            sources.append(number[u])
-            targets.append(v)
-            blocks.append(positions)
-            childless.discard(u)
-        if node.bias is not None:
-            present = np.flatnonzero(node.bias >= 0)
-            bias_rows.append(present + a_start[v])
-            biases.append(node.bias[present])
+    a_start = np.concatenate(([0], np.cumsum([node.n for node in numbered], dtype=np.intp)))
+    o_start = np.concatenate(([0], np.cumsum([node.m for node in numbered], dtype=np.intp)))
+    into = [edges_into[name] for name in names]
+    source = np.array([number[u] for parents in into for u in parents], dtype=np.intp)
+    target = np.repeat(np.arange(len(names)), np.array([len(parents) for parents in into], dtype=np.intp))
+    # every block, flattened in C order, behind the other; then the absent entries are dropped
+    position, edge, within = _present_entries([block for parents in into for block in parents.values()])
+    bias_position, biased, component = _present_entries([node.bias for node in numbered if node.bias is not None])
+    with_bias = np.array([v for v, node in enumerate(numbered) if node.bias is not None], dtype=np.intp)
+    width = np.diff(o_start)[source[edge]]
     if declared is None:
-        sinks = [name for name in names if name in childless and not nodes[name].is_input]
-        heads = default_heads(sinks, nodes)
+        is_sink = np.diff(a_start) > 0
+        is_sink[source] = False
+        heads = default_heads([names[v] for v in np.flatnonzero(is_sink).tolist()], nodes)
     else:
         heads = declared
-    source, target = np.array(sources, dtype=np.intp), np.array(targets, dtype=np.intp)
-    # every block, flattened in C order, behind the other; then the absent entries are dropped
-    sizes = np.array([block.size for block in blocks], dtype=np.intp)
-    widths = np.array([block.shape[1] for block in blocks], dtype=np.intp)
-    position = np.concatenate([block.reshape(-1) for block in blocks]) if blocks else np.empty(0, dtype=np.intp)
-    edge = np.repeat(np.arange(len(blocks)), sizes)
-    within = np.arange(len(position)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    entries = np.flatnonzero(position >= 0)
-    edge, within, position = edge[entries], within[entries], position[entries]
     return Layout(
         names=names,
-        nodes=tuple(nodes.values()),
+        nodes=numbered,
         order=np.array([number[name] for name in order], dtype=np.intp),
         a_start=a_start,
         o_start=o_start,
         edge_source=source,
         edge_target=target,
-        edge_start=np.concatenate(([0], np.cumsum(np.bincount(edge, minlength=len(blocks))))),
-        row=a_start[target[edge]] + within // widths[edge],
-        column=o_start[source[edge]] + within % widths[edge],
+        edge_start=np.concatenate(([0], np.cumsum(np.bincount(edge, minlength=len(source))))),
+        row=a_start[target[edge]] + within // width,
+        column=o_start[source[edge]] + within % width,
         position=position,
-        bias_row=np.concatenate(bias_rows) if biases else np.empty(0, dtype=np.intp),
-        bias_position=np.concatenate(biases) if biases else np.empty(0, dtype=np.intp),
+        bias_row=a_start[with_bias[biased]] + component,
+        bias_position=bias_position,
         size=size,
         parameters=dict(parameters),
         heads=heads,
         outputs_declared=declared is not None,
     )
+
+
+def _present_entries(arrays: list[Array]) -> tuple[Array, Array, Array]:
+    """The entries of all arrays that are there, that is from 0 on; of each, in which array and where in it."""
+    flat = np.concatenate([*arrays, np.empty(0, dtype=np.intp)], axis=None)
+    sizes = np.array([array.size for array in arrays], dtype=np.intp)
+    which = np.repeat(np.arange(len(arrays)), sizes)
+    within = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    present = flat >= 0
+    return flat[present], which[present], within[present]
 
 
 def default_heads(names: Iterable[Name], nodes: Mapping[Name, Node]) -> Heads:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -23,14 +22,16 @@ from graphprop.arguments import (
     generator,
     inferred_components,
 )
-from graphprop.arrays import real_array
+from graphprop.arrays import cut_into_matrices, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.order import TopologicalOrder
-from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan
+from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan, joined
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from graphprop.losses import Loss
     from graphprop.program import Program
     from graphprop.results import Gradients, Trace
@@ -58,9 +59,10 @@ class Network:
         self.name = name
         if not isinstance(name, str):
             raise GraphpropError(f"the name of a network is a text, not {name!r}")
-        self._graph: nx.DiGraph[Name] = nx.DiGraph()
         self._nodes: dict[Name, Node] = {}
         self._into: dict[Name, dict[Name, Array]] = {}  # of v, by parent u: the positions of w(i,u,v), shaped (n, m)
+        self._children: dict[Name, dict[Name, None]] = {}  # of u, in the order in which the edges were made
+        self._graph: nx.DiGraph[Name] | None = None  # once it was asked for
         self._order = TopologicalOrder()
         self._vector = ParameterVector()
         self._heads: Heads | None = None
@@ -125,25 +127,20 @@ class Network:
         if parents is not None and not isinstance(parents, Mapping):
             raise GraphpropError(f"{where}: parents are a mapping from node names to weights, not {parents!r}")
         parents = {} if parents is None else parents
-        sources = {u: self._node(u, f"{where}, parent: ") for u in parents}
+        widths = [node.m for node in self._known(parents, f"{where}, parent: ")]
         if size is not None:
             n = checked_size(size, where)
         elif f.kind == "elementwise":
             n = 1
         else:
-            n, parents = inferred_components(where, parents, {u: node.m for u, node in sources.items()}, bias)
-        plans = {
-            u: self._vector.plan(w, (n, sources[u].m), f"the weight of edge {u!r} -> {name!r}")
-            for u, w in parents.items()
-        }
-        for u, plan in plans.items():
-            if plan.is_empty:
-                raise GraphpropError(f"edge {u!r} -> {name!r} has no entry; leave the parent out")
+            n, parents = inferred_components(where, parents, dict(zip(parents, widths, strict=True)), bias)
+        plan = self._plan_weights(name, parents, n, widths) if parents else None
         bias_plan = None if bias is None else self._plan_bias(name, bias, n, f)
-        positions = {u: self._vector.commit(plan, trainable) for u, plan in plans.items()}
+        blocks = cut_into_matrices(self._vector.commit(plan, trainable), n, widths) if plan is not None else []
         b = None if bias_plan is None or bias_plan.is_empty else self._vector.commit(bias_plan, trainable)
         m = 1 if f.kind == "reducing" else n
-        self._insert(name, Node(f, n, m, f.kind != "elementwise" or size is not None, b), positions)
+        node = Node(f, n, m, f.kind != "elementwise" or size is not None, b)
+        self._insert(name, node, dict(zip(parents, blocks, strict=True)))
 
     def add_edge(
         self, u: Name, v: Name, weight: Any, *, to: int | None = None, of: int | None = None, trainable: bool = True
@@ -169,12 +166,11 @@ class Network:
             raise CycleError(f"{where} is a self-loop; the graph has to be acyclic", (u, v))
         if target.is_input:
             raise GraphpropError(f"{where}: {v!r} is an input; nothing flows into an input")
-        rows = chosen(to, target.n, f"{where}: to={to!r}", f"components of {v!r}")
-        columns = chosen(of, source.m, f"{where}: of={of!r}", f"components of the output of {u!r}")
+        rows = chosen("to", to, target.n, where, "components of", v)
+        columns = chosen("of", of, source.m, where, "components of the output of", u)
         plan = self._vector.plan(weight, (len(rows), len(columns)), f"the weight of {where}")
         if plan.is_empty:
             raise GraphpropError(f"{where} has no entry; leave it out")
-        children, parents = self._graph.succ, self._graph.pred
         whole = len(rows) == target.n and len(columns) == source.m
         known = self._into[v].get(u)
         before = np.full((target.n, source.m), ABSENT) if known is None and not whole else known
@@ -184,7 +180,7 @@ class Network:
                 raise GraphpropError(f"{where} exists already; set_weight changes it, remove_edge takes it away")
             i, k = rows[twice[0][0]], columns[twice[0][1]]
             raise GraphpropError(f"{where}: the entry to={i}, of={k} exists already; set_weight changes it")
-        path = self._order.admit(u, v, children.__getitem__, parents.__getitem__)
+        path = self._order.admit(u, v, self._children.__getitem__, self._into.__getitem__)
         if path is not None:
             trail = " -> ".join(str(x) for x in [*path, v])
             raise CycleError(f"{where} closes the cycle {trail}", (*path, v))
@@ -192,8 +188,10 @@ class Network:
         if before is not None:
             entries, positions = positions, before.copy()
             positions[block] = np.where(entries == ABSENT, before[block], entries)
-        self._graph.add_edge(u, v)
         self._into[v][u] = positions
+        self._children[u][v] = None
+        if self._graph is not None:
+            self._graph.add_edge(u, v)
         self._layout = None
 
     def parameter(self, name: Name, value: Any, trainable: bool = True) -> Parameter:
@@ -258,8 +256,9 @@ class Network:
     def remove_edge(self, u: Name, v: Name) -> None:
         """Take an edge away. Its numbers stay in theta, unused, so that no position moves."""
         self._positions(u, v)
-        self._graph.remove_edge(u, v)
-        del self._into[v][u]
+        del self._into[v][u], self._children[u][v]
+        if self._graph is not None:
+            self._graph.remove_edge(u, v)
         self._layout = None
 
     def remove_node(self, name: Name) -> None:
@@ -267,11 +266,14 @@ class Network:
         self._node(name)
         if self._heads is not None and any(name in head for head in self._heads):
             raise GraphpropError(f"node {name!r} is a declared output; declare others with set_outputs first")
-        for child in self._graph.succ[name]:
+        for child in self._children[name]:
             del self._into[child][name]
-        self._graph.remove_node(name)
+        for parent in self._into[name]:
+            del self._children[parent][name]
+        if self._graph is not None:
+            self._graph.remove_node(name)
         self._order.remove(name)
-        del self._nodes[name], self._into[name]
+        del self._nodes[name], self._into[name], self._children[name]
         self._layout = None
 
     def set_weight(self, u: Name, v: Name, weight: Any) -> None:
@@ -363,7 +365,7 @@ class Network:
     @property
     def outputs(self) -> tuple[Name, ...]:
         """The nodes that a loss reads, in the order of a target's columns: those declared, else the sinks."""
-        sinks = (v for v, node in self._nodes.items() if not node.is_input and not self._graph.succ[v])
+        sinks = (v for v, node in self._nodes.items() if not node.is_input and not self._children[v])
         heads = default_heads(sinks, self._nodes) if self._heads is None else self._heads
         return tuple(name for head in heads for name in head)
 
@@ -375,6 +377,16 @@ class Network:
     @property
     def graph(self) -> nx.DiGraph[Name]:
         """The graph as a frozen view, for every algorithm of networkx; it follows later changes."""
+        import networkx as nx
+
+        if self._graph is None:
+            graph: nx.DiGraph[Name] = nx.DiGraph()
+            graph.add_nodes_from((v, {"kind": node.kind}) for v, node in self._nodes.items())
+            graph.add_edges_from(self.edges)
+            for u, attributes in graph.adjacency():
+                for v in self._children[u]:  # in the order in which the edges were made
+                    attributes[v] = attributes.pop(v)
+            self._graph = graph
         view: nx.DiGraph[Name] = nx.freeze(nx.graphviews.generic_graph_view(self._graph))  # type: ignore[type-var]
         return view
 
@@ -403,7 +415,7 @@ class Network:
     def children(self, v: Name) -> tuple[Name, ...]:
         """The nodes that read v."""
         self._node(v)
-        return tuple(self._graph.succ[v])
+        return tuple(self._children[v])
 
     def activation(self, v: Name) -> Activation | None:
         """The activation of a node; None for an input."""
@@ -456,7 +468,7 @@ class Network:
             return False
 
     def __repr__(self) -> str:
-        inputs, edges = len(self.inputs), self._graph.number_of_edges()
+        inputs, edges = len(self.inputs), sum(map(len, self._into.values()))
         counts = (inputs, "input"), (len(self) - inputs, "node"), (edges, "edge"), (len(self._vector), "parameter")
         title = f" {self.name!r}" if self.name else ""
         parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
@@ -472,8 +484,10 @@ class Network:
         """An independent network with the same structure and numbers."""
         other = Network.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        other._graph, other._order = self._graph.copy(), TopologicalOrder(self._order)
-        other._nodes, other._into = dict(self._nodes), {v: dict(into) for v, into in self._into.items()}
+        other._graph = None if self._graph is None else self._graph.copy()
+        other._nodes, other._order = dict(self._nodes), TopologicalOrder(self._order)
+        other._into = {v: dict(into) for v, into in self._into.items()}
+        other._children = {u: dict(children) for u, children in self._children.items()}
         other._vector = self._vector.copy()
         return other
 
@@ -568,31 +582,22 @@ class Network:
 
     # ------------------------------------------------------------------ inside
 
-    def _insert(self, name: Name, node: Node, parents: Mapping[Name, Array]) -> None:
+    def _insert(self, name: Name, node: Node, parents: dict[Name, Array]) -> None:
         """Put in a node whose parents exist, by the positions of its weights; everything has been checked."""
-        self._graph.add_node(name, kind=node.kind)
-        self._graph.add_edges_from((u, name) for u in parents)
-        self._nodes[name], self._into[name] = node, dict(parents)
+        self._nodes[name], self._into[name], self._children[name] = node, parents, {}
+        for u in parents:
+            self._children[u][name] = None
+        if self._graph is not None:
+            self._graph.add_node(name, kind=node.kind)
+            self._graph.add_edges_from((u, name) for u in parents)
         self._order.append(name)
         self._layout = None
 
-    def _fill(self, nodes: Mapping[Name, tuple[Node, Mapping[Name, Array]]], order: Iterable[Name]) -> None:
-        """Put many nodes into an empty network, each with the positions of the weights from its parents.
-
-        They are created as they come; `order` names them with parents before children.
-        """
-        for name, (node, parents) in nodes.items():
-            self._graph.add_node(name, kind=node.kind)
-            self._nodes[name], self._into[name] = node, dict(parents)
-        self._graph.add_edges_from((u, v) for v, into in self._into.items() for u in into)
-        self._order = TopologicalOrder(order)
-        self._layout = None
-
-    def _empty_copy(self) -> Network:
-        """A network without nodes, with a copy of theta and of the named parameters."""
-        other = Network(self.name)
-        other._vector = self._vector.copy()
-        return other
+    def _known(self, names: Iterable[Name], where: str) -> list[Node]:
+        try:
+            return [self._nodes[name] for name in names]
+        except (KeyError, TypeError):
+            return [self._node(name, where) for name in names]
 
     def _node(self, name: Name, where: str = "") -> Node:
         try:
@@ -606,6 +611,21 @@ class Network:
             raise GraphpropError(f"node {name!r} exists already")
         return name
 
+    def _plan_weights(self, name: Name, parents: Mapping[Any, Any], n: int, widths: list[int]) -> Plan:
+        """One plan for the weights of all parents, whose outputs have these widths, into a node of n components."""
+        if n == 1 and set(widths) == {1}:
+            plan = self._vector.plan_numbers([*parents.values()])
+            if plan is not None:
+                return plan
+        plans = [
+            self._vector.plan(w, (n, m), f"the weight of edge {u!r} -> {name!r}")
+            for (u, w), m in zip(parents.items(), widths, strict=True)
+        ]
+        for u, plan in zip(parents, plans, strict=True):
+            if plan.is_empty:
+                raise GraphpropError(f"edge {u!r} -> {name!r} has no entry; leave the parent out")
+        return joined(plans)
+
     def _plan_bias(self, name: Name, bias: Any, n: int, f: Activation) -> Plan:
         return self._vector.plan(bias, (n,), f"the bias of node {name!r}", masks=f.masks)
 
@@ -617,7 +637,10 @@ class Network:
         return self._into[v][u]
 
     def _values(self, positions: Array) -> Array:
-        return np.where(positions == ABSENT, np.nan, self._vector.values[positions])
+        values = np.full(positions.shape, np.nan)
+        present = positions != ABSENT
+        values[present] = self._vector.values[positions[present]]
+        return values
 
     def _read(self, positions: Array) -> Any:
         values = np.squeeze(self._values(positions))
@@ -639,6 +662,28 @@ class Network:
         if (values[places] != numbers).any():
             values[places] = former
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+
+
+def assemble(
+    nodes: dict[Name, Node],
+    into: dict[Name, dict[Name, Array]],
+    order: Iterable[Name],
+    vector: ParameterVector,
+    name: str = "",
+) -> Network:
+    """A network of parts that have been checked, and that it keeps without a copy.
+
+    Of each node, in order of creation, `into` has the positions of the weights by parent. `order` names them with
+    parents before children.
+    """
+    net = Network(name)
+    net._nodes, net._into, net._vector = nodes, into, vector
+    net._order = TopologicalOrder(order)
+    net._children = {v: {} for v in nodes}
+    for v, parents in into.items():
+        for u in parents:
+            net._children[u][v] = None
+    return net
 
 
 def _holds_mask(bias: Any) -> bool:

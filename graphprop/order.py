@@ -31,11 +31,10 @@ class TopologicalOrder:
     """
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
-        self._label: dict[Node, int] = {}
-        self._next: dict[Node, Node] = {_END: _END}
-        self._previous: dict[Node, Node] = {_END: _END}
-        for v in nodes:
-            self.append(v)
+        nodes = [*nodes]
+        self._label: dict[Node, int] = {v: i * _SPACING for i, v in enumerate(nodes)}
+        self._next: dict[Node, Node] = dict(zip([_END, *nodes], [*nodes, _END], strict=True))
+        self._previous: dict[Node, Node] = dict(zip([*nodes, _END], [_END, *nodes], strict=True))
 
     def __iter__(self) -> Iterator[Node]:
         v = self._next[_END]

@@ -7,18 +7,21 @@ positions. Which edge or bias a position serves is not known here.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphprop.arrays import real_array
+from graphprop.arrays import all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError
 
 Array = NDArray[Any]
 ABSENT, NEW = -1, -2
 _ONE = ((), (1,), (1, 1))
+_FLOATS = {float, np.float64}
 
 
 class Parameter:
@@ -65,6 +68,9 @@ class Parameter:
     def belongs_to(self, vector: ParameterVector) -> bool:
         return self._vector is vector
 
+    def is_number_of(self, vector: ParameterVector) -> bool:
+        return self.belongs_to(vector) and self.positions.size == 1
+
     def __repr__(self) -> str:
         shape = f" of shape {self.shape}" if self.shape else ""
         return f"<parameter {self.name!r}{shape}>"
@@ -89,6 +95,15 @@ class Plan:
         return self.positions is not None and bool((self.positions == ABSENT).all())
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """The entries of all plans, one behind the other."""
+    positions = None
+    if any(plan.positions is not None for plan in plans):
+        parts = [np.full(plan.values.shape, NEW) if plan.positions is None else plan.positions for plan in plans]
+        positions = np.concatenate(parts, axis=None)
+    return Plan(np.concatenate([plan.values for plan in plans], axis=None), positions)
+
+
 class ParameterVector:
     """The flat vector, growing at its end; positions never move."""
 
@@ -98,6 +113,16 @@ class ParameterVector:
         self._count = 0
         self._handed_out = False
         self.names: dict[Any, Array] = {}
+
+    @classmethod
+    def of(
+        cls, values: Array, trainable: Array | bool = True, names: Mapping[Any, Array] = MappingProxyType({})
+    ) -> Self:
+        """A vector of these numbers, which are copied."""
+        vector = cls()
+        vector.extend(values, trainable)
+        vector.names.update(names)
+        return vector
 
     def __len__(self) -> int:
         return self._count
@@ -124,7 +149,7 @@ class ParameterVector:
         self._handed_out = True
         return self._buffer[: self._count], self._trainable[: self._count]
 
-    def extend(self, values: Array, trainable: bool = True) -> Array:
+    def extend(self, values: Array, trainable: Array | bool = True) -> Array:
         """Append numbers; their positions, shaped like them."""
         start, count = self._count, self._count + values.size
         if count > len(self._buffer) or self._handed_out:
@@ -155,7 +180,7 @@ class ParameterVector:
 
         `shape` is the full one; axes of length one may be left out in what is given.
         """
-        if type(given) is float and shape in _ONE and math.isfinite(given):  # by far the most common
+        if type(given) in _FLOATS and shape in _ONE and math.isfinite(given):  # by far the most common
             return Plan(np.array(given, ndmin=len(shape)))
         values, positions = self._read(given, where, depth=0)
         wanted, found = (tuple(n for n in axes if n != 1) for axes in (shape, positions.shape))
@@ -174,6 +199,19 @@ class ParameterVector:
             entry = f" at {tuple(bad.tolist())}" if values.size > 1 else ""
             raise NumberError(f"{where} is {number}{entry}; a finite number is needed")
         return Plan(values, None if fresh.all() else positions)
+
+    def plan_numbers(self, given: Sequence[Any]) -> Plan | None:
+        """Read weights of one number each, all at once; None if any of them has to be looked at by itself."""
+        kinds = set(map(type, given))
+        if kinds <= _FLOATS:
+            plan = Plan(np.array(given, dtype=float))
+        elif kinds <= {*_FLOATS, Parameter} and all(type(w) in _FLOATS or w.is_number_of(self) for w in given):
+            positions = np.array([w.positions.item() if type(w) is Parameter else NEW for w in given])
+            numbers = np.array([0.0 if type(w) is Parameter else w for w in given])
+            plan = Plan(np.where(positions >= 0, self.values[np.maximum(positions, 0)], numbers), positions)
+        else:
+            return None
+        return plan if all_finite(plan.values) else None
 
     def commit(self, plan: Plan, trainable: bool = True) -> Array:
         """Let theta grow by the new numbers of a plan; the final positions."""

@@ -31,8 +31,8 @@ from graphprop.fields import (
     wrong,
 )
 from graphprop.layout import Array, Name, Node
-from graphprop.network import Network
-from graphprop.parameters import ABSENT
+from graphprop.network import Network, assemble
+from graphprop.parameters import ABSENT, ParameterVector
 from graphprop.writing import FORMAT, VERSION
 
 _NEEDED = ("format", "version", "directed", "multigraph", "nodes", "edges", "theta")
@@ -49,11 +49,10 @@ def read_network(document: Any, activations: Iterable[Activation] = ()) -> Netwo
     into = _read_edges(fields["edges"], nodes, len(theta), "links" if "links" in fields else "edges")
     order = _read_order(fields.get("order"), nodes, into)
     frozen = _read_frozen(fields.get("frozen", []), len(theta))
-    net = Network(title)
-    net._vector.extend(theta)
-    net.trainable[frozen] = False
-    net._vector.names |= _read_parameters(fields.get("parameters", []), len(theta))
-    net._fill({name: (node, into[name]) for name, node in nodes.items()}, order)
+    trainable = np.ones(len(theta), dtype=bool)
+    trainable[frozen] = False
+    vector = ParameterVector.of(theta, trainable, _read_parameters(fields.get("parameters", []), len(theta)))
+    net = assemble(nodes, into, order, vector, title)
     if "outputs" in fields:
         net.set_outputs(*_read_outputs(fields["outputs"]))
     if not np.isfinite(theta).all() and (bad := net.layout.improper(theta)) is not None:

@@ -5,73 +5,84 @@ The new network's nodes point to positions of theta, so that what was tied stays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphprop.arguments import checked_name
+from graphprop.arrays import cut_into_matrices
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Layout, Name, Node
-from graphprop.network import Network
-from graphprop.parameters import ABSENT
+from graphprop.network import Network, assemble
+from graphprop.parameters import ABSENT, ParameterVector
+
+Into = dict[Name, dict[Name, Array]]  # of each node, by parent, the positions of the weights
 
 
 def expand(net: Network) -> Network:
     """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
-    nodes = net._nodes
-    split = {v for v, node in nodes.items() if node.vector and node.kind_of_function == "elementwise"}
-    for v in split:
-        for i in range(nodes[v].n):
-            if (v, i) in nodes:
-                raise GraphpropError(f"node {v!r} cannot be expanded: there is a node {(v, i)!r} already")
-    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
-    for v, node in nodes.items():
+    layout = net.layout
+    scalars = {
+        v: [(v, i) for i in range(node.n)]
+        for v, node in zip(layout.names, layout.nodes, strict=True)
+        if node.vector and node.kind_of_function == "elementwise"
+    }
+    for v, names in scalars.items():
+        for name in names:
+            if name in layout.number:
+                raise GraphpropError(f"node {v!r} cannot be expanded: there is a node {name!r} already")
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
+    for v, node, given in zip(layout.names, layout.nodes, _positions_into(layout, layout.names), strict=True):
         parents: dict[Name, Array] = {}
-        for u, positions in net._into[v].items():
-            if u in split:
-                parents |= {(u, k): positions[:, [k]] for k in range(nodes[u].m)}
+        for u, positions in given.items():
+            if u in scalars:
+                parents |= zip(scalars[u], np.split(positions, len(scalars[u]), axis=1), strict=True)
             else:
                 parents[u] = positions
-        if v not in split:
-            made[v] = node, _without_empty(parents)
+        if v not in scalars:
+            nodes[v], into[v] = node, _without_empty(parents)
             continue
-        for i in range(node.n):
+        for i, name in enumerate(scalars[v]):
             bias = None if node.bias is None or node.bias[i] < 0 else node.bias[[i]]
-            row = {u: positions[[i]] for u, positions in parents.items()}
-            made[v, i] = Node(node.activation, 1, 1, False, bias), _without_empty(row)
-    result = net._empty_copy()
-    result._fill(made, (x for v in net._order for x in ([(v, i) for i in range(nodes[v].n)] if v in split else [v])))
-    heads = net.layout.heads
-    result.set_outputs(*(list(_scalars(head, split, nodes)) if head[0] in split else _as_given(head) for head in heads))
+            nodes[name] = Node(node.activation, 1, 1, False, bias)
+            into[name] = _without_empty({u: positions[[i]] for u, positions in parents.items()})
+    order = (x for v in layout.order.tolist() for x in scalars.get(layout.names[v], [layout.names[v]]))
+    result = assemble(nodes, into, order, _copied_vector(net), net.name)
+    result.set_outputs(*(_as_given([x for v in head for x in scalars.get(v, [v])]) for head in layout.heads))
     return result
 
 
-def _scalars(head: tuple[Name, ...], split: set[Name], nodes: Mapping[Name, Node]) -> list[Name]:
-    return [x for v in head for x in ([(v, i) for i in range(nodes[v].n)] if v in split else [v])]
-
-
-def _as_given(head: tuple[Name, ...]) -> Any:
+def _as_given(head: Sequence[Name]) -> Any:
     return list(head) if len(head) > 1 else head[0]
 
 
-def _without_empty(parents: Mapping[Name, Array]) -> dict[Name, Array]:
+def _without_empty(parents: dict[Name, Array]) -> dict[Name, Array]:
     kept = {u: positions for u, positions in parents.items() if (positions >= 0).any()}
     return kept or dict(list(parents.items())[:1])  # a component that nothing flows into still belongs to its graph
 
 
+def _positions_into(layout: Layout, names: Sequence[Name], shift: int = 0) -> list[dict[Name, Array]]:
+    """Of each node the positions of its weights, shifted, by parent; the names are those of the new network."""
+    into: list[dict[Name, Array]] = [{} for _ in names]
+    blocks = layout.scatter_edges(layout.position + shift, ABSENT)
+    for u, v, positions in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), blocks, strict=True):
+        into[v][names[u]] = positions
+    return into
+
+
+def _copied_vector(net: Network) -> ParameterVector:
+    return ParameterVector.of(net.theta, net.trainable, net.layout.parameters)
+
+
 def from_layout(layout: Layout) -> Network:
     """The network that has this layout, with every parameter 0."""
-    into: list[dict[Name, Array]] = [{} for _ in layout.names]
-    for e, (u, v) in enumerate(zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True)):
-        into[v][layout.names[u]] = layout.scatter_edge(e, layout.position, ABSENT)
-    net = Network()
-    net._vector.extend(np.zeros(layout.size))
-    net._vector.names |= layout.parameters
-    net._fill(
-        {name: (node, into[v]) for v, (name, node) in enumerate(zip(layout.names, layout.nodes, strict=True))},
-        (layout.names[v] for v in layout.order.tolist()),
-    )
+    names = layout.names
+    nodes = dict(zip(names, layout.nodes, strict=True))
+    into = dict(zip(names, _positions_into(layout, names), strict=True))
+    vector = ParameterVector.of(np.zeros(layout.size), names=layout.parameters)
+    net = assemble(nodes, into, (names[v] for v in layout.order.tolist()), vector)
     if layout.outputs_declared:
         net.set_outputs(*(_as_given(head) for head in layout.heads))
     return net
@@ -98,9 +109,10 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     if not isinstance(feedback, Mapping):
         raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")
+    layout = cell.layout
     source: dict[Name, Name] = {}
     for node, name in feedback.items():
-        feeding, fed = cell._node(node, "feedback: "), cell._node(name, "feedback: ")
+        feeding, fed = (layout.nodes[layout.find(v, "feedback: ")] for v in (node, name))
         if not fed.is_input:
             raise GraphpropError(f"feedback: {node!r} feeds {name!r}, which is no input")
         if feeding.m != fed.m:
@@ -108,19 +120,23 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         if name in source:
             raise GraphpropError(f"feedback: the input {name!r} is fed twice, by {source[name]!r} and {node!r}")
         source[name] = node
-    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
+    of_cell = _positions_into(layout, layout.names)
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
     at: dict[Name, Name] = {}  # what each node of the cell is in the present step
-    heads: list[tuple[Name, ...]] = []
+    heads: list[list[Name]] = []
     for t in range(steps):
         fed_by = {u: at[node] for u, node in source.items()} if t else {}
-        at = {v: fed_by.get(v, (v, t)) for v in cell._nodes}
-        for v, node in cell._nodes.items():
+        at = {v: fed_by.get(v, (v, t)) for v in layout.names}
+        for v, copied, parents in zip(layout.names, layout.nodes, of_cell, strict=True):
             if v not in fed_by:
-                made[v, t] = node, {at[u]: positions for u, positions in cell._into[v].items()}
-        if cell.layout.outputs_declared:
-            heads += [tuple((v, t) for v in head if v not in fed_by) for head in cell.layout.heads]
-    result = cell._empty_copy()
-    result._fill(made, ((v, t) for t in range(steps) for v in cell._order if (v, t) in made))
+                nodes[at[v]] = copied
+                into[at[v]] = {at[u]: positions for u, positions in parents.items()}
+        if layout.outputs_declared:
+            heads += [[(v, t) for v in head if v not in fed_by] for head in layout.heads]
+    order = [layout.names[v] for v in layout.order.tolist()]
+    steps_in_order = ((v, t) for t in range(steps) for v in order if (v, t) in nodes)
+    result = assemble(nodes, into, steps_in_order, _copied_vector(cell), cell.name)
     result.set_outputs(*(_as_given(head) for head in heads if head))
     return result
 
@@ -136,29 +152,35 @@ def union(nets: Mapping[Any, Network]) -> Network:
     """
     if not isinstance(nets, Mapping):
         raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
-    result = Network()
-    heads: list[Any] = []
+    nodes: dict[Name, Node] = {}
+    into: Into = {}
     order: list[Name] = []
-    made: dict[Name, tuple[Node, Mapping[Name, Array]]] = {}
+    heads: list[Any] = []
+    parameters: dict[Name, Array] = {}
+    start = 0
     for name, net in ((checked_name(name), net) for name, net in nets.items()):
         if not isinstance(net, Network):
             raise GraphpropError(f"union: {name!r} is no network")
-        theta, trainable = net._vector.views()
-        start = len(result._vector)
-        result._vector.extend(theta)
-        result.trainable[start:] = trainable
-        for p, positions in net._vector.names.items():
-            result._vector.names[name, p] = np.asarray(positions + start)
-        for v, node in net._nodes.items():
-            bias = None if node.bias is None else _shifted(node.bias, start)
-            parents = {(name, u): _shifted(positions, start) for u, positions in net._into[v].items()}
-            made[name, v] = Node(node.activation, node.n, node.m, node.vector, bias), parents
-        order += [(name, v) for v in net._order]
-        heads += [_as_given(tuple((name, v) for v in head)) for head in net.layout.heads]
-    result._fill(made, order)
+        layout = net.layout
+        names = [(name, v) for v in layout.names]
+        nodes.update(zip(names, _with_shifted_biases(layout.nodes, start), strict=True))
+        into.update(zip(names, _positions_into(layout, names, start), strict=True))
+        order += [names[v] for v in layout.order.tolist()]
+        heads += [_as_given([names[layout.number[v]] for v in head]) for head in layout.heads]
+        parameters |= {(name, p): np.asarray(positions + start) for p, positions in layout.parameters.items()}
+        start += layout.size
+    theta = np.concatenate([np.empty(0), *(net.theta for net in nets.values())])
+    trainable = np.concatenate([np.empty(0, dtype=bool), *(net.trainable for net in nets.values())])
+    result = assemble(nodes, into, order, ParameterVector.of(theta, trainable, parameters))
     result.set_outputs(*heads)
     return result
 
 
-def _shifted(positions: Array, by: int) -> Array:
-    return np.where(positions >= 0, positions + by, positions)
+def _with_shifted_biases(nodes: Sequence[Node], by: int) -> list[Node]:
+    biases = [node.bias for node in nodes if node.bias is not None]
+    flat = np.concatenate([np.empty(0, dtype=np.intp), *biases])
+    shifted = iter(cut_into_matrices(np.where(flat >= 0, flat + by, flat), 1, [len(bias) for bias in biases]))
+    return [
+        node if node.bias is None else Node(node.activation, node.n, node.m, node.vector, next(shifted)[0])
+        for node in nodes
+    ]

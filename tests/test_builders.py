@@ -153,6 +153,8 @@ def test_the_unrolled_matrix_of_a_convolution() -> None:
         (lambda net, x: gp.conv2d(net, x, [[1.0]], name="half"), "exists already"),
         (lambda net, x: gp.dense(net, x, 2, name="half"), "exists already"),
         (lambda net, x: gp.dense(net, x, 2, weights=[[1.0, math.nan] * 3] * 2), "is nan"),
+        (lambda net, x: gp.conv2d(net, x, [[1.0]], trainable=0), "conv2d: trainable is True or False, not 0"),
+        (lambda net, x: gp.dense(net, x, 2, trainable="no"), "dense: trainable is True or False, not 'no'"),
         (lambda net, x: gp.dense(net, [], 2), "there is no node"),
         (lambda net, x: gp.dense(net, ["q"], 2), "unknown node 'q'"),
         (lambda net, x: gp.dense(net, x, 2, weights=[[1.0]]), r"shape \(1, 1\); they should have \(2, 6\)"),
@@ -180,6 +182,41 @@ def test_bad_sizes(sizes: Any, by: Any) -> None:
         gp.mlp(sizes, by=by)
 
 
+@pytest.mark.parametrize("by", ["neuron", "layer"])
+def test_every_layer_has_its_own_activation(by: Any) -> None:
+    x = np.array([0.3, -0.7])
+    net = gp.mlp([2, 3, 4, 2], ["tanh", gp.activation("leaky_relu", slope=0.5), "softmax"], seed=5, by=by)
+    random = np.random.default_rng(5)
+    W1, W2, W3 = (random.standard_normal((n, m)) / np.sqrt(m) for n, m in ((3, 2), (4, 3), (2, 4)))
+    a = W2 @ np.tanh(W1 @ x)
+    z = np.exp(W3 @ np.where(a > 0, a, 0.5 * a))
+    np.testing.assert_allclose(net.forward(x).o["y"], z / z.sum(), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("activations", "message"),
+    [
+        ((["tanh"],), "one for each of the 2 layers, not 1"),
+        ((("tanh", "tanh", "identity"),), "one for each of the 2 layers, not 3"),
+        (([],), "one for each of the 2 layers, not 0"),
+        ((["tanh", "identity"], "identity"), "leave output out"),
+        ((["tanh", "softmac"],), "unknown activation 'softmac'; did you mean 'softmax'"),
+        ((["tanh", ["tanh"]],), "a name or a gp.Activation"),
+        (("tanh", ["tanh", "tanh"]), "a name or a gp.Activation"),
+    ],
+)
+def test_bad_lists_of_activations(activations: Any, message: str) -> None:
+    with pytest.raises(gp.GraphpropError, match=message):
+        gp.mlp([2, 3, 1], *activations)
+
+
+def test_theta_of_an_mlp_is_neuron_by_neuron_its_weights_then_its_bias() -> None:
+    random = np.random.default_rng(3)
+    layers = [random.standard_normal((n, m)) / np.sqrt(m) for n, m in ((3, 2), (1, 3))]
+    rows = [[*row, 0.0] for weights in layers for row in weights]
+    np.testing.assert_array_equal(gp.mlp([2, 3, 1], seed=3).theta, np.concatenate(rows))
+
+
 @pytest.mark.parametrize("hidden", ["softmax", "max", "tanh"])
 def test_hidden_layers_of_every_kind(hidden: str) -> None:
     X = [[0.1, 0.2], [0.3, -0.4]]
@@ -198,6 +235,18 @@ def test_dense_takes_parameters_and_reducing_activations() -> None:
     assert net.weight(("x", 0, 2), ("h", 1)) == 5.0
     assert net.weight(("h", 0), "y").shape == (4,)
     assert math.isnan(net.bias(("h", 0)))
+
+
+def test_layers_may_be_frozen() -> None:
+    net = gp.Network()
+    x = image(net, 2, 2)
+    free = net.parameter("free", 1.0)
+    s = gp.conv2d(net, x, [[1.0, free]], bias=0.5, trainable=False)
+    h = gp.dense(net, s.ravel(), 2, "tanh", weights=[[free, 1.0], [2.0, 3.0]], trainable=False)
+    gp.dense(net, h, 2, "softmax", name="p", trainable=False)
+    gp.dense(net, h, 1, "tanh", name="y")
+    frozen = 2 + 5 + 6  # of the convolution, h and p
+    assert net.trainable.tolist() == [True, *[False] * frozen, *[True] * 3]
 
 
 def recurrent_cell() -> gp.Network:
@@ -303,6 +352,20 @@ def test_a_union_is_disjoint() -> None:
     for nets, message in (({"c": 3}, "'c' is no network"), ([a], "takes a mapping"), ({1.5: a}, "a name is a text")):
         with pytest.raises(gp.GraphpropError, match=message):
             gp.union(nets)
+
+
+def test_a_union_keeps_absent_entries() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1.0, None, 2.0]}, bias=[None, 3.0, None])
+    net.add_node("y", "tanh", {"p": [None, 4.0, None]})
+    both = gp.union({"a": net, "b": net})
+    assert both.theta.tolist() == [1.0, 2.0, 3.0, 4.0] * 2
+    for name in "ab":
+        np.testing.assert_array_equal(both.weight((name, "x"), (name, "p")), [1.0, math.nan, 2.0])
+        np.testing.assert_array_equal(both.weight((name, "p"), (name, "y")), [math.nan, 4.0, math.nan])
+        np.testing.assert_array_equal(both.bias((name, "p")), [math.nan, 3.0, math.nan])
+        assert both.forward([0.5, 0.5]).o[name, "y"] == net.forward([0.5]).o["y"]
 
 
 def test_softmax_regression_is_the_log_linear_model() -> None:

@@ -66,6 +66,76 @@ def test_the_graph_is_a_frozen_view_for_networkx() -> None:
         net.graph.remove_node("y")
 
 
+def test_the_graph_follows_later_changes() -> None:
+    net = example()
+    view = net.graph
+    net.add_input("x3")
+    net.add_node("z", "tanh", {"x3": 1.0, "y": 2.0})
+    net.add_edge("x2", "z", 1.0)
+    net.remove_edge("x1", "h2")
+    net.remove_node("h1")
+    assert set(view) == set(net.nodes)
+    assert view.nodes["z"]["kind"] == "tanh"
+    assert set(view.edges) == set(net.edges) == set(net.graph.edges)
+
+
+def test_the_graph_has_parents_and_children_in_the_order_in_which_the_edges_were_made() -> None:
+    asked_first, asked_last = gp.Network(), gp.Network()
+    for net in (asked_first, asked_last):
+        net.add_node("c", "tanh")
+        net.add_node("b", "tanh", {"c": 1.0})
+        net.add_input("a")
+        if net is asked_first:
+            assert len(net.graph) == 3
+        net.add_node("d", "tanh", {"b": 1.0, "a": 2.0})
+        net.add_edge("a", "b", 1.0)
+        net.add_edge("a", "c", 1.0)
+        for graph in (net.graph, net.copy().graph):
+            assert list(graph.succ["a"]) == list(net.children("a")) == ["d", "b", "c"]
+            assert list(graph.pred["b"]) == list(net.parents("b")) == ["c", "a"]
+            assert list(graph) == list(net.nodes)
+
+
+def test_a_node_removed_is_no_child_any_more() -> None:
+    net = example()
+    net.remove_node("h1")
+    assert net.children("x1") == ("h2", "y")
+    net.remove_edge("x1", "h2")
+    assert net.children("x1") == ("y",)
+    net.remove_node("y")
+    assert net.outputs == ("h2",)
+
+
+def test_weights_given_together_or_one_by_one_are_the_same() -> None:
+    weights: list[Any] = [0.5, np.float64(-1.5), 2, np.float32(0.25), [3.0], np.array(4.0), np.array([[5.0]])]
+    together, single = gp.Network(), gp.Network()
+    for count in (2, 7):  # floats alone, and all that is a number
+        for net in (together, single):
+            f = net.parameter(("f", count), 7.0)
+            W = net.parameter(("W", count), [8.0, 9.0], trainable=False)
+            given = [W[1], *weights[:count], f, f, W[0]]
+            names = [(count, i) for i in range(len(given))]
+            for name in names:
+                net.add_input(name)
+            if net is together:
+                net.add_node(count, "tanh", dict(zip(names, given, strict=True)), 0.125)
+                continue
+            net.add_node(count, "tanh")
+            for name, weight in zip(names, given, strict=True):
+                net.add_edge(name, count, weight)
+            net.set_bias(count, 0.125)
+    assert fingerprint(together) == fingerprint(single)
+    np.testing.assert_array_equal(together.layout.position, single.layout.position)
+    with pytest.raises(
+        gp.GraphpropError, match=r"the weight of edge \(7, 1\) -> 'z': real numbers are needed, not True"
+    ):
+        together.add_node("z", "tanh", {(7, 0): 1.0, (7, 1): True})
+    with pytest.raises(gp.GraphpropError, match="belongs to another network"):
+        together.add_node("z", "tanh", {(7, 0): 1.0, (7, 1): single.parameters["f", 2]})
+    with pytest.raises(gp.GraphpropError, match=r"\(7, 1\) -> 'z' has shape \(2,\)"):
+        together.add_node("z", "tanh", {(7, 0): 1.0, (7, 1): together.parameters["W", 2]})
+
+
 def test_theta_is_a_view_that_trains() -> None:
     net = example()
     net.theta -= np.ones(11)
@@ -304,6 +374,7 @@ BAD: list[tuple[str, Any, str]] = [
         "disagree on its number of comp",
     ),
     ("components", lambda n: n.add_node("z", "softmax"), "number of components is unknown; give size="),
+    ("no components", lambda n: n.add_node("z", "softmax", bias=[]), "node 'z': size is a whole number of at least 1"),
     (
         "ragged",
         lambda n: n.add_node("z", "softmax", {"x1": [[1.0], [1.0, 2.0]]}),
@@ -564,6 +635,14 @@ def test_a_bias_without_an_entry_is_none() -> None:
     assert net.bias("p").tolist() == [1.0, 2.0]
     with pytest.raises(gp.UnknownNameError, match="'x' is an input, which has no bias"):
         net.bias("x")
+
+
+def test_a_node_has_no_bias_where_there_are_no_numbers_at_all() -> None:
+    net = gp.Network()
+    net.add_node("y", "tanh")
+    assert math.isnan(net.bias("y"))
+    net.add_node("p", "softmax", size=2)
+    assert np.isnan(net.bias("p")).tolist() == [True, True]
 
 
 def test_absent_entries_are_given_as_nan_in_lists_too() -> None:
