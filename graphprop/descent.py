@@ -16,7 +16,6 @@ import numpy as np
 from graphprop import kernels
 from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
-from graphprop.dense import DenseDescent
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array
 from graphprop.losses import Loss
@@ -24,6 +23,7 @@ from graphprop.losses import loss as find_loss
 from graphprop.memory import SMALL, Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import Objective, outputs_of, reading_of
+from graphprop.products import DenseDescent
 from graphprop.program import Program
 from graphprop.tables import Table
 from graphprop.threads import get_threads, run_all

@@ -55,6 +55,58 @@ def call_loss(typing_context, address, z, t, g, terms, samples, n):
 
 
 @intrinsic
+def call_gemm(typing_context, address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c):
+    """C = A B, or C + A B with keep = 1: C is m x n, in rows that lie row_c numbers apart, and so on.
+
+    With flip_a, A is the transpose of what is at `a`. The addresses are unsigned; `one` is a 1 of the numbers' type.
+    """
+    whole, number = types.int64, one
+    signature = types.void(
+        types.uint64, *[whole] * 5, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
+    )
+
+    def generate(context, builder, signature, arguments):
+        word, flag = ir.IntType(64), ir.IntType(32)
+        real = context.get_value_type(number)
+        address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c = arguments
+        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
+        flips = [
+            builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
+            for flip in (flip_a, flip_b)
+        ]
+        numbers = [real, word, word, word, word, real, word, word]
+        kind = ir.FunctionType(ir.VoidType(), [flag] * 3 + [word] * 3 + numbers)
+        function = builder.inttoptr(address, kind.as_pointer())
+        builder.call(function, [row_major, *flips, m, n, k, one, a, row_a, b, row_b, keep, c, row_c])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def call_gemv(typing_context, address, flip, m, n, one, a, row_a, x, step_x, keep, y, step_y):
+    """y = A x, or y + A x with keep = 1, for the m x n numbers at `a`, or with `flip` their transpose."""
+    whole, number = types.int64, one
+    signature = types.void(
+        types.uint64, *[whole] * 3, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
+    )
+
+    def generate(context, builder, signature, arguments):
+        word, flag = ir.IntType(64), ir.IntType(32)
+        real = context.get_value_type(number)
+        address, flip, *rest = arguments
+        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
+        flip = builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
+        kind = ir.FunctionType(
+            ir.VoidType(), [flag] * 2 + [word] * 2 + [real, word, word, word, word, real, word, word]
+        )
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [row_major, flip, *rest])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def pointer(typing_context, address):
     """An address as a pointer, for `carray`."""
 
@@ -441,3 +493,152 @@ def learn(
     if lanes > 1 or last < len(target):
         return 0.0, True
     return finish(terms, gradient, gradient[:0].reshape(0, len(gradient)))
+
+
+# ------------------------------------------------------------------ dense blocks
+
+# Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
+ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = range(7)
+RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = range(4)
+
+
+@njit
+def place(array, index):
+    return uint64(array.ctypes.data) + uint64(index) * uint64(array.itemsize)
+
+
+@njit
+def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, stride, width, added):
+    """a = W x, or a + W x if it is `added`: W the weights of a block; x at `source`, in rows (with `flip`, columns)."""
+    rows, columns, by_column = block[ROWS], block[COLS], block[DOWN] == 1
+    one, keep = theta.dtype.type(1), theta.dtype.type(1 if added else 0)
+    w, row_w, c = place(theta, block[FIRST]), max(block[DOWN], block[RIGHT]), place(a, to)
+    if width > 1:
+        call_gemm(gemm, by_column, flip, rows, width, columns, one, w, row_w, source, step, keep, c, stride)
+    else:
+        m, n = (columns, rows) if by_column else (rows, columns)
+        call_gemv(gemv, by_column, m, n, one, w, row_w, source, 1 if flip else step, keep, c, stride)
+
+
+@compiled()
+def learn_dense(
+    gemm,
+    gemv,
+    table,
+    runs,
+    blocks,
+    own_inputs,
+    direct,
+    head_start,
+    head_column,
+    loss,
+    low,
+    high,
+    theta,
+    inputs,
+    target,
+    share,
+    terms,
+    gradient,
+    a,
+    o,
+    g,
+    sample,
+    begin,
+    width,
+):
+    """Samples forward, compared and backward, but for the derivatives by the weights of blocks, which are left out.
+
+    a, o and g are one tile; the samples from `sample` on are its `width` samples from `begin` on. With `direct` blocks
+    alone read the inputs, and read them where they were given. Gives whether all went well.
+    """
+    rows_in, rows_out = inputs[sample : sample + width], target[sample : sample + width]
+    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
+        return False
+    if not direct:
+        read_inputs(table, inputs, sample, o, begin, width)
+    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
+    stride, columns = a.shape[2], inputs.shape[1]
+    input_width = len(numbers(table, INPUT_COLUMN))
+    for run in range(len(runs)):
+        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
+        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        for i in range(block, last_block):
+            each, flip = blocks[i], direct and blocks[i, COL] < input_width
+            if flip:
+                source, step = place(inputs, sample * columns + each[COL]), columns
+            else:
+                source, step = place(o_flat, each[COL] * stride + begin), stride
+            to = each[ROW] * stride + begin
+            multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, stride, width, i > block)
+        if forward(table, theta, a, o, begin, width, LEARN, first, last, last_block > block) >= 0:
+            return False
+    for i in range(input_width if direct else 0, g.shape[1]):
+        for k in range(begin, begin + width):
+            g[0, i, k] = 0
+    heads = len(head_start) - 1
+    compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, begin, width, terms)
+    one = theta.dtype.type(1)
+    for run in range(len(runs) - 1, -1, -1):
+        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
+        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        if backward(table, theta, a, o, g, gradient, begin, width, first, last) >= 0:
+            return False
+        for i in range(block, last_block):
+            if blocks[i, COL] + blocks[i, COLS] > input_width:
+                each, by_column = blocks[i], blocks[i, DOWN] == 1
+                rows, cols, row_w = each[ROWS], each[COLS], max(each[DOWN], each[RIGHT])
+                w = place(theta, each[FIRST])
+                delta = place(a_flat, each[ROW] * stride + begin)
+                to = place(g_flat, each[COL] * stride + begin)
+                if width > 1:
+                    call_gemm(
+                        gemm, not by_column, False, cols, width, rows, one, w, row_w, delta, stride, one, to, stride
+                    )
+                else:
+                    m, n = (cols, rows) if by_column else (rows, cols)
+                    call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, stride, one, to, stride)
+    if not direct:
+        backward(table, theta, a, o, g, gradient, begin, width, 0, own_inputs)
+    return True
+
+
+@compiled()
+def multiply_backward(gemm, block, first, last, left, right, direct, inputs, sample, a, o, width, gradient, added):
+    """The derivatives by some weights of a block: delta times the transpose of what it reads.
+
+    They are those of its rows `first` to `last` and columns `left` to `right`, over the `width` samples of one tile,
+    which are those from `sample` on. Gives whether they are finite.
+    """
+    stride, columns, zero = a.shape[2], inputs.shape[1], gradient.dtype.type(0)
+    by_column, one = block[DOWN] == 1, gradient.dtype.type(1)
+    keep = one if added else zero
+    rows, cols = last - first, right - left
+    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
+    delta, at = (block[ROW] + first) * stride, block[FIRST] + first * block[DOWN] + left * block[RIGHT]
+    column, row_c = block[COL] + left, max(block[DOWN], block[RIGHT])
+    if width == 1 and not by_column:
+        x = inputs[sample, column : column + cols].copy() if direct else o[0, column : column + cols, 0].copy()
+        for r in range(rows):
+            d, g = a_flat[delta + r * stride], gradient[at + r * row_c : at + r * row_c + cols]
+            if added:
+                for c in range(cols):
+                    g[c] += d * x[c]
+            else:
+                for c in range(cols):
+                    g[c] = d * x[c]
+    else:
+        if direct:
+            source, step = place(inputs, sample * columns + column), columns
+        else:
+            source, step = place(o_flat, column * stride), stride
+        to, d = place(gradient, at), place(a_flat, delta)
+        if by_column:
+            call_gemm(gemm, direct, True, cols, rows, width, one, source, step, d, stride, keep, to, row_c)
+        else:
+            call_gemm(gemm, False, not direct, rows, cols, width, one, d, stride, source, step, keep, to, row_c)
+    many, length = (cols, rows) if by_column else (rows, cols)
+    fine = True
+    for i in range(many):
+        fine &= within(gradient[at + i * row_c : at + i * row_c + length], -LARGEST, LARGEST)
+    return fine

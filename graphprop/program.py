@@ -56,15 +56,13 @@ class Block:
         item, (first, down, right) = theta.itemsize, self.steps
         return np.ndarray(self.positions.shape, theta.dtype, theta, first * item, (down * item, right * item))
 
-    def add_product(
-        self, gradient: Array, delta: Array, source: Array, by_use: bool, first: bool, rows: slice = slice(None)
-    ) -> None:
+    def add_product(self, gradient: Array, delta: Array, source: Array, by_use: bool, first: bool) -> None:
         """Add delta times the transpose of source to a gradient aligned with theta, or with the uses of weights.
 
-        delta may have some `rows` only. With `first`, what the gradient holds there is not yet of use.
+        With `first`, what the gradient holds there is not yet of use.
         """
         if self.strided and not by_use:
-            view = self.of(gradient)[rows]
+            view = self.of(gradient)
             if not (first and self.alone):
                 view += delta @ source.T
             elif delta.shape[1] == 1:  # BLAS is slow in this case
@@ -72,7 +70,7 @@ class Block:
             else:
                 np.matmul(delta, source.T, out=view)
         else:
-            gradient[(self.uses if by_use else self.positions)[rows]] += delta @ source.T
+            gradient[self.uses if by_use else self.positions] += delta @ source.T
 
 
 @dataclass(frozen=True, eq=False)

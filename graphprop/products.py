@@ -1,0 +1,182 @@
+"""Programs with dense blocks: a loss and its gradient, the matrix products shared out among the threads.
+
+There are two steps. In the first the samples are cut into lanes, which each go forward and backward; in the second the
+derivatives by the weights are products over all samples, which are cut by rows or columns of the blocks. So no lane
+has a gradient of its own for the weights of blocks, and nothing depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphprop import kernels
+from graphprop.blas import blas_addresses
+from graphprop.cutting import LANES, PART_BYTES, WORTH_CHECKING
+from graphprop.layout import Array
+from graphprop.losses import Loss
+from graphprop.memory import Borrowed, check_memory
+from graphprop.natives import loss_address
+from graphprop.program import Program
+from graphprop.tables import Table
+from graphprop.threads import one_blas_thread, run_all
+
+WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
+AT_ONCE = 128  # rows or columns of a block; fewer at a time take BLAS longer, and so do
+PIECES = 4  # more pieces of a block
+
+
+class Task(NamedTuple):
+    """A product of the second step: the derivatives by these weights of a block."""
+
+    block: int
+    row: int
+    last_row: int
+    column: int
+    last_column: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DenseDescent:
+    """A loss of the outputs and its gradient by theta, for batches of one size."""
+
+    program: Program
+    table: Table
+    gemm: int  # the addresses of products and of the loss
+    gemv: int
+    loss: int
+    limits: tuple[float, float]  # of targets
+    goal_start: Array
+    goal_column: Array
+    runs: Array
+    blocks: Array
+    direct: bool  # whether blocks alone read the inputs, and all of them
+    samples: int
+    chunks: tuple[tuple[int, int], ...]  # samples that are in memory at the same time
+    lanes: int
+    tasks: tuple[Task, ...]
+    dtype: np.dtype[Any]
+    even: Array  # what every sample counts for
+
+    @classmethod
+    def of(
+        cls, program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+    ) -> DenseDescent | None:
+        """None if something of it is no machine code, or a block no matrix as BLAS takes it."""
+        address, products = loss_address(loss), blas_addresses(dtype)
+        if not address or products is None or not all(block.strided and block.alone for block in program.blocks):
+            return None
+        length = max(1, min(samples, PART_BYTES // (dtype.itemsize * program.size)))
+        chunks = tuple((first, min(samples, first + length)) for first in range(0, samples, length))
+        lanes = 1
+        if length >= 32 and length * program.weights > WORTH_SHARING:
+            lanes = max(2, min(LANES, length // 256))
+        return cls(
+            program,
+            program.table(dtype),
+            *products,
+            address,
+            kernels.LIMITS[loss.targets],
+            starts,
+            program.column_numbers[columns],
+            *_as_arrays(program),
+            program.inputs_are_dense and program.reads_all_inputs,
+            samples,
+            chunks,
+            lanes,
+            tuple(_share_out(program, length)),
+            dtype,
+            np.array([1 / samples]),
+        )
+
+    def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
+        """The value and the gradient; None if any number is not what it may be."""
+        program, count, longest = self.program, len(theta), self.chunks[0][1]
+        extra, state = (self.lanes - 1) * count, longest * program.size
+        if (needed := self.dtype.itemsize * (extra + state)) > WORTH_CHECKING:
+            check_memory(needed, f"a run over {self.samples} samples")
+        gradient = np.empty(count, self.dtype)
+        terms = np.empty((self.samples, len(self.goal_start) - 1))
+        with Borrowed(extra, self.dtype) as block, Borrowed(state, self.dtype) as memory, one_blas_thread():
+            gradients = [gradient, *block.reshape(self.lanes - 1, count)]
+            shared = program.shared_positions
+            for each in gradients:
+                each[shared] = 0
+            given = theta, inputs, target, share, terms
+            for first, last in self.chunks:
+                arrays = self._carve(memory, last - first)
+                if not all(run_all(self.lanes, partial(self._differentiate, *given, gradients, arrays, first))):
+                    return None
+                if not all(run_all(len(self.tasks), partial(self._multiply, inputs, gradient, arrays, first))):
+                    return None
+            sums = gradient[shared]
+            others = np.array([each[shared] for each in gradients[1:]], self.dtype).reshape(-1, len(sums))
+        value, fine = kernels.finish(terms, sums, others)
+        gradient[shared] = sums
+        return (value, gradient) if fine else None
+
+    def _carve(self, memory: Array, length: int) -> tuple[Array, ...]:
+        """a, o and g of so many samples; a row has one number of each."""
+        rows, columns = len(self.program.rows), len(self.program.columns)
+        ends = [length * size for size in (0, rows, rows + columns, rows + 2 * columns)]
+        return tuple(memory[i:j].reshape(1, -1, length) for i, j in pairwise(ends))
+
+    def _differentiate(
+        self,
+        theta: Array,
+        inputs: Array,
+        target: Array,
+        share: Array,
+        terms: Array,
+        gradients: list[Array],
+        arrays: tuple[Array, ...],
+        first: int,
+        lane: int,
+    ) -> bool:
+        """The first step for one lane of the samples from `first` on."""
+        length = arrays[0].shape[2]
+        begin, end = length * lane // self.lanes, length * (lane + 1) // self.lanes
+        fixed = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.program.inputs, self.direct
+        heads = self.goal_start, self.goal_column, self.loss, *self.limits
+        given = theta, inputs, target, share, terms, gradients[lane]
+        with one_blas_thread():
+            return bool(kernels.learn_dense(*fixed, *heads, *given, *arrays, first + begin, begin, end - begin))
+
+    def _multiply(self, inputs: Array, gradient: Array, arrays: tuple[Array, ...], first: int, number: int) -> bool:
+        """A product of the second step."""
+        task, (a, o, _) = self.tasks[number], arrays
+        block = self.blocks[task.block]
+        direct = self.direct and bool(block[kernels.COL] < self.program.input_width)
+        part = task.row, task.last_row, task.column, task.last_column
+        with one_blas_thread():
+            samples = direct, inputs, first, a, o, a.shape[2]
+            return bool(kernels.multiply_backward(self.gemm, block, *part, *samples, gradient, first > 0))
+
+
+def _as_arrays(program: Program) -> tuple[Array, Array]:
+    """The runs of a program and their blocks, as the compiled loops read them."""
+    ends = np.cumsum([0, *(len(run.blocks) for run in program.runs)])
+    spans = zip(program.runs, pairwise(ends), strict=True)
+    runs = [(run.first, run.last, block, last_block) for run, (block, last_block) in spans]
+    blocks = [
+        (b.rows.start, b.rows.stop - b.rows.start, b.columns.start, b.columns.stop - b.columns.start, *b.steps)
+        for b in program.blocks
+    ]
+    return np.array(runs), np.array(blocks)
+
+
+def _share_out(program: Program, samples: int) -> Iterator[Task]:
+    """The products for the gradient, cut along their longer side if they are much work."""
+    for number, block in enumerate(program.blocks):
+        rows, columns = block.positions.shape
+        pieces = max(1, min(PIECES, max(rows, columns) // AT_ONCE, 2 * samples * rows * columns // WORTH_SHARING))
+        for i in range(pieces):
+            if rows >= columns:
+                yield Task(number, rows * i // pieces, rows * (i + 1) // pieces, 0, columns)
+            else:
+                yield Task(number, 0, rows, columns * i // pieces, columns * (i + 1) // pieces)
