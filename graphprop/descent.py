@@ -22,7 +22,7 @@ from graphprop.losses import Loss
 from graphprop.losses import loss as find_loss
 from graphprop.memory import SMALL, Borrowed, check_memory
 from graphprop.natives import loss_address
-from graphprop.objective import Objective, outputs_of, reading_of
+from graphprop.objective import Objective, outputs_of, read_labels, reading_of
 from graphprop.products import DenseDescent
 from graphprop.program import Program
 from graphprop.tables import Table
@@ -152,6 +152,13 @@ def descend(program: Program, theta: Any, inputs: Any, target: Any, loss: Any) -
     """`value_and_grad` of arrays that are as the loops take them; None if anything is not."""
     if not (type(theta) is type(inputs) is type(target) is np.ndarray and isinstance(loss, NAMED)):
         return None
+    if target.dtype.kind in "iu" and target.ndim > 0:
+        try:
+            target = read_labels(program.layout, find_loss(loss), target)
+        except GraphpropError:
+            return None
+        if target is None:
+            return None
     key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
     plan = _kept(program, key, _for_arrays, *key)
     if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):

@@ -175,10 +175,10 @@ def activate(function, task, a, a_first, o, o_first, g, n, m, width, stride, ele
 
 
 @compiled(fastmath=SUMS)
-def forward(table, theta, a, o, begin, width, task, first, last, added):
+def forward(table, theta, a, o, width, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
-    a and o are (tiles, rows, samples); of each row `width` samples from `begin` on are run. To LEARN is to leave the
+    a and o are (tiles, rows, samples); the first `width` samples of a row are run. To LEARN is to leave the
     derivative where an elementwise a stood. With `added` the rows of a hold a part of their sums already. Nodes that
     do not read each other and have the same elementwise activation go side by side. Gives the number of the node
     that refuses its a, or of the first of those side by side,
@@ -188,13 +188,13 @@ def forward(table, theta, a, o, begin, width, task, first, last, added):
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
     bias = positions(table, BIAS)
-    pulled, begin, width = flags(table, PULLED), uint64(begin), uint64(width)
+    pulled, width = flags(table, PULLED), uint64(width)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // width)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
     for tile in range(tiles):
-        a_tile, o_tile = tile * rows * stride + begin, tile * columns * stride + begin
+        a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(first)
         while v < uint64(last):
             end_node = min(uint64(stop[v]), uint64(last), v + at_once)
@@ -245,7 +245,7 @@ def forward(table, theta, a, o, begin, width, task, first, last, added):
 
 
 @compiled(fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, begin, width, first, last):
+def backward(table, theta, a, o, g, gradient, width, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
@@ -264,13 +264,13 @@ def backward(table, theta, a, o, g, gradient, begin, width, first, last):
     use = numbers(table, USE)
     child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
     child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
-    one, four, begin, width = uint64(1), uint64(4), uint64(begin), uint64(width)
+    one, four, width = uint64(1), uint64(4), uint64(width)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
     zero = a.dtype.type(0)
     for tile in range(tiles):
-        a_tile, o_tile = tile * rows * stride + begin, tile * columns * stride + begin
+        a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(last)
         while v > uint64(first):
             v -= one
@@ -335,14 +335,14 @@ def backward(table, theta, a, o, g, gradient, begin, width, first, last):
 
 
 @compiled()
-def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, begin, width, terms):
+def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, width, terms):
     """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
-    `share` has what each sample counts for, or one number for all. o and g are one tile; the samples from `sample` on
-    are its `width` samples from `begin` on. The loss is called once for a head.
+    `share` has what each sample counts for, or one number for all. o and g are one tile; its first `width` samples are
+    those from `sample` on. The loss is called once for a head.
     """
-    one, begin, width, sample = uint64(1), uint64(begin), uint64(width), uint64(sample)
+    one, width, sample = uint64(1), uint64(width), uint64(sample)
     stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
     o_flat, g_flat = o.reshape(o.size), g.reshape(g.size)
     target_flat, term_flat = target.reshape(target.size), terms.reshape(terms.size)
@@ -355,14 +355,14 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
     for head in range(uint64(heads), uint64(last_head)):
         first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
         for i in range(n):
-            row = uint64(column[first + i]) * stride + begin
+            row = uint64(column[first + i]) * stride
             for k in range(used):
                 z[i * used + k] = o_flat[row + k]
             for k in range(used):
                 t[i * used + k] = target_flat[(sample + k) * targets + first + i]
         call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
         for i in range(n):
-            row = uint64(column[first + i]) * stride + begin
+            row = uint64(column[first + i]) * stride
             for k in range(used):
                 g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
             for k in range(used, width):
@@ -373,8 +373,8 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
 
 
 @compiled()
-def read_inputs(table, inputs, sample, o, begin, width):
-    """Write the rows of inputs from `sample` on to the columns of o that hold them, `width` samples from `begin` on.
+def read_inputs(table, inputs, sample, o, width):
+    """Write the rows of inputs from `sample` on to the columns of o that hold them, `width` in each tile.
 
     What pads the last tile repeats the last sample.
     """
@@ -383,7 +383,7 @@ def read_inputs(table, inputs, sample, o, begin, width):
         for i in range(len(input_column)):
             column = input_column[i]
             for k in range(width):
-                o[tile, i, begin + k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
+                o[tile, i, k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
 
 
 @compiled()
@@ -413,8 +413,8 @@ def answer(places, pieces, theta, inputs, goal_start, goal_column, result, memor
             end = min(last, begin + width)
             if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
                 return False
-            read_inputs(table, inputs, begin, o, 0, width)
-            if forward(table, theta, a, o, 0, width, VALUE, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o, width)
+            if forward(table, theta, a, o, width, VALUE, own_inputs, nodes, False) >= 0:
                 return False
             for i in range(goal, last_goal):
                 for k in range(end - begin):
@@ -482,13 +482,13 @@ def learn(
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
                 return 0.0, False
-            read_inputs(table, inputs, begin, o, 0, width)
-            if forward(table, theta, a, o, 0, width, LEARN, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o, width)
+            if forward(table, theta, a, o, width, LEARN, own_inputs, nodes, False) >= 0:
                 return 0.0, False
             if width == 1:
                 g[:] = 0
-            compare(loss, head_start, head_column, head, last_head, target, share, begin, o, g, 0, width, terms)
-            if backward(table, theta, a, o, g, gradient, 0, width, 0, nodes) >= 0:
+            compare(loss, head_start, head_column, head, last_head, target, share, begin, o, g, width, terms)
+            if backward(table, theta, a, o, g, gradient, width, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True
@@ -544,19 +544,18 @@ def learn_dense(
     o,
     g,
     sample,
-    begin,
     width,
 ):
     """Samples forward, compared and backward, but for the derivatives by the weights of blocks, which are left out.
 
-    a, o and g are one tile; the samples from `sample` on are its `width` samples from `begin` on. With `direct` blocks
-    alone read the inputs, and read them where they were given. Gives whether all went well.
+    a, o and g are one tile; its first `width` samples are those from `sample` on. With `direct` blocks alone read the
+    inputs, and read them where they were given. Gives whether all went well.
     """
     rows_in, rows_out = inputs[sample : sample + width], target[sample : sample + width]
     if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
         return False
     if not direct:
-        read_inputs(table, inputs, sample, o, begin, width)
+        read_inputs(table, inputs, sample, o, width)
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
     stride, columns = a.shape[2], inputs.shape[1]
     input_width = len(numbers(table, INPUT_COLUMN))
@@ -568,29 +567,29 @@ def learn_dense(
             if flip:
                 source, step = place(inputs, sample * columns + each[COL]), columns
             else:
-                source, step = place(o_flat, each[COL] * stride + begin), stride
-            to = each[ROW] * stride + begin
+                source, step = place(o_flat, each[COL] * stride), stride
+            to = each[ROW] * stride
             multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, stride, width, i > block)
-        if forward(table, theta, a, o, begin, width, LEARN, first, last, last_block > block) >= 0:
+        if forward(table, theta, a, o, width, LEARN, first, last, last_block > block) >= 0:
             return False
     for i in range(input_width if direct else 0, g.shape[1]):
-        for k in range(begin, begin + width):
+        for k in range(width):
             g[0, i, k] = 0
     heads = len(head_start) - 1
-    compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, begin, width, terms)
+    compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, width, terms)
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
         first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
         block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
-        if backward(table, theta, a, o, g, gradient, begin, width, first, last) >= 0:
+        if backward(table, theta, a, o, g, gradient, width, first, last) >= 0:
             return False
         for i in range(block, last_block):
             if blocks[i, COL] + blocks[i, COLS] > input_width:
                 each, by_column = blocks[i], blocks[i, DOWN] == 1
                 rows, cols, row_w = each[ROWS], each[COLS], max(each[DOWN], each[RIGHT])
                 w = place(theta, each[FIRST])
-                delta = place(a_flat, each[ROW] * stride + begin)
-                to = place(g_flat, each[COL] * stride + begin)
+                delta = place(a_flat, each[ROW] * stride)
+                to = place(g_flat, each[COL] * stride)
                 if width > 1:
                     call_gemm(
                         gemm, not by_column, False, cols, width, rows, one, w, row_w, delta, stride, one, to, stride
@@ -599,40 +598,44 @@ def learn_dense(
                     m, n = (cols, rows) if by_column else (rows, cols)
                     call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, stride, one, to, stride)
     if not direct:
-        backward(table, theta, a, o, g, gradient, begin, width, 0, own_inputs)
+        backward(table, theta, a, o, g, gradient, width, 0, own_inputs)
     return True
 
 
 @compiled()
-def multiply_backward(gemm, block, first, last, left, right, direct, inputs, sample, a, o, width, gradient, added):
+def multiply_backward(gemm, block, first, last, direct, inputs, sample, last_sample, a, o, gradient, added):
     """The derivatives by some weights of a block: delta times the transpose of what it reads.
 
-    They are those of its rows `first` to `last` and columns `left` to `right`, over the `width` samples of one tile,
-    which are those from `sample` on. Gives whether they are finite.
+    They are those of its rows `first` to `last`, over the samples from `sample` to `last_sample`, which the tiles hold.
+    Gives whether they are finite.
     """
-    stride, columns, zero = a.shape[2], inputs.shape[1], gradient.dtype.type(0)
-    by_column, one = block[DOWN] == 1, gradient.dtype.type(1)
-    keep = one if added else zero
-    rows, cols = last - first, right - left
+    stride, columns, by_column = a.shape[2], inputs.shape[1], block[DOWN] == 1
+    rows, cols, column = last - first, block[COLS], block[COL]
+    at, row_c = block[FIRST] + first * block[DOWN], max(block[DOWN], block[RIGHT])
+    zero, one, to = gradient.dtype.type(0), gradient.dtype.type(1), place(gradient, at)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-    delta, at = (block[ROW] + first) * stride, block[FIRST] + first * block[DOWN] + left * block[RIGHT]
-    column, row_c = block[COL] + left, max(block[DOWN], block[RIGHT])
-    if width == 1 and not by_column:
-        x = inputs[sample, column : column + cols].copy() if direct else o[0, column : column + cols, 0].copy()
-        for r in range(rows):
-            d, g = a_flat[delta + r * stride], gradient[at + r * row_c : at + r * row_c + cols]
-            if added:
-                for c in range(cols):
-                    g[c] += d * x[c]
-            else:
-                for c in range(cols):
-                    g[c] = d * x[c]
-    else:
+    for tile in range(a.shape[0]):
+        begin = sample + tile * stride
+        width, keep = min(stride, last_sample - begin), one if added or tile > 0 else zero
+        if width <= 0:
+            break
+        delta = (tile * a.shape[1] + block[ROW] + first) * stride
+        if width == 1 and not by_column:
+            x = inputs[begin, column : column + cols].copy() if direct else o[tile, column : column + cols, 0].copy()
+            for r in range(rows):
+                d, g = a_flat[delta + r * stride], gradient[at + r * row_c : at + r * row_c + cols]
+                if keep == one:
+                    for c in range(cols):
+                        g[c] += d * x[c]
+                else:
+                    for c in range(cols):
+                        g[c] = d * x[c]
+            continue
         if direct:
-            source, step = place(inputs, sample * columns + column), columns
+            source, step = place(inputs, begin * columns + column), columns
         else:
-            source, step = place(o_flat, column * stride), stride
-        to, d = place(gradient, at), place(a_flat, delta)
+            source, step = place(o_flat, (tile * o.shape[1] + column) * stride), stride
+        d = place(a_flat, delta)
         if by_column:
             call_gemm(gemm, direct, True, cols, rows, width, one, source, step, d, stride, keep, to, row_c)
         else:

@@ -357,6 +357,20 @@ def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
     return rows
 
 
+def read_labels(layout: Layout, entry: Loss, given: Array) -> Array | None:
+    """Class labels for a batch as rows of 0 and 1; None if they are not what the loss takes."""
+    starts = reading_of(layout, entry).starts
+    classes, shape = np.diff(starts), given.shape
+    if entry.targets != "distribution" or shape != ((len(given),) if len(classes) == 1 else (len(given), len(classes))):
+        return None
+    labels = given.reshape(len(given), -1)
+    if ((labels < 0) | (labels >= classes)).any():
+        return None
+    rows = np.zeros((len(given), starts[-1]))
+    rows[np.arange(len(given))[:, None], starts[:-1] + labels] = 1.0
+    return rows
+
+
 def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:
     """Numbers for the outputs of a node or a head, as (samples, width)."""
     if isinstance(given, np.ndarray) and given.dtype == bool:  # yes or no is 1 or 0

@@ -1,13 +1,14 @@
 """Programs with dense blocks: a loss and its gradient, the matrix products shared out among the threads.
 
 There are two steps. In the first the samples are cut into lanes, which each go forward and backward; in the second the
-derivatives by the weights are products over all samples, which are cut by rows or columns of the blocks. So no lane
-has a gradient of its own for the weights of blocks, and nothing depends on the number of threads.
+derivatives by the weights are products over all samples, which are cut by the rows of the blocks. So no lane has a
+gradient of its own for the weights of blocks, and nothing depends on the number of threads. Each lane has a tile of its
+own: threads that write side by side into the same rows wait for each other's memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,18 +28,16 @@ from graphprop.tables import Table
 from graphprop.threads import one_blas_thread, run_all
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
-AT_ONCE = 128  # rows or columns of a block; fewer at a time take BLAS longer, and so do
+AT_ONCE = 64  # rows of a block; fewer at a time take BLAS longer, and so do
 PIECES = 4  # more pieces of a block
 
 
 class Task(NamedTuple):
-    """A product of the second step: the derivatives by these weights of a block."""
+    """A product of the second step: the derivatives by the weights of these rows of a block."""
 
     block: int
     row: int
     last_row: int
-    column: int
-    last_column: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,8 +95,8 @@ class DenseDescent:
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
-        program, count, longest = self.program, len(theta), self.chunks[0][1]
-        extra, state = (self.lanes - 1) * count, longest * program.size
+        program, count, (_, longest) = self.program, len(theta), self.chunks[0]
+        extra, state = (self.lanes - 1) * count, self.lanes * -(-longest // self.lanes) * program.size
         if (needed := self.dtype.itemsize * (extra + state)) > WORTH_CHECKING:
             check_memory(needed, f"a run over {self.samples} samples")
         gradient = np.empty(count, self.dtype)
@@ -110,9 +109,10 @@ class DenseDescent:
             given = theta, inputs, target, share, terms
             for first, last in self.chunks:
                 arrays = self._carve(memory, last - first)
-                if not all(run_all(self.lanes, partial(self._differentiate, *given, gradients, arrays, first))):
+                within = arrays, first, last
+                if not self._each(self.lanes, partial(self._differentiate, *given, gradients, *within)):
                     return None
-                if not all(run_all(len(self.tasks), partial(self._multiply, inputs, gradient, arrays, first))):
+                if not self._each(len(self.tasks), partial(self._multiply, inputs, gradient, *within)):
                     return None
             sums = gradient[shared]
             others = np.array([each[shared] for each in gradients[1:]], self.dtype).reshape(-1, len(sums))
@@ -120,11 +120,22 @@ class DenseDescent:
         gradient[shared] = sums
         return (value, gradient) if fine else None
 
+    def _each(self, parts: int, run: Callable[[int], bool]) -> bool:
+        """run(0) to run(parts - 1), side by side if there is more than one lane; whether all went well."""
+        if self.lanes == 1:
+            return all(map(run, range(parts)))
+
+        def alone(part: int) -> bool:
+            with one_blas_thread():
+                return run(part)
+
+        return all(run_all(parts, alone))
+
     def _carve(self, memory: Array, length: int) -> tuple[Array, ...]:
-        """a, o and g of so many samples; a row has one number of each."""
-        rows, columns = len(self.program.rows), len(self.program.columns)
-        ends = [length * size for size in (0, rows, rows + columns, rows + 2 * columns)]
-        return tuple(memory[i:j].reshape(1, -1, length) for i, j in pairwise(ends))
+        """a, o and g of so many samples, in a tile for each lane."""
+        rows, columns, width = len(self.program.rows), len(self.program.columns), -(-length // self.lanes)
+        ends = [self.lanes * width * size for size in (0, rows, rows + columns, rows + 2 * columns)]
+        return tuple(memory[i:j].reshape(self.lanes, -1, width) for i, j in pairwise(ends))
 
     def _differentiate(
         self,
@@ -136,26 +147,29 @@ class DenseDescent:
         gradients: list[Array],
         arrays: tuple[Array, ...],
         first: int,
+        last: int,
         lane: int,
     ) -> bool:
-        """The first step for one lane of the samples from `first` on."""
-        length = arrays[0].shape[2]
-        begin, end = length * lane // self.lanes, length * (lane + 1) // self.lanes
+        """The first step for one lane of the samples `first` to `last`."""
+        width = arrays[0].shape[2]
+        begin = first + lane * width
+        if begin >= last:
+            return True
+        tile = [array[lane : lane + 1] for array in arrays]
         fixed = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.program.inputs, self.direct
         heads = self.goal_start, self.goal_column, self.loss, *self.limits
         given = theta, inputs, target, share, terms, gradients[lane]
-        with one_blas_thread():
-            return bool(kernels.learn_dense(*fixed, *heads, *given, *arrays, first + begin, begin, end - begin))
+        return bool(kernels.learn_dense(*fixed, *heads, *given, *tile, begin, min(width, last - begin)))
 
-    def _multiply(self, inputs: Array, gradient: Array, arrays: tuple[Array, ...], first: int, number: int) -> bool:
+    def _multiply(
+        self, inputs: Array, gradient: Array, arrays: tuple[Array, ...], first: int, last: int, number: int
+    ) -> bool:
         """A product of the second step."""
         task, (a, o, _) = self.tasks[number], arrays
         block = self.blocks[task.block]
         direct = self.direct and bool(block[kernels.COL] < self.program.input_width)
-        part = task.row, task.last_row, task.column, task.last_column
-        with one_blas_thread():
-            samples = direct, inputs, first, a, o, a.shape[2]
-            return bool(kernels.multiply_backward(self.gemm, block, *part, *samples, gradient, first > 0))
+        given = direct, inputs, first, last, a, o, gradient, first > 0
+        return bool(kernels.multiply_backward(self.gemm, block, task.row, task.last_row, *given))
 
 
 def _as_arrays(program: Program) -> tuple[Array, Array]:
@@ -171,12 +185,9 @@ def _as_arrays(program: Program) -> tuple[Array, Array]:
 
 
 def _share_out(program: Program, samples: int) -> Iterator[Task]:
-    """The products for the gradient, cut along their longer side if they are much work."""
+    """The products for the gradient, by rows if they are much work."""
     for number, block in enumerate(program.blocks):
         rows, columns = block.positions.shape
-        pieces = max(1, min(PIECES, max(rows, columns) // AT_ONCE, 2 * samples * rows * columns // WORTH_SHARING))
-        for i in range(pieces):
-            if rows >= columns:
-                yield Task(number, rows * i // pieces, rows * (i + 1) // pieces, 0, columns)
-            else:
-                yield Task(number, 0, rows, columns * i // pieces, columns * (i + 1) // pieces)
+        pieces = max(1, min(PIECES, rows // AT_ONCE, 2 * samples * rows * columns // WORTH_SHARING))
+        for first, last in pairwise(rows * i // pieces for i in range(pieces + 1)):
+            yield Task(number, first, last)
