@@ -1,0 +1,151 @@
+"""Dense blocks whose products are shared out among threads: any cut of the batch and of the blocks, and no BLAS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+from graphprop import descent, products
+from tests.against_recursion import assert_close
+
+
+def by_neuron() -> gp.Network:
+    return gp.mlp([40, 70, 30, 4], "tanh", "identity", seed=1)
+
+
+def by_layer() -> gp.Network:
+    return gp.mlp([40, 70, 30, 4], "tanh", "identity", seed=2, by="layer")
+
+
+def with_skips() -> gp.Network:
+    """Inputs and hidden nodes that are read by single nodes too, so that sparse weights stand beside the blocks."""
+    net = gp.mlp([40, 40, 30, 3], "sigmoid", "identity", seed=3)
+    for k in range(3):
+        net.add_edge(("x", k), ("y", k), 0.5)
+        net.add_edge(("h1", k), ("y", k), -0.25)
+    return net
+
+
+def by_column() -> gp.Network:
+    """Two layers whose weights lie in theta column by column, the second of vector and of reducing nodes."""
+    rng = np.random.default_rng(4)
+    net = gp.Network()
+    net.add_input("x", size=30)
+    for name, reads, rows, columns in (("h", "x", 64, 30), ("y", "h", 32, 64)):
+        strewn = net.parameter(f"w {name}", rng.normal(size=rows * columns) / np.sqrt(columns))
+        entries = [[strewn[c * rows + r] for c in range(columns)] for r in range(rows)]
+        net.add_node(name, "tanh" if name == "h" else "mean", {reads: entries}, rng.normal(size=rows), size=rows)
+    net.add_node("z", "identity", {"y": 2.0})
+    return net
+
+
+NETS: dict[str, Callable[[], gp.Network]] = {
+    "by neuron": by_neuron,
+    "by layer": by_layer,
+    "with skips": with_skips,
+    "by column": by_column,
+}
+
+
+@pytest.fixture
+def shared_out(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """However little there is to do, it is cut into lanes and pieces."""
+    monkeypatch.setattr(products, "WORTH_SHARING", 1)
+    monkeypatch.setattr(products, "AT_ONCE", 8)
+    return monkeypatch
+
+
+def plan(program: gp.Program) -> Any:
+    return next(x for x in program.plans.values() if isinstance(x, products.DenseDescent))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("part_bytes", [1, 30_000, 1 << 26])
+@pytest.mark.parametrize("samples", [1, 2, 33, 100])
+@pytest.mark.parametrize("name", list(NETS))
+def test_any_cut_has_the_gradient_of_the_recursion(
+    shared_out: pytest.MonkeyPatch, name: str, samples: int, part_bytes: int, dtype: Any
+) -> None:
+    shared_out.setattr(products, "PART_BYTES", part_bytes)
+    net = NETS[name]()
+    rng = np.random.default_rng(samples)
+    rows = rng.normal(size=(samples, len(net.layout.input_columns)))
+    trace = gp.recursion.forward(net, rows)
+    target = rng.normal(size=net.program.predict(net.theta, rows).shape)
+    expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
+    arrays = net.theta.astype(dtype), rows.astype(dtype), target
+    value, gradient = net.program.value_and_grad(*arrays, loss="half_squared")
+    assert plan(net.program).lanes == (2 if samples > 32 and part_bytes > 10**6 else 1)
+    tolerance = 1e-12 if dtype is np.float64 else 2e-5
+    assert_close(value, expected.value, tolerance)
+    assert_close(gradient, expected.theta, tolerance, np.abs(expected.theta).max())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("samples", [1, 50])
+def test_labels_and_sample_weights(shared_out: pytest.MonkeyPatch, samples: int, weighted: bool) -> None:
+    net = gp.mlp([40, 40, 5], "tanh", "identity", seed=5)
+    rng = np.random.default_rng(samples)
+    rows, labels = rng.normal(size=(samples, 40)), rng.integers(0, 5, samples)
+    goal: dict[str, Any] = {"loss": "softmax_cross_entropy"}
+    if weighted:
+        goal["sample_weight"] = rng.uniform(size=samples) + 0.1
+    expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), target=labels, **goal)
+    value, gradient = net.program.value_and_grad(net.theta, rows, labels, **goal)
+    assert plan(net.program).samples == samples
+    assert_close(value, expected.value, 1e-13)
+    assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_any_number_of_threads_has_the_same_bits(shared_out: pytest.MonkeyPatch, name: str) -> None:
+    net, before = NETS[name](), gp.get_threads()
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(700, len(net.layout.input_columns)))
+    target = np.zeros(net.program.predict(net.theta, rows).shape)
+    bits = set()
+    try:
+        for count in (1, 2, 3, 5):
+            gp.set_threads(count)
+            value, gradient = net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
+            bits.add((value, gradient.tobytes()))
+    finally:
+        gp.set_threads(before)
+    assert plan(net.program).lanes == 2
+    assert len(plan(net.program).tasks) > 2
+    assert len(bits) == 1
+
+
+def test_where_no_blas_is_found_numpy_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "blas_addresses", lambda dtype: None)
+    net = by_neuron()
+    rows = np.random.default_rng(7).normal(size=(5, 40))
+    target = np.zeros((5, 4))
+    value, gradient = net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
+    assert list(net.program.plans.values()) == [None, None]
+    expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), loss="half_squared", target=target)
+    assert_close([value, *gradient], [expected.value, *expected.theta], 1e-12, np.abs(expected.theta).max())
+
+
+def test_a_gradient_that_overflows_is_refused_with_its_name() -> None:
+    net = by_neuron()
+    theta, rows = net.theta.copy(), np.full((3, 40), 1e200)
+    theta[net.layout.position[-1]] = 1e150
+    with pytest.raises(gp.NumberError, match="w"):
+        net.program.value_and_grad(theta, rows, np.full((3, 4), -1e200), loss="half_squared")
+
+
+def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyPatch) -> None:
+    net = by_neuron()
+    arrays = {"theta": net.theta.copy(), "inputs": np.ones((40, 40)), "target": np.ones((40, 4))}
+    for name, array in arrays.items():
+        for place in (0, -1):
+            kept, array.flat[place] = array.flat[place], np.nan
+            with pytest.raises(gp.NumberError, match={"theta": "theta", "inputs": "input", "target": "target"}[name]):
+                net.program.value_and_grad(*arrays.values(), loss="half_squared")
+            array.flat[place] = kept
+    assert descent.descend(net.program, *arrays.values(), "half_squared") is not None
