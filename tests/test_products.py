@@ -131,12 +131,17 @@ def test_where_no_blas_is_found_numpy_multiplies(monkeypatch: pytest.MonkeyPatch
     assert_close([value, *gradient], [expected.value, *expected.theta], 1e-12, np.abs(expected.theta).max())
 
 
-def test_a_gradient_that_overflows_is_refused_with_its_name() -> None:
-    net = by_neuron()
-    theta, rows = net.theta.copy(), np.full((3, 40), 1e200)
-    theta[net.layout.position[-1]] = 1e150
-    with pytest.raises(gp.NumberError, match="w"):
-        net.program.value_and_grad(theta, rows, np.full((3, 4), -1e200), loss="half_squared")
+@pytest.mark.parametrize("samples", [1, 40])
+def test_a_gradient_that_overflows_is_refused_with_its_name(shared_out: pytest.MonkeyPatch, samples: int) -> None:
+    """The value is some 1e240, the derivatives by the weights would be 1e320."""
+    net = gp.mlp([40, 40], "identity", "identity", seed=1)
+    net.theta[:] = 1e-80
+    rows, target = np.full((samples, 40), 1e200), np.zeros((samples, 40))
+    with pytest.raises(gp.NumberError, match=r"the derivative with respect to w\(.* is inf"):
+        net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
+    assert plan(net.program).samples == samples
+    rows /= 1e100
+    assert np.isfinite(net.program.value_and_grad(net.theta, rows, target, loss="half_squared")[1]).all()
 
 
 def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyPatch) -> None:
