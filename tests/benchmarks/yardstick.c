@@ -22,11 +22,17 @@ void tanh_row(double *restrict a, double *restrict o, long width) {
 /* Indirect, as the activations of a graph are not known when its loops are compiled. */
 function activation = tanh_row;
 
+enum { AT_ONCE = 2048 };
+
+/* The rows from r to stop[r] do not read each other; their activation is called once. */
 void forward(const number *restrict start, const number *restrict column, const number *restrict position,
-             const int64_t *restrict bias, const double *restrict theta, double *restrict a, double *restrict o,
-             long inputs, long rows, long width) {
+             const number *restrict stop, const int64_t *restrict bias, const double *restrict theta,
+             double *restrict a, double *restrict o, long inputs, long rows, long width) {
     const function f = *(function volatile *)&activation;
+    const long at_once = width < AT_ONCE ? AT_ONCE / width : 1;
+    long first = 0, last;
     for (long r = 0; r < rows; r++) {
+        if (r == first) last = stop[r] < r + at_once ? stop[r] : r + at_once;
         number e = start[r];
         const number end = start[r + 1];
         double *restrict here = a + r * width;
@@ -53,7 +59,24 @@ void forward(const number *restrict start, const number *restrict column, const 
                 for (long k = 0; k < width; k++) here[k] += w * u[k];
             }
         }
-        f(here, o + (inputs + r) * width, width);
+        if (r + 1 == last) {
+            f(a + first * width, o + (inputs + first) * width, (last - first) * width);
+            first = last;
+        }
+    }
+}
+
+/* With one sample a row passes its delta on to its parents; all of g is set before. */
+void backward_one(const number *restrict start, const number *restrict column, const number *restrict position,
+                  const int64_t *restrict bias, const double *restrict theta, double *restrict a,
+                  const double *restrict o, double *restrict g, double *restrict gradient, long inputs, long rows) {
+    for (long r = rows; r-- > 0;) {
+        const double d = a[r] *= g[inputs + r];
+        if (bias[r] >= 0) gradient[bias[r]] += d;
+        for (number e = start[r]; e < start[r + 1]; e++) {
+            g[column[e]] += theta[position[e]] * d;
+            gradient[position[e]] += d * o[column[e]];
+        }
     }
 }
 
@@ -68,44 +91,34 @@ void backward(const number *restrict start, const number *restrict row, const nu
         const number end = start[c + 1];
         double *restrict here = g + c * width;
         const double *restrict x = o + c * width;
-        if (width == 1) {
-            double s = preset[c] ? *here : 0;
-            for (; e < end; e++) {
-                const double d = a[row[e]];
-                s += theta[position[e]] * d;
-                gradient[position[e]] += d * *x;
+        if (!preset[c])
+            for (long k = 0; k < width; k++) here[k] = 0;
+        for (; e + 4 <= end; e += 4) {
+            const double w0 = theta[position[e]], w1 = theta[position[e + 1]];
+            const double w2 = theta[position[e + 2]], w3 = theta[position[e + 3]];
+            const double *d0 = a + (long)row[e] * width, *d1 = a + (long)row[e + 1] * width;
+            const double *d2 = a + (long)row[e + 2] * width, *d3 = a + (long)row[e + 3] * width;
+            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            for (long k = 0; k < width; k++) {
+                here[k] += w0 * d0[k] + w1 * d1[k] + w2 * d2[k] + w3 * d3[k];
+                s0 += d0[k] * x[k];
+                s1 += d1[k] * x[k];
+                s2 += d2[k] * x[k];
+                s3 += d3[k] * x[k];
             }
-            *here = s;
-        } else {
-            if (!preset[c])
-                for (long k = 0; k < width; k++) here[k] = 0;
-            for (; e + 4 <= end; e += 4) {
-                const double w0 = theta[position[e]], w1 = theta[position[e + 1]];
-                const double w2 = theta[position[e + 2]], w3 = theta[position[e + 3]];
-                const double *d0 = a + (long)row[e] * width, *d1 = a + (long)row[e + 1] * width;
-                const double *d2 = a + (long)row[e + 2] * width, *d3 = a + (long)row[e + 3] * width;
-                double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-                for (long k = 0; k < width; k++) {
-                    here[k] += w0 * d0[k] + w1 * d1[k] + w2 * d2[k] + w3 * d3[k];
-                    s0 += d0[k] * x[k];
-                    s1 += d1[k] * x[k];
-                    s2 += d2[k] * x[k];
-                    s3 += d3[k] * x[k];
-                }
-                gradient[position[e]] += s0;
-                gradient[position[e + 1]] += s1;
-                gradient[position[e + 2]] += s2;
-                gradient[position[e + 3]] += s3;
+            gradient[position[e]] += s0;
+            gradient[position[e + 1]] += s1;
+            gradient[position[e + 2]] += s2;
+            gradient[position[e + 3]] += s3;
+        }
+        for (; e < end; e++) {
+            const double w = theta[position[e]], *d = a + (long)row[e] * width;
+            double s = 0;
+            for (long k = 0; k < width; k++) {
+                here[k] += w * d[k];
+                s += d[k] * x[k];
             }
-            for (; e < end; e++) {
-                const double w = theta[position[e]], *d = a + (long)row[e] * width;
-                double s = 0;
-                for (long k = 0; k < width; k++) {
-                    here[k] += w * d[k];
-                    s += d[k] * x[k];
-                }
-                gradient[position[e]] += s;
-            }
+            gradient[position[e]] += s;
         }
         if (c >= inputs) {
             double *restrict delta = a + (c - inputs) * width;

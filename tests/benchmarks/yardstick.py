@@ -65,14 +65,16 @@ def by_kernels(task: SweepTask) -> Prepared:
     """The two compiled loops and nothing else."""
     program, theta = task.program, task.theta
     a, o, g, gradient = task.state()
-    sinks, seed = program.goal_columns, task.seed.T.copy()
+    sinks, seed, width = program.goal_columns, task.seed.T.copy(), task.samples
     table, last = program.table(theta.dtype).places, len(program)
 
     def run() -> tuple[Array, Array]:
         gradient[:] = 0
+        if width == 1:
+            g[:] = 0
         g[0, sinks] = seed
-        kernels.forward(table, theta, a, o, kernels.LEARN, program.inputs, last, False)
-        kernels.backward(table, theta, a, o, g, gradient, 0, last)
+        kernels.forward(table, theta, a, o, width, kernels.LEARN, program.inputs, last, False)
+        kernels.backward(table, theta, a, o, g, gradient, width, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))
@@ -88,6 +90,7 @@ def by_c(task: SweepTask) -> Prepared:
         for array in (
             *(program.start, program.column, program.position),
             *(program.child_start, program.child_row, program.child_position),
+            program.stop[program.inputs :] - program.inputs,
         )
     ]
     bias = np.ascontiguousarray(program.bias_position, dtype=np.int64)
@@ -95,15 +98,22 @@ def by_c(task: SweepTask) -> Prepared:
     sizes = [ctypes.c_long(n) for n in (program.input_width, len(program.rows), task.samples)]
 
     # an array's `ctypes` is passed as its address, and keeps the array
-    forward = [*(array.ctypes for array in (*unsigned[:3], bias, task.theta, a, o)), *sizes]
-    numbers = bias, preset, task.theta, a, o, g, gradient
-    backward = [*(array.ctypes for array in (*unsigned[3:], *numbers)), *sizes]
+    rows, children, stop = unsigned[:3], unsigned[3:6], unsigned[6]
+    forward = [*(array.ctypes for array in (*rows, stop, bias, task.theta, a, o)), *sizes]
+    sums = task.theta, a, o, g, gradient
+    backward_one = [*(array.ctypes for array in (*rows, bias, *sums)), *sizes[:2]]
+    backward = [*(array.ctypes for array in (*children, bias, preset, *sums)), *sizes]
 
     def run() -> tuple[Array, Array]:
         gradient[:] = 0
+        if task.samples == 1:
+            g[:] = 0
         g[0, sinks] = seed
         library.forward(*forward)
-        library.backward(*backward)
+        if task.samples == 1:
+            library.backward_one(*backward_one)
+        else:
+            library.backward(*backward)
         return o, gradient
 
     return Prepared(run, "gcc " + " ".join(FLAGS[:3]), lambda result: task.result(*result))
