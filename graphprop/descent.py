@@ -31,6 +31,7 @@ from graphprop.threads import get_threads, run_all
 PLANS = 100  # how many sizes of batches are remembered
 DOUBLE = np.dtype(np.float64)
 NAMED = str, Loss
+UNKNOWN = object()
 Plan = TypeVar("Plan")
 
 
@@ -104,6 +105,7 @@ class Descent:
     high: float
     count: int  # of parameters
     even: Array  # what every sample counts for
+    checks_theta: bool  # whether it has parameters that nothing reads
 
     @classmethod
     def of(
@@ -116,7 +118,7 @@ class Descent:
         low, high = kernels.LIMITS[loss.targets]
         count = program.layout.size
         loops = Loops.over(program, starts, columns, samples, dtype, count)
-        return cls(loops, address, low, high, count, np.array([1 / samples]))
+        return cls(loops, address, low, high, count, np.array([1 / samples]), len(program.unused_positions) > 0)
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
@@ -152,20 +154,19 @@ def descend(program: Program, theta: Any, inputs: Any, target: Any, loss: Any) -
     """`value_and_grad` of arrays that are as the loops take them; None if anything is not."""
     if not (type(theta) is type(inputs) is type(target) is np.ndarray and isinstance(loss, NAMED)):
         return None
-    if target.dtype.kind in "iu" and target.ndim > 0:
-        try:
-            target = read_labels(program.layout, find_loss(loss), target)
-        except GraphpropError:
-            return None
-        if target is None:
-            return None
     key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
-    plan = _kept(program, key, _for_arrays, *key)
+    plan = program.plans.get(key, UNKNOWN)
+    if plan is UNKNOWN:
+        if target.dtype.kind in "iu":
+            rows = read_labels(program.layout, loss, target)
+            return None if rows is None else descend(program, theta, inputs, rows, loss)
+        plan = _kept(program, key, _for_arrays, *key)
     if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):
         return None
-    if len(program.unused_positions) and not all_finite(theta[program.unused_positions]):
+    if plan.checks_theta and not all_finite(theta[program.unused_positions]):
         return None
-    return plan.run(theta, inputs, target, plan.even)
+    result: tuple[float, Array] | None = plan.run(theta, inputs, target, plan.even)
+    return result
 
 
 def descend_objective(

@@ -137,23 +137,22 @@ def flags(table, i):
     return carray(pointer(table[i, 0]), int64(table[i, 1]), np.bool_)
 
 
+@njit(forceinline=True)
+def place(array, index):
+    return uint64(array.ctypes.data) + uint64(index) * uint64(array.itemsize)
+
+
 @njit
-def activate(function, task, a, a_first, o, o_first, g, n, m, width, stride, elementwise):
+def activate_apart(function, task, a, a_first, o, o_first, g, n, m, width, stride, elementwise):
     """Call an activation for n rows of a and m of o, which begin at these places and lie `stride` numbers apart.
 
     Its machine code takes rows of `width` numbers without a gap.
     """
-    item, address = uint64(a.itemsize), uint64(0)
-    a_address, o_address = uint64(a.ctypes.data) + a_first * item, uint64(o.ctypes.data) + o_first * item
-    if stride == width:
-        if task == PULL:
-            address = uint64(g.ctypes.data) + o_first * item
-        return call(function, uint64(task), a_address, o_address, address, n, m, width)
+    refused, one, none = uint64(0), uint64(1), uint64(0)
     if elementwise:
-        refused, step = uint64(0), stride * item
         for i in range(n):
-            there = a_address + i * step, o_address + i * step
-            refused |= call(function, uint64(task), there[0], there[1], address, uint64(1), uint64(1), width)
+            here, there = place(a, a_first + i * stride), place(o, o_first + i * stride)
+            refused |= call(function, uint64(task), here, there, none, one, one, width)
         return refused
     x, y, h = np.empty(n * width, a.dtype), np.empty(m * width, a.dtype), np.empty(m * width, a.dtype)
     for i in range(n):
@@ -162,9 +161,8 @@ def activate(function, task, a, a_first, o, o_first, g, n, m, width, stride, ele
     for i in range(m):
         for k in range(width):
             y[i * width + k], h[i * width + k] = o[o_first + i * stride + k], g[o_first + i * stride + k]
-    if task == PULL:
-        address = uint64(h.ctypes.data)
-    refused = call(function, uint64(task), uint64(x.ctypes.data), uint64(y.ctypes.data), address, n, m, width)
+    slopes = place(h, none) if task == PULL else none
+    refused = call(function, uint64(task), place(x, none), place(y, none), slopes, n, m, width)
     for i in range(n):
         for k in range(width):
             a[a_first + i * stride + k] = x[i * width + k]
@@ -193,6 +191,7 @@ def forward(table, theta, a, o, width, task, first, last, added):
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // width)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
+    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
     for tile in range(tiles):
         a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(first)
@@ -238,7 +237,13 @@ def forward(table, theta, a, o, width, task, first, last, added):
             c = uint64(column_first[v])
             n, m = last_row - first_row, column_first[end_node] - c
             here, there = a_tile + first_row * stride, o_tile + c * stride
-            if activate(function[v], task, a_flat, here, o_flat, there, o_flat, n, m, width, stride, not pulled[v]):
+            if stride == width:
+                places = a_address + here * item, o_address + there * item
+                refused = call(function[v], uint64(task), places[0], places[1], uint64(0), n, m, width)
+            else:
+                rows_at = a_flat, here, o_flat, there, o_flat
+                refused = activate_apart(function[v], task, *rows_at, n, m, width, stride, not pulled[v])
+            if refused:
                 return int64(v)
             v = end_node
     return -1
@@ -268,7 +273,8 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
-    zero = a.dtype.type(0)
+    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
+    g_address, zero = uint64(g.ctypes.data), a.dtype.type(0)
     for tile in range(tiles):
         a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(last)
@@ -313,7 +319,14 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
                         e += one
             if pulled[v]:
                 here, there = a_tile + r * stride, o_tile + c * stride
-                if activate(function[v], PULL, a_flat, here, o_flat, there, g_flat, n, m, width, stride, False):
+                if stride == width:
+                    places = a_address + here * item, o_address + there * item
+                    slopes = g_address + there * item
+                    refused = call(function[v], uint64(PULL), places[0], places[1], slopes, n, m, width)
+                else:
+                    rows_at = a_flat, here, o_flat, there, g_flat
+                    refused = activate_apart(function[v], PULL, *rows_at, n, m, width, stride, False)
+                if refused:
                     return int64(v)
             for i in range(n):
                 here, there, s = a_tile + (r + i) * stride, o_tile + (c + i) * stride, zero
@@ -500,11 +513,6 @@ def learn(
 # Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
 ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = range(7)
 RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = range(4)
-
-
-@njit
-def place(array, index):
-    return uint64(array.ctypes.data) + uint64(index) * uint64(array.itemsize)
 
 
 @njit

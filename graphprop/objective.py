@@ -357,11 +357,16 @@ def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
     return rows
 
 
-def read_labels(layout: Layout, entry: Loss, given: Array) -> Array | None:
+def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None:
     """Class labels for a batch as rows of 0 and 1; None if they are not what the loss takes."""
-    starts = reading_of(layout, entry).starts
-    classes, shape = np.diff(starts), given.shape
-    if entry.targets != "distribution" or shape != ((len(given),) if len(classes) == 1 else (len(given), len(classes))):
+    try:
+        entry = loss(named)
+        starts = reading_of(layout, entry).starts
+    except GraphpropError:
+        return None
+    classes, samples = np.diff(starts), given.shape[:1]
+    shape = samples if len(classes) == 1 else (*samples, len(classes))
+    if entry.targets != "distribution" or given.ndim == 0 or given.shape != shape:
         return None
     labels = given.reshape(len(given), -1)
     if ((labels < 0) | (labels >= classes)).any():

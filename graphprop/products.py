@@ -61,6 +61,7 @@ class DenseDescent:
     tasks: tuple[Task, ...]
     dtype: np.dtype[Any]
     even: Array  # what every sample counts for
+    checks_theta: bool  # whether it has parameters that nothing reads
 
     @classmethod
     def of(
@@ -91,6 +92,7 @@ class DenseDescent:
             tuple(_share_out(program, length)),
             dtype,
             np.array([1 / samples]),
+            len(program.unused_positions) > 0,
         )
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
