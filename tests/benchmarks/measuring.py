@@ -19,7 +19,7 @@ import numpy as np
 ROUNDS = 11
 FEWEST_ROUNDS = 3
 REST = 0.04  # seconds before each turn: threads of the one before go on spinning for a while
-WARM = 0.02  # seconds of calls after that, until sleeping threads are awake again
+WARM = 0.1  # seconds of calls after that, until sleeping threads are awake again and on cores of their own
 SHORTEST = 2e-3  # seconds; the calls of one repetition together take at least this, where the budget allows it
 
 
