@@ -66,7 +66,7 @@ def tile_width(samples: int, sample_bytes: int, work: int) -> int:
     if count == 1:
         return samples
     width = -(-samples // (count + count % 2))  # for two lanes the same
-    return width + -width % VECTOR
+    return width + -width % VECTOR if widest >= VECTOR else width
 
 
 def most_lanes(parts: int, gradient_bytes: int) -> int:

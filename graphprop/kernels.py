@@ -348,12 +348,21 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
 
 
 @compiled()
+def within(array, low, high):
+    """Whether all numbers of a batch are in a range; nan is in none."""
+    count, numbers = 0, array.reshape(array.size)
+    for i in range(len(numbers)):
+        count += 1 if low <= numbers[i] <= high else 0
+    return count == len(numbers)
+
+
+@compiled()
 def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, width, terms):
     """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
     `share` has what each sample counts for, or one number for all. o and g are one tile; its first `width` samples are
-    those from `sample` on. The loss is called once for a head.
+    those from `sample` on. The loss is called once for a head. Gives whether what it reads is finite.
     """
     one, width, sample = uint64(1), uint64(width), uint64(sample)
     stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
@@ -365,6 +374,7 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
     z, t, slope, values = np.empty(used * widest), np.empty(used * widest), np.empty(used * widest), np.empty(used)
     z_address, t_address = uint64(z.ctypes.data), uint64(t.ctypes.data)
     slope_address, value_address = uint64(slope.ctypes.data), uint64(values.ctypes.data)
+    fine = True
     for head in range(uint64(heads), uint64(last_head)):
         first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
         for i in range(n):
@@ -373,6 +383,7 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
                 z[i * used + k] = o_flat[row + k]
             for k in range(used):
                 t[i * used + k] = target_flat[(sample + k) * targets + first + i]
+        fine &= within(z[: n * used], -LARGEST, LARGEST)
         call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
         for i in range(n):
             row = uint64(column[first + i]) * stride
@@ -383,6 +394,7 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
         for k in range(used):
             counts = share[sample + k if len(share) > 1 else uint64(0)]
             term_flat[(sample + k) * all_heads + head] = values[k] * counts
+    return fine
 
 
 @compiled()
@@ -397,15 +409,6 @@ def read_inputs(table, inputs, sample, o, width):
             column = input_column[i]
             for k in range(width):
                 o[tile, i, k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
-
-
-@compiled()
-def within(array, low, high):
-    """Whether all numbers of a batch are in a range; nan is in none."""
-    count, numbers = 0, array.reshape(array.size)
-    for i in range(len(numbers)):
-        count += 1 if low <= numbers[i] <= high else 0
-    return count == len(numbers)
 
 
 @compiled()
@@ -500,7 +503,9 @@ def learn(
                 return 0.0, False
             if width == 1:
                 g[:] = 0
-            compare(loss, head_start, head_column, head, last_head, target, share, begin, o, g, width, terms)
+            heads = head_start, head_column, head, last_head
+            if not compare(loss, *heads, target, share, begin, o, g, width, terms):
+                return 0.0, False
             if backward(table, theta, a, o, g, gradient, width, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
@@ -584,7 +589,8 @@ def learn_dense(
         for k in range(width):
             g[0, i, k] = 0
     heads = len(head_start) - 1
-    compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, width, terms)
+    if not compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, width, terms):
+        return False
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
         first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]

@@ -40,8 +40,8 @@ class Borrowed:
         self.block = _take(size)
         return self.block[:size].view(self.dtype)
 
-    def __exit__(self, *error: object) -> None:
-        if self.block is not None:
+    def __exit__(self, kind: object, *error: object) -> None:
+        if self.block is not None and kind is None:  # after an interrupt another thread may still write to it
             _give_back(self.block)
 
 

@@ -368,11 +368,11 @@ def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None
     shape = samples if len(classes) == 1 else (*samples, len(classes))
     if entry.targets != "distribution" or given.ndim == 0 or given.shape != shape:
         return None
-    labels = given.reshape(len(given), -1)
+    labels = given.reshape(len(given), len(classes))
     if ((labels < 0) | (labels >= classes)).any():
         return None
     rows = np.zeros((len(given), starts[-1]))
-    rows[np.arange(len(given))[:, None], starts[:-1] + labels] = 1.0
+    rows[np.arange(len(given))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
     return rows
 
 

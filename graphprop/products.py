@@ -117,7 +117,7 @@ class DenseDescent:
                 if not self._each(len(self.tasks), partial(self._multiply, inputs, gradient, *within)):
                     return None
             sums = gradient[shared]
-            others = np.array([each[shared] for each in gradients[1:]], self.dtype).reshape(-1, len(sums))
+            others = np.array([each[shared] for each in gradients[1:]], self.dtype).reshape(self.lanes - 1, len(sums))
         value, fine = kernels.finish(terms, sums, others)
         gradient[shared] = sums
         return (value, gradient) if fine else None

@@ -176,3 +176,32 @@ def test_plans_are_dropped_when_there_are_many() -> None:
     for samples in range(1, descent.PLANS + 20):
         assert net.program.predict(net.theta, np.ones((samples, 2))).shape == (samples, 1)
     assert len(net.program.plans) <= descent.PLANS + 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64])
+def test_labels_may_be_any_whole_numbers(kind: Any) -> None:
+    net = gp.mlp([2, 3, 4], "tanh", "identity", seed=1)
+    rows, labels, goal = np.ones((3, 2)), np.array([0, 3, 1]), {"loss": "softmax_cross_entropy"}
+    expected, slopes = by_recursion(net, rows, labels, **goal)
+    value, gradient = net.program.value_and_grad(net.theta, rows, labels.astype(kind), **goal)
+    assert_close([value, *gradient], [expected, *slopes], 1e-12, np.abs(slopes).max())
+
+
+def test_no_samples_and_a_logit_that_is_infinite_are_refused() -> None:
+    net = gp.mlp([2, 3, 4], "tanh", "identity", seed=1)
+    with pytest.raises(gp.GraphpropError, match="empty"):
+        net.program.value_and_grad(net.theta, np.zeros((0, 2)), np.zeros(0, int), loss="softmax_cross_entropy")
+    net = gp.Network()
+    net.add_input("x")
+    net.add_input("y")
+    net.add_node("p", "product", {"x": [1.0, None], "y": [None, -1.0]})
+    net.add_node("q", "identity", {"x": 1.0})
+    net.set_outputs(["p", "q"])
+    with pytest.raises(gp.NumberError, match="'p': the output is -inf"):
+        net.program.value_and_grad(
+            net.theta, np.full((1, 2), 1e200), np.array([[0.0, 1.0]]), loss="softmax_cross_entropy"
+        )
+
+
+def test_a_tile_of_a_wide_program_has_no_more_samples_than_there_are() -> None:
+    assert cutting.tile_width(3, 40_000_000, 10**8) == 1

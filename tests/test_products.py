@@ -154,3 +154,19 @@ def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyP
                 net.program.value_and_grad(*arrays.values(), loss="half_squared")
             array.flat[place] = kept
     assert descent.descend(net.program, *arrays.values(), "half_squared") is not None
+
+
+@pytest.mark.parametrize("samples", [1, 5, 40])
+def test_parameters_that_all_lie_in_blocks(shared_out: pytest.MonkeyPatch, samples: int) -> None:
+    inputs, nodes = 64, 32
+    source, target = np.repeat(np.arange(inputs), nodes), np.tile(np.arange(inputs, inputs + nodes), inputs)
+    program = gp.Program.from_edges(inputs, source, target, "tanh")
+    theta = np.random.default_rng(8).normal(size=inputs * nodes) / 8
+    net = program.to_network()
+    net.theta = theta
+    rows, goal = np.random.default_rng(9).normal(size=(samples, inputs)), np.ones((samples, nodes))
+    expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), loss="half_squared", target=goal)
+    value, gradient = program.value_and_grad(theta, rows, goal, loss="half_squared")
+    assert plan(program).samples == samples
+    assert_close(value, expected.value, 1e-12)
+    assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
