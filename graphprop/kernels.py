@@ -154,21 +154,24 @@ def activate_apart(function, task, a, a_first, o, o_first, g, n, m, width, strid
             here, there = place(a, a_first + i * stride), place(o, o_first + i * stride)
             refused |= call(function, uint64(task), here, there, none, one, one, width)
         return refused
-    x, y, h = np.empty(n * width, a.dtype), np.empty(m * width, a.dtype), np.empty(m * width, a.dtype)
+    # one array for a, o and g, so that it is in use until the end: what only its address is taken of is freed before
+    y, h = n * width, (n + m) * width
+    rows = np.empty((n + m + m) * width, a.dtype)
     for i in range(n):
         for k in range(width):
-            x[i * width + k] = a[a_first + i * stride + k]
+            rows[i * width + k] = a[a_first + i * stride + k]
     for i in range(m):
         for k in range(width):
-            y[i * width + k], h[i * width + k] = o[o_first + i * stride + k], g[o_first + i * stride + k]
-    slopes = place(h, none) if task == PULL else none
-    refused = call(function, uint64(task), place(x, none), place(y, none), slopes, n, m, width)
+            rows[y + i * width + k] = o[o_first + i * stride + k]
+            rows[h + i * width + k] = g[o_first + i * stride + k]
+    slopes = place(rows, h) if task == PULL else none
+    refused = call(function, uint64(task), place(rows, none), place(rows, y), slopes, n, m, width)
     for i in range(n):
         for k in range(width):
-            a[a_first + i * stride + k] = x[i * width + k]
+            a[a_first + i * stride + k] = rows[i * width + k]
     for i in range(m):
         for k in range(width):
-            o[o_first + i * stride + k] = y[i * width + k]
+            o[o_first + i * stride + k] = rows[y + i * width + k]
     return refused
 
 
