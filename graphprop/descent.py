@@ -1,38 +1,24 @@
-"""Programs without dense blocks: a whole batch by one call of a compiled loop for each lane.
-
-This is the shortest way through the engine, for what it can do: arrays as the loops take them, activations and a loss
-that are machine code. All that is otherwise, or goes wrong, is left to `engine.py`.
-"""
+"""Programs without dense blocks: a whole batch by one call of a compiled loop for each lane."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from graphprop import kernels
-from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
-from graphprop.errors import GraphpropError
 from graphprop.layout import Array
 from graphprop.losses import Loss
-from graphprop.losses import loss as find_loss
 from graphprop.memory import SMALL, Borrowed, check_memory
 from graphprop.natives import loss_address
-from graphprop.objective import Objective, outputs_of, read_labels, reading_of
-from graphprop.products import DenseDescent
+from graphprop.objective import outputs_of
 from graphprop.program import Program
 from graphprop.tables import Table
 from graphprop.threads import get_threads, run_all
-
-PLANS = 100  # how many sizes of batches are remembered
-DOUBLE = np.dtype(np.float64)
-NAMED = str, Loss
-UNKNOWN = object()
-Plan = TypeVar("Plan")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,7 +48,7 @@ class Loops:
         """For heads that have these columns of the layout, and partial gradients of that many numbers."""
         column = program.column_numbers[columns]
         if len(program.pieces) > 2 and np.array_equal(columns, outputs_of(program.layout)[1]):
-            pieces, tables = program.pieces, _kept(program, ("pieces", dtype), piece_tables, dtype)
+            pieces, tables = program.pieces, program.kept(("pieces", dtype), piece_tables, dtype)
             column = columns_in_pieces(program, column, starts)
         else:
             pieces, tables = program.pieces[[0, -1]], (program.table(dtype),)
@@ -85,14 +71,12 @@ class Loops:
     def run(self, sweep: Callable[[int, Array, int, int], bool]) -> bool:
         """sweep(lane, memory, first, last) in all lanes, side by side, over stretches of samples, while it is True."""
 
-        def lane(number: int) -> bool:
+        def steps(lane: int) -> Iterator[bool]:
             with Borrowed(self.numbers, self.dtype) as memory:
                 for first in range(0, self.samples, self.stretch):
-                    if not sweep(number, memory, first, min(self.samples, first + self.stretch)):
-                        return False
-            return True
+                    yield sweep(lane, memory, first, min(self.samples, first + self.stretch))
 
-        return lane(0) if self.lanes == 1 else all(run_all(self.lanes, lane))
+        return run_all(self.lanes, steps)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -147,58 +131,6 @@ class Descent:
         return (value, gradient) if fine else None
 
 
-# ------------------------------------------------------------------ what is asked of a program
-
-
-def descend(program: Program, theta: Any, inputs: Any, target: Any, loss: Any) -> tuple[float, Array] | None:
-    """`value_and_grad` of arrays that are as the loops take them; None if anything is not."""
-    if not (type(theta) is type(inputs) is type(target) is np.ndarray and isinstance(loss, NAMED)):
-        return None
-    key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
-    plan = program.plans.get(key, UNKNOWN)
-    if plan is UNKNOWN:
-        if target.dtype.kind in "iu":
-            rows = read_labels(program.layout, loss, target)
-            return None if rows is None else descend(program, theta, inputs, rows, loss)
-        plan = _kept(program, key, _for_arrays, *key)
-    if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):
-        return None
-    if plan.checks_theta and not all_finite(theta[program.unused_positions]):
-        return None
-    result: tuple[float, Array] | None = plan.run(theta, inputs, target, plan.even)
-    return result
-
-
-def descend_objective(
-    program: Program, theta: Array, inputs: Array, objective: Objective
-) -> tuple[float, Array] | None:
-    """The same for a loss, its targets and sample weights that were read."""
-    entry, starts, samples = objective.loss, objective.starts, len(inputs)
-    if entry is None or starts is None:
-        return None
-    key = entry, objective.heads, samples, theta.dtype
-    plan = _kept(program, key, _for_objective, entry, starts, objective.columns, samples, theta.dtype)
-    return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
-
-
-def answer(program: Program, theta: Array, inputs: Array) -> Array | None:
-    """The outputs, a row for each sample; None if anything is not as it should be."""
-    key = len(inputs), theta.dtype
-    loops = _kept(program, key, _for_answers, *key)
-    if loops is None:
-        return None
-    loops.check_memory()
-    result = np.empty((loops.samples, len(loops.goal_column)), loops.dtype)
-
-    def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-        goals = loops.goal_start, loops.goal_column, result
-        within = memory, loops.width, lane, loops.lanes, first, last
-        fine: bool = kernels.answer(loops.places, loops.pieces, theta, inputs, *goals, *within)
-        return fine
-
-    return result if loops.run(sweep) and all_finite(result) else None
-
-
 # ------------------------------------------------------------------ pieces
 
 
@@ -219,61 +151,3 @@ def columns_in_pieces(program: Program, columns: Array, starts: Array) -> Array:
     number = columns - (first[:-1] - np.diff(input_first))[piece]
     found: Array = np.where(columns < program.input_width, columns - input_first[piece], number)
     return found
-
-
-# ------------------------------------------------------------------ plans
-
-
-def _kept(program: Program, key: tuple[Any, ...], make: Callable[..., Plan], *arguments: Any) -> Plan:
-    """make(program, *arguments), made once for a key."""
-    plans = program.plans
-    plan: Plan = plans.get(key, plans)
-    if plan is plans:  # not there; None is a plan too
-        if len(plans) > PLANS:
-            plans.clear()
-        plan = plans[key] = make(program, *arguments)
-    return plan
-
-
-def _for_arrays(
-    program: Program,
-    named: str | Loss,
-    theta: tuple[int, ...],
-    inputs: tuple[int, ...],
-    target: tuple[int, ...],
-    dtype: np.dtype[Any],
-    *others: np.dtype[Any],
-) -> Descent | DenseDescent | None:
-    layout = program.layout
-    try:
-        entry = find_loss(named)
-        reading = reading_of(layout, entry)
-    except GraphpropError:
-        return None
-    shapes = (layout.size,), (*inputs[:1], len(layout.input_columns)), (*inputs[:1], len(reading.columns))
-    if (theta, inputs, target) != shapes or others != (dtype, DOUBLE) or program.towards(reading.reads) is not program:
-        return None
-    return _for_objective(program, entry, reading.starts, reading.columns, inputs[0], dtype)
-
-
-def _for_objective(
-    program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
-) -> Descent | DenseDescent | None:
-    if not _is_suitable(program, samples, dtype):
-        return None
-    heads = starts, columns, samples, dtype
-    return DenseDescent.of(program, loss, *heads) if program.is_dense else Descent.of(program, loss, *heads)
-
-
-def _for_answers(program: Program, samples: int, dtype: np.dtype[Any]) -> Loops | None:
-    if program.is_dense or not _is_suitable(program, samples, dtype):
-        return None
-    layout = program.layout
-    lengths = [sum(layout.nodes[layout.find(name)].m for name in head) for head in layout.heads]
-    return Loops.over(program, np.cumsum([0, *lengths]), outputs_of(layout)[1], samples, dtype)
-
-
-def _is_suitable(program: Program, samples: int, dtype: np.dtype[Any]) -> bool:
-    """Whether the loops alone can run it; masks are checked in between, activations in Python on a thread aside."""
-    plain = dtype in (np.float32, np.float64) and dtype.isnative and samples > 0
-    return plain and not (len(program.maskable_rows) or program.calls_python(dtype))

@@ -8,8 +8,8 @@ one gradient.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -19,20 +19,19 @@ from graphprop import kernels
 from graphprop.arithmetic import Floats
 from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, Cut, cut_batch
-from graphprop.descent import answer, descend_objective
-from graphprop.descent import descend as descend  # for programs
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_a, check_o
 from graphprop.layout import Array
 from graphprop.memory import Borrowed, check_memory
 from graphprop.objective import Objective
+from graphprop.plans import answer, descend_objective
+from graphprop.plans import descend as descend  # for programs
 from graphprop.program import Block, Program
 from graphprop.tables import Table
 from graphprop.threads import get_threads, one_blas_thread, run_all
 
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
-_NO_MEMORY = nullcontext(np.zeros(0))
 
 
 @dataclass(eq=False, slots=True)
@@ -145,12 +144,6 @@ class Sweep:
         self.clear(g)
         _write(g, columns, seed)
 
-    def start_gradient(self, gradient: Array) -> Array:
-        """What the parts of a lane add to. It has no numbers yet where the first of them writes."""
-        shared = self.program.shared_positions
-        gradient[slice(None) if shared is None else shared] = 0
-        return gradient
-
     def backward(
         self,
         number: int,
@@ -163,7 +156,7 @@ class Sweep:
         """Complete g, the derivatives by o of one part; those by a take the place of a.
 
         Those by the parameters are added to `gradient`, which is aligned with theta or, `by_use`, with the uses of
-        weights and then those of biases. `first` says that it is new: see `start_gradient`.
+        weights and then those of biases. `first` says that it has no numbers yet where it alone writes.
         """
         program, a, o, g = self.program, state.a, state.o, state.g
         table = program.table(self.theta.dtype, by_use)
@@ -206,36 +199,31 @@ class Sweep:
         rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
         return rows
 
-    def each_lane(self, run: Callable[[int, Array], Any]) -> list[Any]:
-        """run(lane, memory for a part) of all lanes, side by side."""
-        dense, aside = self.program.is_dense, self.program.calls_python(self.theta.dtype)
+    def each_part(self, run: Callable[[int, Array], None]) -> None:
+        """run(part, memory for it) of all parts, lanes side by side."""
         size = self.cut.state_size(self.program)
 
-        def quietly(lane: int) -> Any:
-            with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory:
-                if not dense:
-                    return run(lane, memory)
-                with one_blas_thread():
-                    return run(lane, memory)
+        def steps(lane: int) -> Iterator[bool]:
+            blas = one_blas_thread() if self.program.is_dense else nullcontext()
+            with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory, blas:
+                for part in range(lane, len(self.cut.parts), self.cut.lanes):
+                    run(part, memory)
+                    yield True
 
-        if self.cut.lanes == 1 and not aside:
-            return [quietly(0)]
-        return run_all(self.cut.lanes, quietly, aside)
+        run_all(self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype))
 
     def fresh_memory(self) -> Array:
         return np.empty(self.cut.state_size(self.program), self.theta.dtype)
 
-    def partial_gradients(self, count: int) -> AbstractContextManager[Array]:
-        """Memory for the gradients of all lanes but the first."""
-        return Borrowed((self.cut.lanes - 1) * count, self.theta.dtype) if self.cut.lanes > 1 else _NO_MEMORY
-
-    def gradients(self, memory: Array, count: int) -> list[Array]:
-        """A gradient for each lane; the first is new, and will be what is given back."""
-        new = np.empty(count, self.theta.dtype)
-        return [new, *memory.reshape(self.cut.lanes - 1, count)] if self.cut.lanes > 1 else [new]
-
-    def parts_of(self, lane: int) -> range:
-        return range(lane, len(self.cut.parts), self.cut.lanes)
+    @contextmanager
+    def gradients(self, count: int, start: Any = slice(None)) -> Iterator[list[Array]]:
+        """For each lane that many numbers, which are 0 at `start`. The first is new, and may be given back."""
+        others = self.cut.lanes - 1
+        with Borrowed(others * count, self.theta.dtype) as memory:
+            gradients = [np.empty(count, self.theta.dtype), *memory.reshape(others, count)]
+            for gradient in gradients:
+                gradient[start] = 0
+            yield gradients
 
 
 def _write(tiles: Array, columns: Any, rows: Array) -> None:
@@ -260,14 +248,13 @@ def predict(program: Program, theta: Array, inputs: Array) -> Array:
     columns = program.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
 
-    def lane(number: int, memory: Array) -> None:
-        for part in sweep.parts_of(number):
-            o = sweep.forward(part, kernels.VALUE, memory).o
-            result[sweep.cut.parts[part]] = outputs = sweep.read(o, columns, part)
-            if not all_finite(outputs):
-                _check_outputs(sweep, o, part)
+    def run(part: int, memory: Array) -> None:
+        o = sweep.forward(part, kernels.VALUE, memory).o
+        result[sweep.cut.parts[part]] = outputs = sweep.read(o, columns, part)
+        if not all_finite(outputs):
+            _check_outputs(sweep, o, part)
 
-    sweep.each_lane(lane)
+    sweep.each_part(run)
     return result
 
 
@@ -282,25 +269,22 @@ def differentiate(
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
 
-    def lane(number: int, memory: Array) -> None:
-        gradient = sweep.start_gradient(gradients[number])
-        for part in sweep.parts_of(number):
-            state = sweep.forward(part, kernels.LEARN, memory)
-            try:
-                outputs = sweep.read(state.o, columns, part)
-                terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
-            except NumberError:
-                _check_outputs(sweep, state.o, part)
-                raise
-            sweep.seed(state.g, columns, seed)
-            sweep.backward(part, state, gradient, first=part == number, to_inputs=to_inputs)
-            if to_inputs:
-                own = sweep.read(state.g, np.arange(program.input_width), part)
-                by_inputs[sweep.cut.parts[part], program.input_columns] = own
+    def run(part: int, memory: Array) -> None:
+        state = sweep.forward(part, kernels.LEARN, memory)
+        try:
+            outputs = sweep.read(state.o, columns, part)
+            terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
+        except NumberError:
+            _check_outputs(sweep, state.o, part)
+            raise
+        sweep.seed(state.g, columns, seed)
+        sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
+        if to_inputs:
+            own = sweep.read(state.g, np.arange(program.input_width), part)
+            by_inputs[sweep.cut.parts[part], program.input_columns] = own
 
-    with sweep.partial_gradients(len(theta)) as memory:
-        gradients = sweep.gradients(memory, len(theta))
-        sweep.each_lane(lane)
+    with sweep.gradients(len(theta), program.shared_positions) as gradients:
+        sweep.each_part(run)
         gradient = _added(gradients)
     value = 0.0 if objective.loss is None else objective.total([x for part in terms for x in part], FLOATS)
     _check_derivatives(gradient, program.layout.label_position)
@@ -324,15 +308,14 @@ def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:
     a_flat, o_flat = (np.zeros((len(inputs), size)) for size in sizes)
     sweep = Sweep.over(program, theta, inputs)
 
-    def lane(number: int, memory: Array) -> None:
-        for part in sweep.parts_of(number):
-            state = sweep.forward(part, kernels.VALUE, memory)
-            _check_outputs(sweep, state.o, part)
-            samples = sweep.cut.parts[part]
-            a_flat[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
-            o_flat[samples, program.columns] = sweep.read(state.o, np.arange(len(program.columns)), part)
+    def run(part: int, memory: Array) -> None:
+        state = sweep.forward(part, kernels.VALUE, memory)
+        _check_outputs(sweep, state.o, part)
+        samples = sweep.cut.parts[part]
+        a_flat[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
+        o_flat[samples, program.columns] = sweep.read(state.o, np.arange(len(program.columns)), part)
 
-    sweep.each_lane(lane)
+    sweep.each_part(run)
     return a_flat, o_flat
 
 
@@ -347,21 +330,18 @@ def backtrace(
     with np.errstate(all="ignore"):
         terms, seeds = objective.evaluate(o_flat[:, objective.columns], FLOATS)
 
-    def lane(number: int, memory: Array) -> None:
-        gradients[number][:] = 0
-        for part in sweep.parts_of(number):
-            samples = sweep.cut.parts[part]
-            values = a_flat[samples][:, program.rows], o_flat[samples][:, program.columns]
-            state = sweep.replay(*values, part, memory)
-            sweep.seed(state.g, columns, seeds[samples])
-            sweep.backward(part, state, gradients[number], by_use=True, to_inputs=True)
-            a_grad[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
-            o_grad[samples, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), part)
+    def run(part: int, memory: Array) -> None:
+        samples = sweep.cut.parts[part]
+        values = a_flat[samples][:, program.rows], o_flat[samples][:, program.columns]
+        state = sweep.replay(*values, part, memory)
+        sweep.seed(state.g, columns, seeds[samples])
+        sweep.backward(part, state, gradients[part % sweep.cut.lanes], by_use=True, to_inputs=True)
+        a_grad[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
+        o_grad[samples, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), part)
 
     uses = len(layout.row) + len(layout.bias_row)
-    with sweep.partial_gradients(uses) as memory:
-        gradients = sweep.gradients(memory, uses)
-        sweep.each_lane(lane)
+    with sweep.gradients(uses) as gradients:
+        sweep.each_part(run)
         gradient = _added(gradients)
     weights, biases = np.split(gradient, [len(layout.row)])
     return objective.total(terms, FLOATS), a_grad, o_grad, weights, biases

@@ -177,12 +177,13 @@ def address(f: Activation, dtype: np.dtype[Any]) -> int:
 
 def loss_address(entry: Loss) -> int:
     """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
+    if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
+        return 0
     if entry not in _native_losses:
         with _LOCK:
             if entry not in _native_losses:
-                native = LOSSES.get(entry.name) is entry and entry.reads in ("values", "logits")
-                function = _compile_loss(entry) if native else None
-                _native_losses[entry] = _place(function) if native else 0, function
+                function = _compile_loss(entry)
+                _native_losses[entry] = _place(function), function
     return _native_losses[entry][0]
 
 

@@ -309,7 +309,7 @@ def _head_target(
         given = target[head[0]]
         where = f"target of node {head[0]!r}"
         if _is_labels(entry, given, (samples,) if batched else ()):
-            return _one_hot(given, m, samples, where)
+            return _one_hot(np.reshape(given, (samples, 1)), np.array([0, m]), where)
         return _rows(given, m, samples, batched, where, exact)
     parts = [
         _rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}", exact) for x in head
@@ -325,12 +325,10 @@ def _split_target(entry: Loss, given: Any, starts: Array, samples: int, batched:
         return [rows] if heads == 1 else np.split(rows, starts[1:-1], axis=1)
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
-    if heads == 1 and _is_labels(entry, given, lead):
-        return [_one_hot(given, width, samples, where)]
-    if 1 < heads < width and _is_labels(entry, given, (*lead, heads)):
-        labels = np.asarray(given).reshape(samples, heads)
-        return [_one_hot(labels[:, i], m, samples, where) for i, m in enumerate(np.diff(starts).tolist())]
-    rows = _rows(given, width, samples, batched, where, exact)
+    if heads < max(2, width) and _is_labels(entry, given, (*lead, heads) if heads > 1 else lead):
+        rows = _one_hot(np.reshape(given, (samples, heads)), starts, where)
+    else:
+        rows = _rows(given, width, samples, batched, where, exact)
     return np.split(rows, starts[1:-1], axis=1)
 
 
@@ -345,15 +343,17 @@ def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
     return array.dtype.kind in "iu" and array.shape == shape
 
 
-def _one_hot(given: Any, classes: int, samples: int, where: str) -> Array:
-    labels = np.asarray(given).reshape(samples)
+def _one_hot(labels: Array, starts: Array, where: str) -> Array:
+    """A label for each sample and head as rows of 0 and 1; head h has the columns starts[h] : starts[h + 1]."""
+    classes = np.diff(starts)
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
+        sample, head = np.argwhere(wrong)[0]
         raise GraphpropError(
-            f"{where}: class label {labels[wrong][0]} is out of range; the classes are 0 to {classes - 1}"
+            f"{where}: class label {labels[sample, head]} is out of range; the classes are 0 to {classes[head] - 1}"
         )
-    rows = np.zeros((samples, classes))
-    rows[np.arange(samples), labels] = 1.0
+    rows = np.zeros((len(labels), starts[-1]))
+    rows[np.arange(len(labels))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
     return rows
 
 
@@ -362,18 +362,12 @@ def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None
     try:
         entry = loss(named)
         starts = reading_of(layout, entry).starts
+        heads, samples = len(starts) - 1, given.shape[:1]
+        if not samples or not _is_labels(entry, given, (*samples, heads) if heads > 1 else samples):
+            return None
+        return _one_hot(given.reshape(*samples, heads), starts, "")
     except GraphpropError:
         return None
-    classes, samples = np.diff(starts), given.shape[:1]
-    shape = samples if len(classes) == 1 else (*samples, len(classes))
-    if entry.targets != "distribution" or given.ndim == 0 or given.shape != shape:
-        return None
-    labels = given.reshape(len(given), len(classes))
-    if ((labels < 0) | (labels >= classes)).any():
-        return None
-    rows = np.zeros((len(given), starts[-1]))
-    rows[np.arange(len(given))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
-    return rows
 
 
 def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:

@@ -45,7 +45,8 @@ class DenseDescent:
     """A loss of the outputs and its gradient by theta, for batches of one size."""
 
     program: Program
-    table: Table
+    table: Table  # with the derivatives numbered as in `shared`
+    shared: Array  # the positions of theta that are not those of a block
     gemm: int  # the addresses of products and of the loss
     gemv: int
     loss: int
@@ -76,9 +77,11 @@ class DenseDescent:
         lanes = 1
         if length >= 32 and length * program.weights > WORTH_SHARING:
             lanes = max(2, min(LANES, length // 256))
+        shared = np.arange(program.layout.size)[program.shared_positions]
         return cls(
             program,
-            program.table(dtype),
+            program.table(dtype).adding_to(shared),
+            shared,
             *products,
             address,
             kernels.LIMITS[loss.targets],
@@ -97,29 +100,23 @@ class DenseDescent:
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
-        program, count, (_, longest) = self.program, len(theta), self.chunks[0]
-        extra, state = (self.lanes - 1) * count, self.lanes * -(-longest // self.lanes) * program.size
-        if (needed := self.dtype.itemsize * (extra + state)) > WORTH_CHECKING:
+        longest = self.chunks[0][1]
+        size = self.lanes * -(-longest // self.lanes) * self.program.size
+        if (needed := self.dtype.itemsize * size) > WORTH_CHECKING:
             check_memory(needed, f"a run over {self.samples} samples")
-        gradient = np.empty(count, self.dtype)
+        gradient, sums = np.empty(len(theta), self.dtype), np.zeros((self.lanes, len(self.shared)), self.dtype)
         terms = np.empty((self.samples, len(self.goal_start) - 1))
-        with Borrowed(extra, self.dtype) as block, Borrowed(state, self.dtype) as memory, one_blas_thread():
-            gradients = [gradient, *block.reshape(self.lanes - 1, count)]
-            shared = program.shared_positions
-            for each in gradients:
-                each[shared] = 0
-            given = theta, inputs, target, share, terms
+        with Borrowed(size, self.dtype) as memory, one_blas_thread():
+            given = theta, inputs, target, share, terms, sums
             for first, last in self.chunks:
                 arrays = self._carve(memory, last - first)
                 within = arrays, first, last
-                if not self._each(self.lanes, partial(self._differentiate, *given, gradients, *within)):
+                if not self._each(self.lanes, partial(self._differentiate, *given, *within)):
                     return None
                 if not self._each(len(self.tasks), partial(self._multiply, inputs, gradient, *within)):
                     return None
-            sums = gradient[shared]
-            others = np.array([each[shared] for each in gradients[1:]], self.dtype).reshape(self.lanes - 1, len(sums))
-        value, fine = kernels.finish(terms, sums, others)
-        gradient[shared] = sums
+        value, fine = kernels.finish(terms, sums[0], sums[1:])
+        gradient[self.shared] = sums[0]
         return (value, gradient) if fine else None
 
     def _each(self, parts: int, run: Callable[[int], bool]) -> bool:
@@ -127,11 +124,11 @@ class DenseDescent:
         if self.lanes == 1:
             return all(map(run, range(parts)))
 
-        def alone(part: int) -> bool:
+        def steps(part: int) -> Iterator[bool]:
             with one_blas_thread():
-                return run(part)
+                yield run(part)
 
-        return all(run_all(parts, alone))
+        return run_all(parts, steps)
 
     def _carve(self, memory: Array, length: int) -> tuple[Array, ...]:
         """a, o and g of so many samples, in a tile for each lane."""
@@ -146,7 +143,7 @@ class DenseDescent:
         target: Array,
         share: Array,
         terms: Array,
-        gradients: list[Array],
+        sums: Array,
         arrays: tuple[Array, ...],
         first: int,
         last: int,
@@ -160,7 +157,7 @@ class DenseDescent:
         tile = [array[lane : lane + 1] for array in arrays]
         fixed = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.program.inputs, self.direct
         heads = self.goal_start, self.goal_column, self.loss, *self.limits
-        given = theta, inputs, target, share, terms, gradients[lane]
+        given = theta, inputs, target, share, terms, sums[lane]
         return bool(kernels.learn_dense(*fixed, *heads, *given, *tile, begin, min(width, last - begin)))
 
     def _multiply(

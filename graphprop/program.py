@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from graphprop.tables import Table
 
 if TYPE_CHECKING:
     from graphprop.network import Network
+
+PLANS = 100  # how many are kept: those for a size of batches each
+Plan = TypeVar("Plan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,11 +413,11 @@ class Program:
         return len(self.column) + sum(block.positions.size for block in self.blocks)
 
     @cached_property
-    def shared_positions(self) -> Array | None:
-        """The positions of theta that are not those of one block alone; None if that is all of them."""
+    def shared_positions(self) -> Array | slice:
+        """The positions of theta that are not those of one block alone; all are a slice."""
         own = [block.positions.ravel() for block in self.blocks if block.strided and block.alone]
         if not own:
-            return None
+            return slice(None)
         shared = np.ones(self.layout.size, dtype=bool)
         shared[np.concatenate(own)] = False
         return np.flatnonzero(shared)
@@ -514,6 +517,16 @@ class Program:
             )
             kept = self._tables.setdefault((dtype, by_use), table)  # it is one, whichever thread was first
         return kept
+
+    def kept(self, key: tuple[Any, ...], make: Callable[..., Plan], *arguments: Any) -> Plan:
+        """make(program, *arguments), made once for a key."""
+        plans = self.plans
+        plan: Plan = plans.get(key, plans)
+        if plan is plans:  # not there; None is a plan too
+            if len(plans) > PLANS:
+                plans.clear()
+            plan = plans[key] = make(self, *arguments)
+        return plan
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,14 @@ class Table:
     def size(self) -> int:
         """How many numbers a sample takes: a, o, and the derivatives by o."""
         return int(self.row_first[-1]) + 2 * int(self.column_first[-1])
+
+    def adding_to(self, positions: Array) -> Table:
+        """The same with derivatives numbered as in `positions`, which have all that are used."""
+
+        def among(used: Array) -> Array:
+            return np.where(used < 0, -1, np.searchsorted(positions, used))
+
+        return replace(self, child_use=among(self.child_use), use=among(self.use), bias_use=among(self.bias_use))
 
     def piece(self, inputs: slice, nodes: slice) -> Table:
         """The same for a part of the nodes that reads nothing of the others, numbered by itself."""

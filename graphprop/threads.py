@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -52,24 +52,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def run_all(parts: int, run: Callable[[int], Any], aside: bool = False) -> list[Any]:
-    """[run(0), ..., run(parts - 1)], side by side; the first error in this order is raised, and stops the rest.
+def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = False) -> bool:
+    """Go through steps(0) to steps(parts - 1), side by side; whether all steps are True.
 
+    A part ends at a step that is not. The first error in this order is raised; no part begins after one, and no step
+    after an interrupt.
     With `aside` the calling thread only waits, so that an interrupt reaches it and not a function called from C.
     """
     helpers = 1 if aside else min(parts, _count) - 1
     if helpers < 1:
-        return [run(part) for part in range(parts)]
-    results: list[Any] = [None] * parts
+        return all(all(steps(part)) for part in range(parts))
+    refused: list[int] = []
     errors: dict[int, BaseException] = {}
+    interrupts: list[BaseException] = []
     remaining = iter(range(parts))  # its steps are atomic
 
     def work() -> None:
         for part in remaining:
             try:
-                results[part] = run(part)
+                if not all(fine and not interrupts for fine in steps(part)):
+                    refused.append(part)
             except BaseException as error:
                 errors[part] = error
+                if not isinstance(error, Exception):
+                    interrupts.append(error)
                 for _ in remaining:
                     pass
 
@@ -80,12 +86,15 @@ def run_all(parts: int, run: Callable[[int], Any], aside: bool = False) -> list[
         for future in futures:
             if aside or not future.cancel():
                 future.result()
+    except BaseException as error:
+        interrupts.append(error)
+        raise
     finally:
         for _ in remaining:
             pass
     if errors:
-        raise errors[min(errors)]
-    return results
+        raise (interrupts or [errors[min(errors)]])[0]
+    return not refused
 
 
 def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:

@@ -37,6 +37,7 @@ LAYERS = [
     {"sorting", "natives"},
     {"lowering", "edges", "products"},
     {"descent"},
+    {"plans"},
     {"engine"},
     {"testing"},
     {"quantities"},

@@ -9,6 +9,7 @@ import pytest
 
 import graphprop as gp
 from graphprop import cutting, descent, lowering
+from graphprop.program import PLANS
 from tests.against_recursion import assert_close
 
 KINDS = ("tanh", "identity", "sin", "sigmoid", "gaussian", "softplus", "sum", "product")
@@ -173,9 +174,9 @@ def test_a_value_beyond_the_numbers_is_infinite_and_its_gradient_finite() -> Non
 
 def test_plans_are_dropped_when_there_are_many() -> None:
     net = gp.mlp([2, 3, 1], "tanh", "identity", seed=1)
-    for samples in range(1, descent.PLANS + 20):
+    for samples in range(1, PLANS + 20):
         assert net.program.predict(net.theta, np.ones((samples, 2))).shape == (samples, 1)
-    assert len(net.program.plans) <= descent.PLANS + 1
+    assert len(net.program.plans) <= PLANS + 1
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64])

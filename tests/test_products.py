@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop import descent, products
+from graphprop import plans, products
 from tests.against_recursion import assert_close
 
 
@@ -153,7 +153,7 @@ def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyP
             with pytest.raises(gp.NumberError, match={"theta": "theta", "inputs": "input", "target": "target"}[name]):
                 net.program.value_and_grad(*arrays.values(), loss="half_squared")
             array.flat[place] = kept
-    assert descent.descend(net.program, *arrays.values(), "half_squared") is not None
+    assert plans.descend(net.program, *arrays.values(), "half_squared") is not None
 
 
 @pytest.mark.parametrize("samples", [1, 5, 40])

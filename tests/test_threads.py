@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
 from graphprop import cutting
-from graphprop.threads import one_blas_thread
+from graphprop.threads import one_blas_thread, run_all
 
 
 @pytest.fixture(autouse=True)
@@ -304,6 +304,25 @@ def test_ctrl_c_inside_of_a_users_function_is_a_keyboard_interrupt() -> None:
             assert np.array_equal(found[1], expected[1])
     assert signal.getsignal(signal.SIGINT) is before
     signal.signal(signal.SIGINT, handler)
+
+
+def test_after_an_interrupt_no_thread_takes_another_step() -> None:
+    gp.set_threads(2)
+    begun, taken = threading.Event(), []
+
+    def steps(part: int) -> Iterator[bool]:
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(60)
+            raise KeyboardInterrupt
+        for step in range(1000):
+            begun.set()
+            taken.append(step)
+            time.sleep(0.01)
+            yield True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(2, steps)
+    assert 1 <= len(taken) < 100
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
