@@ -592,7 +592,7 @@ def learn_dense(
         for k in range(width):
             g[0, i, k] = 0
     heads = len(head_start) - 1
-    if not compare(loss, head_start, head_column, 0, heads, target, share, sample, o, g, width, terms):
+    if not compare(loss, head_start, head_column, int64(0), heads, target, share, sample, o, g, width, terms):
         return False
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
@@ -615,7 +615,7 @@ def learn_dense(
                     m, n = (cols, rows) if by_column else (rows, cols)
                     call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, stride, one, to, stride)
     if not direct:
-        backward(table, theta, a, o, g, gradient, width, 0, own_inputs)
+        backward(table, theta, a, o, g, gradient, width, int64(0), own_inputs)  # a bare 0 is compiled again
     return True
 
 
