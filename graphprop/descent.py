@@ -28,8 +28,8 @@ class Loops:
     The outputs of head h are the columns goal_column[goal_start[h] : goal_start[h + 1]] of its piece.
     """
 
-    tables: tuple[Table, ...]
-    places: Array  # where the arrays of the tables are
+    tables: tuple[Table, ...]  # here to hold the arrays
+    places: Array  # that the loops find by these addresses
     pieces: Array
     goal_start: Array
     goal_column: Array
@@ -39,7 +39,7 @@ class Loops:
     stretch: int
     numbers: int  # of the state of a tile
     dtype: np.dtype[Any]
-    alone: bool  # whether it is so little that one lane does it at once, in memory that costs nothing
+    small: bool  # whether it is so little that one lane does it at once, in memory that costs nothing
 
     @classmethod
     def over(
@@ -59,9 +59,9 @@ class Loops:
         lanes = tile_lanes(-(-samples // width), work, dtype.itemsize * gradient)
         stretch = stretch_length(samples, work, width * lanes)
         places = np.stack([table.places for table in tables])
-        alone = lanes == 1 and stretch >= samples and dtype.itemsize * width * size < 2 * SMALL
+        small = lanes == 1 and stretch >= samples and dtype.itemsize * width * size < 2 * SMALL
         heads = starts, column
-        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, alone)
+        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, small)
 
     def check_memory(self, gradient: int = 0) -> None:
         needed = self.dtype.itemsize * (self.lanes * gradient + min(self.lanes, get_threads()) * self.numbers)
@@ -111,7 +111,7 @@ class Descent:
         terms = np.empty((loops.samples, len(loops.goal_start) - 1))
         fixed = loops.places, loops.pieces, loops.goal_start, loops.goal_column, self.loss, self.low, self.high
         given = theta, inputs, target, share, terms
-        if loops.alone:
+        if loops.small:
             memory = np.empty(loops.numbers, loops.dtype)
             value, fine = kernels.learn(*fixed, *given, gradient, memory, loops.width, 0, 1, 0, loops.samples)
             return (value, gradient) if fine else None

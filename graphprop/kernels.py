@@ -24,7 +24,7 @@ FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
 PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP = range(7, 17)
 LARGEST = float(np.finfo(np.float64).max)
 LIMITS = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
-AT_ONCE = 2048  # numbers that stay in the first cache between their sums and their activation
+IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
 @intrinsic
@@ -181,9 +181,8 @@ def forward(table, theta, a, o, width, task, first, last, added):
 
     a and o are (tiles, rows, samples); the first `width` samples of a row are run. To LEARN is to leave the
     derivative where an elementwise a stood. With `added` the rows of a hold a part of their sums already. Nodes that
-    do not read each other and have the same elementwise activation go side by side. Gives the number of the node
-    that refuses its a, or of the first of those side by side,
-    at which it ends; or -1.
+    do not read each other and have the same elementwise activation go side by side. It ends at a node that refuses
+    its a, and gives its number, or that of the first of those side by side; else -1.
     """
     function, stop = addresses(table, FUNCTION), numbers(table, STOP)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
@@ -192,7 +191,7 @@ def forward(table, theta, a, o, width, task, first, last, added):
     pulled, width = flags(table, PULLED), uint64(width)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns, at_once = uint64(o.shape[1]), max(one, uint64(AT_ONCE) // width)
+    columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // width)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
     a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
     for tile in range(tiles):
@@ -241,8 +240,8 @@ def forward(table, theta, a, o, width, task, first, last, added):
             n, m = last_row - first_row, column_first[end_node] - c
             here, there = a_tile + first_row * stride, o_tile + c * stride
             if stride == width:
-                places = a_address + here * item, o_address + there * item
-                refused = call(function[v], uint64(task), places[0], places[1], uint64(0), n, m, width)
+                a_here, o_here = a_address + here * item, o_address + there * item
+                refused = call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, width)
             else:
                 rows_at = a_flat, here, o_flat, there, o_flat
                 refused = activate_apart(function[v], task, *rows_at, n, m, width, stride, not pulled[v])
@@ -323,9 +322,8 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
             if pulled[v]:
                 here, there = a_tile + r * stride, o_tile + c * stride
                 if stride == width:
-                    places = a_address + here * item, o_address + there * item
-                    slopes = g_address + there * item
-                    refused = call(function[v], uint64(PULL), places[0], places[1], slopes, n, m, width)
+                    a_here, o_here, g_here = a_address + here * item, o_address + there * item, g_address + there * item
+                    refused = call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width)
                 else:
                     rows_at = a_flat, here, o_flat, there, g_flat
                     refused = activate_apart(function[v], PULL, *rows_at, n, m, width, stride, False)
@@ -353,10 +351,10 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
 @compiled()
 def within(array, low, high):
     """Whether all numbers of a batch are in a range; nan is in none."""
-    count, numbers = 0, array.reshape(array.size)
-    for i in range(len(numbers)):
-        count += 1 if low <= numbers[i] <= high else 0
-    return count == len(numbers)
+    count, flat = 0, array.reshape(array.size)
+    for i in range(len(flat)):
+        count += 1 if low <= flat[i] <= high else 0
+    return count == len(flat)
 
 
 @compiled()
@@ -415,14 +413,14 @@ def read_inputs(table, inputs, sample, o, width):
 
 
 @compiled()
-def answer(places, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last):
+def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last):
     """Run a program without dense blocks forward: every `lanes`-th tile of the samples `first` to `last`.
 
     The outputs of head h are goal_column[goal_start[h] : goal_start[h + 1]], and go to the same columns of `result`.
     Gives whether all went well; what is read is checked here.
     """
-    for piece in range(len(places)):
-        table, nodes = places[piece], len(addresses(places[piece], FUNCTION))
+    for piece in range(len(tables)):
+        table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
         rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
         a = memory[: rows * width].reshape(1, rows, width)
         o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)
@@ -461,7 +459,7 @@ def finish(terms, gradient, others):
 
 @compiled()
 def learn(
-    places,
+    tables,
     pieces,
     head_start,
     head_column,
@@ -484,13 +482,13 @@ def learn(
     """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
     A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
-    other. Gives the value and whether all went well, as `finish` does if there are no other lanes; what is read is
-    checked here.
+    other. Gives the value and whether all went well, as `finish` does if this was all; else, as samples or lanes are
+    left, the value 0. What is read is checked here.
     """
     if first == 0:
         gradient[:] = 0
-    for piece in range(len(places)):
-        table, nodes = places[piece], len(addresses(places[piece], FUNCTION))
+    for piece in range(len(tables)):
+        table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
         rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
         a = memory[: rows * width].reshape(1, rows, width)
         o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)

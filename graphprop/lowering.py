@@ -67,8 +67,10 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Program:
         uses += np.bincount(layout.bias_position, minlength=layout.size)
         blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), uses))
     numbers = np.arange(len(piece_heads))
-    before = np.searchsorted(piece[inputs], numbers), len(inputs) + np.searchsorted(piece[others], numbers), piece_heads
-    return _assemble(layout, goals, numbered, blocks, inputs, level, np.stack(before, axis=1))
+    first_input = np.searchsorted(piece[inputs], numbers)
+    first_node = len(inputs) + np.searchsorted(piece[others], numbers)
+    pieces = np.stack((first_input, first_node, piece_heads), axis=1)
+    return _assemble(layout, goals, numbered, blocks, inputs, level, pieces)
 
 
 def _find_pieces(

@@ -37,7 +37,6 @@ from graphprop.differentiable import Activation
 from graphprop.losses import LOSSES, TERMS, Loss
 
 DOUBLE = np.dtype(np.float64)
-LARGEST = float(np.finfo(float).max)
 ITEM = {DOUBLE: float64, np.dtype(np.float32): float32}
 _LOCK = threading.RLock()  # compiling takes a global lock of numba's anyway
 
@@ -221,7 +220,7 @@ def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
 
 def _machine_code(f: Activation, dtype: np.dtype[Any]) -> Any:
     functions = f.value_function, f.derivative_function
-    low, high = max(f.domain[0], -LARGEST), min(f.domain[1], LARGEST)
+    low, high = max(f.domain[0], -kernels.LARGEST), min(f.domain[1], kernels.LARGEST)
     space = {
         "VALUE": kernels.VALUE,
         "PULL": kernels.PULL,

@@ -28,8 +28,8 @@ from graphprop.tables import Table
 from graphprop.threads import one_blas_thread, run_all
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
-AT_ONCE = 64  # rows of a block; fewer at a time take BLAS longer, and so do
-PIECES = 4  # more pieces of a block
+FEWEST_ROWS = 64  # of a block in one product; BLAS takes longer for fewer at a time
+MOST_TASKS = 4  # of a block; it takes longer for more, too
 
 
 class Task(NamedTuple):
@@ -187,6 +187,6 @@ def _share_out(program: Program, samples: int) -> Iterator[Task]:
     """The products for the gradient, by rows if they are much work."""
     for number, block in enumerate(program.blocks):
         rows, columns = block.positions.shape
-        pieces = max(1, min(PIECES, rows // AT_ONCE, 2 * samples * rows * columns // WORTH_SHARING))
-        for first, last in pairwise(rows * i // pieces for i in range(pieces + 1)):
+        count = max(1, min(MOST_TASKS, rows // FEWEST_ROWS, 2 * samples * rows * columns // WORTH_SHARING))
+        for first, last in pairwise(rows * i // count for i in range(count + 1)):
             yield Task(number, first, last)
