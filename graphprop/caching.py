@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from numba import njit
@@ -25,16 +27,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprop"
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(uses: tuple[ModuleType, ...] = (), **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile without the GIL, and keep the result on disk where a folder can be written.
 
-    Not beside the module: an uninstallation would leave it behind there, as a folder that can be imported.
+    Not beside the module: an uninstallation would leave it behind there, as a folder that can be imported. numba sees
+    when the function's own file has changed; `uses` are the modules whose loops it calls, which it would not see.
     """
+    texts = "".join(Path(str(module.__file__)).read_text() for module in uses)
+    used = hashlib.sha256(texts.encode()).hexdigest()[:24] if uses else ""
 
     def decorate(function: Callable[..., Any]) -> Any:
         chosen = config.CACHE_DIR  # type: ignore[attr-defined]
         try:
-            config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+            config.CACHE_DIR = str(cache_folder() / used)  # type: ignore[attr-defined]
             dispatcher = njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:  # no folder to write to
             return njit(nogil=True, **options)(function)

@@ -87,7 +87,7 @@ class Sweep:
                     a[0, block.rows] += self.weights[block] @ source
             dense = bool(run.blocks)
             places = self.table.places
-            refused = kernels.forward(places, self.theta, a, o, a.shape[2], task, run.first, run.last, dense)
+            refused = kernels.forward(places, self.theta, a, o, task, run.first, run.last, dense)
             if refused >= 0:
                 return state, refused
         return state, -1
@@ -97,7 +97,7 @@ class Sweep:
         program, part = self.program, self.cut.parts[number]
         state = self._carve(number, memory)
         if not program.inputs_are_dense:
-            kernels.read_inputs(self.table.places, self.inputs[part], 0, state.o, state.o.shape[2])
+            kernels.read_inputs(self.table.places, self.inputs[part], 0, state.o)
         return state
 
     def _carve(self, number: int, memory: Array) -> State:
@@ -119,7 +119,7 @@ class Sweep:
                 array[-1, :, -padded:] = rows[-1:].T
         table = self.table
         alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
-        within = state.a.shape[2], kernels.LEARN, program.inputs, len(program.nodes), True
+        within = kernels.LEARN, program.inputs, len(program.nodes), True
         refused = kernels.forward(alone.places, self.theta, state.a, state.g, *within)
         if refused >= 0:
             explain_node(self, number, refused)
@@ -160,7 +160,7 @@ class Sweep:
         """
         program, a, o, g = self.program, state.a, state.o, state.g
         table = program.table(self.theta.dtype, by_use)
-        arrays = table.places, self.theta, a, o, g, gradient, a.shape[2]
+        arrays = table.places, self.theta, a, o, g, gradient
         if not program.is_dense:
             self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
         else:

@@ -55,58 +55,6 @@ def call_loss(typing_context, address, z, t, g, terms, samples, n):
 
 
 @intrinsic
-def call_gemm(typing_context, address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c):
-    """C = A B, or C + A B with keep = 1: C is m x n, in rows that lie row_c numbers apart, and so on.
-
-    With flip_a, A is the transpose of what is at `a`. The addresses are unsigned; `one` is a 1 of the numbers' type.
-    """
-    whole, number = types.int64, one
-    signature = types.void(
-        types.uint64, *[whole] * 5, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
-    )
-
-    def generate(context, builder, signature, arguments):
-        word, flag = ir.IntType(64), ir.IntType(32)
-        real = context.get_value_type(number)
-        address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c = arguments
-        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
-        flips = [
-            builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
-            for flip in (flip_a, flip_b)
-        ]
-        numbers = [real, word, word, word, word, real, word, word]
-        kind = ir.FunctionType(ir.VoidType(), [flag] * 3 + [word] * 3 + numbers)
-        function = builder.inttoptr(address, kind.as_pointer())
-        builder.call(function, [row_major, *flips, m, n, k, one, a, row_a, b, row_b, keep, c, row_c])
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def call_gemv(typing_context, address, flip, m, n, one, a, row_a, x, step_x, keep, y, step_y):
-    """y = A x, or y + A x with keep = 1, for the m x n numbers at `a`, or with `flip` their transpose."""
-    whole, number = types.int64, one
-    signature = types.void(
-        types.uint64, *[whole] * 3, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
-    )
-
-    def generate(context, builder, signature, arguments):
-        word, flag = ir.IntType(64), ir.IntType(32)
-        real = context.get_value_type(number)
-        address, flip, *rest = arguments
-        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
-        flip = builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
-        kind = ir.FunctionType(
-            ir.VoidType(), [flag] * 2 + [word] * 2 + [real, word, word, word, word, real, word, word]
-        )
-        builder.call(builder.inttoptr(address, kind.as_pointer()), [row_major, flip, *rest])
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
 def pointer(typing_context, address):
     """An address as a pointer, for `carray`."""
 
@@ -143,55 +91,35 @@ def place(array, index):
 
 
 @njit
-def activate_apart(function, task, a, a_first, o, o_first, g, n, m, width, stride, elementwise):
-    """Call an activation for n rows of a and m of o, which begin at these places and lie `stride` numbers apart.
-
-    Its machine code takes rows of `width` numbers without a gap.
-    """
-    refused, one, none = uint64(0), uint64(1), uint64(0)
-    if elementwise:
-        for i in range(n):
-            here, there = place(a, a_first + i * stride), place(o, o_first + i * stride)
-            refused |= call(function, uint64(task), here, there, none, one, one, width)
-        return refused
-    # one array for a, o and g, so that it is in use until the end: what only its address is taken of is freed before
-    y, h = n * width, (n + m) * width
-    rows = np.empty((n + m + m) * width, a.dtype)
-    for i in range(n):
-        for k in range(width):
-            rows[i * width + k] = a[a_first + i * stride + k]
-    for i in range(m):
-        for k in range(width):
-            rows[y + i * width + k] = o[o_first + i * stride + k]
-            rows[h + i * width + k] = g[o_first + i * stride + k]
-    slopes = place(rows, h) if task == PULL else none
-    refused = call(function, uint64(task), place(rows, none), place(rows, y), slopes, n, m, width)
-    for i in range(n):
-        for k in range(width):
-            a[a_first + i * stride + k] = rows[i * width + k]
-    for i in range(m):
-        for k in range(width):
-            o[o_first + i * stride + k] = rows[y + i * width + k]
-    return refused
+def carve(table, memory, before, width):
+    """a, o and the derivatives by o of that many samples, each one tile, in memory behind those of others before."""
+    nodes = len(addresses(table, FUNCTION))
+    rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
+    first = before * (rows + 2 * columns)
+    a = memory[first : first + rows * width].reshape(1, rows, width)
+    first += rows * width
+    o = memory[first : first + columns * width].reshape(1, columns, width)
+    first += columns * width
+    g = memory[first : first + columns * width].reshape(1, columns, width)
+    return a, o, g
 
 
 @compiled(fastmath=SUMS)
-def forward(table, theta, a, o, width, task, first, last, added):
+def forward(table, theta, a, o, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
-    a and o are (tiles, rows, samples); the first `width` samples of a row are run. To LEARN is to leave the
-    derivative where an elementwise a stood. With `added` the rows of a hold a part of their sums already. Nodes that
-    do not read each other and have the same elementwise activation go side by side. It ends at a node that refuses
-    its a, and gives its number, or that of the first of those side by side; else -1.
+    a and o are (tiles, rows, samples). To LEARN is to leave the derivative where an elementwise a stood. With `added`
+    the rows of a hold a part of their sums already. Nodes that do not read each other and have the same elementwise
+    activation go side by side. It ends at a node that refuses its a, and gives its number, or that of the first of
+    those side by side; else -1.
     """
     function, stop = addresses(table, FUNCTION), numbers(table, STOP)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
     bias = positions(table, BIAS)
-    pulled, width = flags(table, PULLED), uint64(width)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // width)
+    columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // stride)
     a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
     a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
     for tile in range(tiles):
@@ -217,42 +145,37 @@ def forward(table, theta, a, o, width, task, first, last, added):
                     a_flat[here] = x + y
                     continue
                 if added:
-                    for k in range(width):
+                    for k in range(stride):
                         a_flat[here + k] += x
                 else:
-                    for k in range(width):
+                    for k in range(stride):
                         a_flat[here + k] = x
                 while e + four <= end:
                     e1, e2, e3 = e + one, e + two, e + uint64(3)
                     w0, w1, w2, w3 = theta[position[e]], theta[position[e1]], theta[position[e2]], theta[position[e3]]
                     u0, u1 = o_tile + column[e] * stride, o_tile + column[e1] * stride
                     u2, u3 = o_tile + column[e2] * stride, o_tile + column[e3] * stride
-                    for k in range(width):
+                    for k in range(stride):
                         s = w0 * o_flat[u0 + k] + w1 * o_flat[u1 + k] + w2 * o_flat[u2 + k] + w3 * o_flat[u3 + k]
                         a_flat[here + k] += s
                     e += four
                 while e < end:
                     w0, u0 = theta[position[e]], o_tile + column[e] * stride
-                    for k in range(width):
+                    for k in range(stride):
                         a_flat[here + k] += w0 * o_flat[u0 + k]
                     e += one
             c = uint64(column_first[v])
             n, m = last_row - first_row, column_first[end_node] - c
             here, there = a_tile + first_row * stride, o_tile + c * stride
-            if stride == width:
-                a_here, o_here = a_address + here * item, o_address + there * item
-                refused = call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, width)
-            else:
-                rows_at = a_flat, here, o_flat, there, o_flat
-                refused = activate_apart(function[v], task, *rows_at, n, m, width, stride, not pulled[v])
-            if refused:
+            a_here, o_here = a_address + here * item, o_address + there * item
+            if call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, stride):
                 return int64(v)
             v = end_node
     return -1
 
 
 @compiled(fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, width, first, last):
+def backward(table, theta, a, o, g, gradient, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
@@ -271,7 +194,7 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
     use = numbers(table, USE)
     child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
     child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
-    one, four, width = uint64(1), uint64(4), uint64(width)
+    one, four = uint64(1), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
@@ -289,7 +212,7 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
                     e, end = uint64(child_start[i]), uint64(child_start[i + one])
                     here = o_tile + i * stride
                     if not preset[i]:
-                        for k in range(width):
+                        for k in range(stride):
                             g_flat[here + k] = zero
                     while e + four <= end:
                         e1, e2, e3 = e + one, e + uint64(2), e + uint64(3)
@@ -298,7 +221,7 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
                         r0, r1 = a_tile + child_row[e] * stride, a_tile + child_row[e1] * stride
                         r2, r3 = a_tile + child_row[e2] * stride, a_tile + child_row[e3] * stride
                         s0, s1, s2, s3 = zero, zero, zero, zero
-                        for k in range(width):
+                        for k in range(stride):
                             d0, d1, d2, d3 = a_flat[r0 + k], a_flat[r1 + k], a_flat[r2 + k], a_flat[r3 + k]
                             x = o_flat[here + k]
                             g_flat[here + k] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
@@ -313,7 +236,7 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
                         e += four
                     while e < end:
                         w0, r0, s0 = theta[child_position[e]], a_tile + child_row[e] * stride, zero
-                        for k in range(width):
+                        for k in range(stride):
                             d0 = a_flat[r0 + k]
                             g_flat[here + k] += w0 * d0
                             s0 += d0 * o_flat[here + k]
@@ -321,22 +244,17 @@ def backward(table, theta, a, o, g, gradient, width, first, last):
                         e += one
             if pulled[v]:
                 here, there = a_tile + r * stride, o_tile + c * stride
-                if stride == width:
-                    a_here, o_here, g_here = a_address + here * item, o_address + there * item, g_address + there * item
-                    refused = call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, width)
-                else:
-                    rows_at = a_flat, here, o_flat, there, g_flat
-                    refused = activate_apart(function[v], PULL, *rows_at, n, m, width, stride, False)
-                if refused:
+                a_here, o_here, g_here = a_address + here * item, o_address + there * item, g_address + there * item
+                if call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, stride):
                     return int64(v)
             for i in range(n):
                 here, there, s = a_tile + (r + i) * stride, o_tile + (c + i) * stride, zero
                 if not pulled[v]:
-                    for k in range(width):
+                    for k in range(stride):
                         a_flat[here + k] *= g_flat[there + k]
                 b = bias[r + i]
                 if b >= 0:
-                    for k in range(width):
+                    for k in range(stride):
                         s += a_flat[here + k]
                     gradient[uint64(b)] += s
                 if stride == one:
@@ -358,18 +276,18 @@ def within(array, low, high):
 
 
 @compiled()
-def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, width, terms):
+def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, terms):
     """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
-    `share` has what each sample counts for, or one number for all. o and g are one tile; its first `width` samples are
-    those from `sample` on. The loss is called once for a head. Gives whether what it reads is finite.
+    `share` has what each sample counts for, or one number for all. o and g are one tile of the samples from `sample`
+    on. The loss is called once for a head. Gives whether what it reads is finite.
     """
-    one, width, sample = uint64(1), uint64(width), uint64(sample)
+    one, sample = uint64(1), uint64(sample)
     stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
     o_flat, g_flat = o.reshape(o.size), g.reshape(g.size)
     target_flat, term_flat = target.reshape(target.size), terms.reshape(terms.size)
-    used, widest = min(width, uint64(len(target)) - sample), one
+    used, widest = min(stride, uint64(len(target)) - sample), one
     for head in range(uint64(heads), uint64(last_head)):
         widest = max(widest, uint64(head_start[head + one]) - uint64(head_start[head]))
     z, t, slope, values = np.empty(used * widest), np.empty(used * widest), np.empty(used * widest), np.empty(used)
@@ -390,7 +308,7 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
             row = uint64(column[first + i]) * stride
             for k in range(used):
                 g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
-            for k in range(used, width):
+            for k in range(used, stride):
                 g_flat[row + k] = 0
         for k in range(used):
             counts = share[sample + k if len(share) > 1 else uint64(0)]
@@ -399,12 +317,12 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
 
 
 @compiled()
-def read_inputs(table, inputs, sample, o, width):
-    """Write the rows of inputs from `sample` on to the columns of o that hold them, `width` in each tile.
+def read_inputs(table, inputs, sample, o):
+    """Write the rows of inputs from `sample` on to the columns of o that hold them, tile by tile.
 
     What pads the last tile repeats the last sample.
     """
-    input_column = numbers(table, INPUT_COLUMN)
+    input_column, width = numbers(table, INPUT_COLUMN), o.shape[2]
     for tile in range(o.shape[0]):
         for i in range(len(input_column)):
             column = input_column[i]
@@ -421,17 +339,15 @@ def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memor
     """
     for piece in range(len(tables)):
         table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
-        rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
-        a = memory[: rows * width].reshape(1, rows, width)
-        o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)
+        a, o, _ = carve(table, memory, 0, width)
         own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
         goal, last_goal = goal_start[pieces[piece, HEADS]], goal_start[pieces[piece + 1, HEADS]]
         for begin in range(first + lane * width, last, lanes * width):
             end = min(last, begin + width)
             if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
                 return False
-            read_inputs(table, inputs, begin, o, width)
-            if forward(table, theta, a, o, width, VALUE, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o)
+            if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0:
                 return False
             for i in range(goal, last_goal):
                 for k in range(end - begin):
@@ -489,174 +405,23 @@ def learn(
         gradient[:] = 0
     for piece in range(len(tables)):
         table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
-        rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
-        a = memory[: rows * width].reshape(1, rows, width)
-        o = memory[rows * width : (rows + columns) * width].reshape(1, columns, width)
-        g = memory[(rows + columns) * width : (rows + 2 * columns) * width].reshape(1, columns, width)
+        a, o, g = carve(table, memory, 0, width)
         own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
         head, last_head = pieces[piece, HEADS], pieces[piece + 1, HEADS]
         for begin in range(first + lane * width, last, lanes * width):
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
                 return 0.0, False
-            read_inputs(table, inputs, begin, o, width)
-            if forward(table, theta, a, o, width, LEARN, own_inputs, nodes, False) >= 0:
+            read_inputs(table, inputs, begin, o)
+            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0:
                 return 0.0, False
             if width == 1:
                 g[:] = 0
             heads = head_start, head_column, head, last_head
-            if not compare(loss, *heads, target, share, begin, o, g, width, terms):
+            if not compare(loss, *heads, target, share, begin, o, g, terms):
                 return 0.0, False
-            if backward(table, theta, a, o, g, gradient, width, 0, nodes) >= 0:
+            if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True
     return finish(terms, gradient, gradient[:0].reshape(0, len(gradient)))
-
-
-# ------------------------------------------------------------------ dense blocks
-
-# Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
-ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = range(7)
-RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = range(4)
-
-
-@njit
-def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, stride, width, added):
-    """a = W x, or a + W x if it is `added`: W the weights of a block; x at `source`, in rows (with `flip`, columns)."""
-    rows, columns, by_column = block[ROWS], block[COLS], block[DOWN] == 1
-    one, keep = theta.dtype.type(1), theta.dtype.type(1 if added else 0)
-    w, row_w, c = place(theta, block[FIRST]), max(block[DOWN], block[RIGHT]), place(a, to)
-    if width > 1:
-        call_gemm(gemm, by_column, flip, rows, width, columns, one, w, row_w, source, step, keep, c, stride)
-    else:
-        m, n = (columns, rows) if by_column else (rows, columns)
-        call_gemv(gemv, by_column, m, n, one, w, row_w, source, 1 if flip else step, keep, c, stride)
-
-
-@compiled()
-def learn_dense(
-    gemm,
-    gemv,
-    table,
-    runs,
-    blocks,
-    own_inputs,
-    direct,
-    head_start,
-    head_column,
-    loss,
-    low,
-    high,
-    theta,
-    inputs,
-    target,
-    share,
-    terms,
-    gradient,
-    a,
-    o,
-    g,
-    sample,
-    width,
-):
-    """Samples forward, compared and backward, but for the derivatives by the weights of blocks, which are left out.
-
-    a, o and g are one tile; its first `width` samples are those from `sample` on. With `direct` blocks alone read the
-    inputs, and read them where they were given. Gives whether all went well.
-    """
-    rows_in, rows_out = inputs[sample : sample + width], target[sample : sample + width]
-    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
-        return False
-    if not direct:
-        read_inputs(table, inputs, sample, o, width)
-    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
-    stride, columns = a.shape[2], inputs.shape[1]
-    input_width = len(numbers(table, INPUT_COLUMN))
-    for run in range(len(runs)):
-        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
-        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
-        for i in range(block, last_block):
-            each, flip = blocks[i], direct and blocks[i, COL] < input_width
-            if flip:
-                source, step = place(inputs, sample * columns + each[COL]), columns
-            else:
-                source, step = place(o_flat, each[COL] * stride), stride
-            to = each[ROW] * stride
-            multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, stride, width, i > block)
-        if forward(table, theta, a, o, width, LEARN, first, last, last_block > block) >= 0:
-            return False
-    for i in range(input_width if direct else 0, g.shape[1]):
-        for k in range(width):
-            g[0, i, k] = 0
-    heads = len(head_start) - 1
-    if not compare(loss, head_start, head_column, int64(0), heads, target, share, sample, o, g, width, terms):
-        return False
-    one = theta.dtype.type(1)
-    for run in range(len(runs) - 1, -1, -1):
-        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
-        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
-        if backward(table, theta, a, o, g, gradient, width, first, last) >= 0:
-            return False
-        for i in range(block, last_block):
-            if blocks[i, COL] + blocks[i, COLS] > input_width:
-                each, by_column = blocks[i], blocks[i, DOWN] == 1
-                rows, cols, row_w = each[ROWS], each[COLS], max(each[DOWN], each[RIGHT])
-                w = place(theta, each[FIRST])
-                delta = place(a_flat, each[ROW] * stride)
-                to = place(g_flat, each[COL] * stride)
-                if width > 1:
-                    call_gemm(
-                        gemm, not by_column, False, cols, width, rows, one, w, row_w, delta, stride, one, to, stride
-                    )
-                else:
-                    m, n = (cols, rows) if by_column else (rows, cols)
-                    call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, stride, one, to, stride)
-    if not direct:
-        backward(table, theta, a, o, g, gradient, width, int64(0), own_inputs)  # a bare 0 is compiled again
-    return True
-
-
-@compiled()
-def multiply_backward(gemm, block, first, last, direct, inputs, sample, last_sample, a, o, gradient, added):
-    """The derivatives by some weights of a block: delta times the transpose of what it reads.
-
-    They are those of its rows `first` to `last`, over the samples from `sample` to `last_sample`, which the tiles hold.
-    Gives whether they are finite.
-    """
-    stride, columns, by_column = a.shape[2], inputs.shape[1], block[DOWN] == 1
-    rows, cols, column = last - first, block[COLS], block[COL]
-    at, row_c = block[FIRST] + first * block[DOWN], max(block[DOWN], block[RIGHT])
-    zero, one, to = gradient.dtype.type(0), gradient.dtype.type(1), place(gradient, at)
-    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-    for tile in range(a.shape[0]):
-        begin = sample + tile * stride
-        width, keep = min(stride, last_sample - begin), one if added or tile > 0 else zero
-        if width <= 0:
-            break
-        delta = (tile * a.shape[1] + block[ROW] + first) * stride
-        if width == 1 and not by_column:
-            x = inputs[begin, column : column + cols].copy() if direct else o[tile, column : column + cols, 0].copy()
-            for r in range(rows):
-                d, g = a_flat[delta + r * stride], gradient[at + r * row_c : at + r * row_c + cols]
-                if keep == one:
-                    for c in range(cols):
-                        g[c] += d * x[c]
-                else:
-                    for c in range(cols):
-                        g[c] = d * x[c]
-            continue
-        if direct:
-            source, step = place(inputs, begin * columns + column), columns
-        else:
-            source, step = place(o_flat, (tile * o.shape[1] + column) * stride), stride
-        d = place(a_flat, delta)
-        if by_column:
-            call_gemm(gemm, direct, True, cols, rows, width, one, source, step, d, stride, keep, to, row_c)
-        else:
-            call_gemm(gemm, False, not direct, rows, cols, width, one, d, stride, source, step, keep, to, row_c)
-    many, length = (cols, rows) if by_column else (rows, cols)
-    fine = True
-    for i in range(many):
-        fine &= within(gradient[at + i * row_c : at + i * row_c + length], -LARGEST, LARGEST)
-    return fine

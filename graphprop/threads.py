@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -95,6 +96,44 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
     if errors:
         raise (interrupts or [errors[min(errors)]])[0]
     return not refused
+
+
+def share_out(threads: int, run: Callable[[], int], waiting: int) -> int:
+    """run() on up to so many threads, which share its work out among themselves; what it gives in this one.
+
+    It gives `waiting` where another thread has not finished what it took, and is called again then. Who comes when all
+    is taken finds nothing to do, so nobody is waited for who has not begun. BLAS has one thread meanwhile.
+    """
+    ended: list[bool] = []
+    errors: list[BaseException] = []
+
+    def help_out() -> None:
+        try:
+            with one_blas_thread():
+                while not ended and run() == waiting:
+                    _let_others_run()
+        except BaseException as error:
+            errors.append(error)
+
+    helpers = _submit(help_out, min(threads, _count) - 1)
+    try:
+        with one_blas_thread():
+            while (state := run()) == waiting:
+                if errors:
+                    raise errors[0]
+                _let_others_run()
+        return state
+    finally:
+        ended.append(True)
+        for helper in helpers:
+            helper.cancel()
+
+
+def _let_others_run() -> None:
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)
 
 
 def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:

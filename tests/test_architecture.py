@@ -35,6 +35,7 @@ LAYERS = [
     {"caching"},
     {"elementary", "kernels", "cutting"},
     {"sorting", "natives"},
+    {"dense_kernels"},
     {"lowering", "edges", "products"},
     {"descent"},
     {"plans"},

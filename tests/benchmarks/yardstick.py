@@ -73,8 +73,8 @@ def by_kernels(task: SweepTask) -> Prepared:
         if width == 1:
             g[:] = 0
         g[0, sinks] = seed
-        kernels.forward(table, theta, a, o, width, kernels.LEARN, program.inputs, last, False)
-        kernels.backward(table, theta, a, o, g, gradient, width, 0, last)
+        kernels.forward(table, theta, a, o, kernels.LEARN, program.inputs, last, False)
+        kernels.backward(table, theta, a, o, g, gradient, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))
