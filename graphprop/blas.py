@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 PREFIXES = "scipy_", ""
-SUFFIX = "64_"  # says that its whole numbers have 64 bits
+LONG = ("64_",)  # suffixes of functions whose whole numbers have 64 bits
+SUFFIXES = *LONG, "", "_64"
 
 
 @cache
@@ -23,9 +24,17 @@ def blas_addresses(dtype: np.dtype[Any]) -> tuple[int, int] | None:
 
     letter = {np.dtype(np.float64): "d", np.dtype(np.float32): "s"}[dtype]
     for library in ThreadpoolController().select(internal_api="openblas").lib_controllers:
-        for prefix in PREFIXES:
-            names = [f"{prefix}cblas_{letter}{what}{SUFFIX}" for what in ("gemm", "gemv")]
-            if all(hasattr(library.dynlib, name) for name in names):
-                found = [ctypes.cast(getattr(library.dynlib, name), ctypes.c_void_p).value or 0 for name in names]
-                return found[0], found[1]
+        found = [find_symbol(library.dynlib, f"cblas_{letter}{what}", LONG) for what in ("gemm", "gemv")]
+        if None not in found:
+            gemm, gemv = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in found)
+            return gemm, gemv
+    return None
+
+
+def find_symbol(library: ctypes.CDLL, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> Any:
+    """A function of OpenBLAS, whatever was added to its name when it was built; None if there is none."""
+    for prefix in PREFIXES:
+        for suffix in suffixes:
+            if (found := getattr(library, prefix + name + suffix, None)) is not None:
+                return found
     return None

@@ -215,24 +215,24 @@ def _nll(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * z, 0.0).sum(-1)
 
 
-def _shifted(z: Array) -> tuple[Array, Any]:
-    """d, r: the distances from the largest entry, and the sum of exp(-d) over all others, along the last axis."""
+def _shifted(z: Array) -> tuple[Array, Array, Any]:
+    """d, e, r: the distances from the largest entry, exp(-d), and its sum over all others, along the last axis."""
     d = largest_of(z) - z
-    largest = d == 0
-    return d, sum_of(np.where(largest, 0.0, np.exp(-d))) + (sum_of(largest) - 1)
+    e, largest = np.exp(-d), d == 0
+    return d, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
-    d, r = _shifted(z)
+    d, _, r = _shifted(z)
     return np.where(t > 0, t * (d + np.log1p(r)), 0.0).sum(-1)
 
 
 def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
-    # p T - t; for p > 1/2 as T (p - 1) + (T - t), both without cancellation
-    d, r = _shifted(z)
+    # p T - t; for p > 1/2, which only the largest entry can have, as (T - t) - T (1 - p), both without cancellation
+    _, e, r = _shifted(z)
     total, others = sum_of(t), sum_of_others(t)
-    p = np.exp(-d) / (1.0 + r)
-    gradient: Array = np.where(p > 0.5, total * np.expm1(-d - np.log1p(r)) + others, p * total - t)
+    p = e / (1.0 + r)
+    gradient: Array = np.where(p > 0.5, others - total * (r / (1.0 + r)), p * total - t)
     return gradient
 
 

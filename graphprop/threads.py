@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
+from graphprop.blas import find_symbol
 from graphprop.errors import GraphpropError
 
 _lock = threading.Lock()
@@ -149,22 +150,30 @@ def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
 
 # ------------------------------------------------------------------ BLAS
 
+
+class _Limit(NamedTuple):
+    """How a BLAS library is asked for its number of threads, and told."""
+
+    get: Callable[[], int]
+    set: Callable[[int], Any]
+
+
 _blas_lock = threading.Lock()
 _blas_users = 0
-_blas_before: list[tuple[Any, int]] = []
-_blas_libraries: tuple[list[Any], list[Any]] | None = None
+_blas_before: list[tuple[_Limit, int]] = []
+_blas_limits: tuple[list[_Limit], list[_Limit]] | None = None
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread, for this thread at least: with several, a product can have other last bits."""
     global _blas_users, _blas_before
+    of_process, of_thread = _find_blas()
     with _blas_lock:
-        of_process, of_thread = _find_blas()
         _blas_users += 1
         if _blas_users == 1:
-            _blas_before = _limit(of_process)
-    before = _limit(of_thread)
+            _blas_before = _set_to_one(of_process)
+    before = _set_to_one(of_thread)
     try:
         yield
     finally:
@@ -175,33 +184,38 @@ def one_blas_thread() -> Iterator[None]:
                 _restore(_blas_before)
 
 
-def _find_blas() -> tuple[list[Any], list[Any]]:
+def _find_blas() -> tuple[list[_Limit], list[_Limit]]:
     """The BLAS libraries whose number of threads is one for the whole process, and those with one for each thread."""
-    global _blas_libraries
-    if _blas_libraries is None:
+    global _blas_limits
+    if _blas_limits is None:
         from threadpoolctl import ThreadpoolController
 
-        of_process: list[Any] = []
-        of_thread: list[Any] = []
+        of_process: list[_Limit] = []
+        of_thread: list[_Limit] = []
         for library in ThreadpoolController().select(user_api="blas").lib_controllers:
             own = library.internal_api == "mkl" or getattr(library, "threading_layer", None) == "openmp"
-            (of_thread if own else of_process).append(library)
-        _blas_libraries = of_process, of_thread
-    return _blas_libraries
+            (of_thread if own else of_process).append(_limit_of(library, own))
+        _blas_limits = of_process, of_thread
+    return _blas_limits
 
 
-def _limit(libraries: list[Any]) -> list[tuple[Any, int]]:
+def _limit_of(library: Any, own: bool) -> _Limit:
+    """For OpenBLAS its own functions: threadpoolctl lets only the thread that asked first change it."""
+    names = "openblas_get_num_threads", "openblas_set_num_threads"
+    found = [find_symbol(library.dynlib, name) for name in names]
+    if own or None in found:
+        return _Limit(library.get_num_threads, library.set_num_threads)
+    return _Limit(*found)
+
+
+def _set_to_one(limits: list[_Limit]) -> list[tuple[_Limit, int]]:
     """Set libraries to one thread; what they had before, where it was more."""
-    before = [(library, library.get_num_threads()) for library in libraries]
-    before = [(library, count) for library, count in before if count != 1]
-    _restore([(library, 1) for library, _ in before])
+    before = [(limit, limit.get()) for limit in limits]
+    before = [(limit, count) for limit, count in before if count != 1]
+    _restore([(limit, 1) for limit, _ in before])
     return before
 
 
-def _restore(counts: list[tuple[Any, int]]) -> None:
-    for library, count in counts:
-        # threadpoolctl lets only the thread that asked first change OpenBLAS, and does nothing for others
-        release = getattr(library, "clear_controlling_thread", lambda force: None)
-        release(force=True)
-        library.set_num_threads(count)
-        release(force=True)
+def _restore(counts: list[tuple[_Limit, int]]) -> None:
+    for limit, count in counts:
+        limit.set(count)
