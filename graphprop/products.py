@@ -16,6 +16,7 @@ import numpy as np
 
 from graphprop import dense_kernels, kernels
 from graphprop.blas import blas_addresses
+from graphprop.crew import BELL, share_out
 from graphprop.cutting import LANES, PART_BYTES, WORTH_CHECKING
 from graphprop.layout import Array
 from graphprop.losses import Loss
@@ -23,7 +24,6 @@ from graphprop.memory import Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.program import Program
 from graphprop.tables import Table
-from graphprop.threads import share_out
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
 FEWEST_ROWS = 64  # of a block in one product; BLAS takes longer for fewer at a time
@@ -99,11 +99,11 @@ class DenseDescent:
             for lanes in self.chunks:
                 counters = np.zeros(dense_kernels.COUNTERS, np.int64)
 
-                def run(part: tuple[Array, ...] = (memory, lanes, counters)) -> int:
+                def run(patience: int, part: tuple[Array, ...] = (memory, lanes, counters)) -> int:
                     products = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.tasks
                     heads = self.program.inputs, self.direct, self.goal_start, self.goal_column, self.loss, *self.limits
                     given = theta, inputs, target, share, terms, sums, gradient
-                    return int(dense_kernels.learn_dense(*products, *heads, *given, *part))
+                    return int(dense_kernels.learn_dense(*products, *heads, *given, *part, BELL, patience))
 
                 if share_out(self.lanes, run, dense_kernels.WAITING) == dense_kernels.FAILED:
                     return None

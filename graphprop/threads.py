@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -81,7 +80,7 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
                 for _ in remaining:
                     pass
 
-    futures = _submit(work, helpers)
+    futures = submit(work, helpers)
     try:
         if not (aside and futures):
             work()
@@ -99,45 +98,8 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
     return not refused
 
 
-def share_out(threads: int, run: Callable[[], int], waiting: int) -> int:
-    """run() on up to so many threads, which share its work out among themselves; what it gives in this one.
-
-    It gives `waiting` where another thread has not finished what it took, and is called again then. Who comes when all
-    is taken finds nothing to do, so nobody is waited for who has not begun. BLAS has one thread meanwhile.
-    """
-    ended: list[bool] = []
-    errors: list[BaseException] = []
-
-    def help_out() -> None:
-        try:
-            with one_blas_thread():
-                while not ended and run() == waiting:
-                    _let_others_run()
-        except BaseException as error:
-            errors.append(error)
-
-    helpers = _submit(help_out, min(threads, _count) - 1)
-    try:
-        with one_blas_thread():
-            while (state := run()) == waiting:
-                if errors:
-                    raise errors[0]
-                _let_others_run()
-        return state
-    finally:
-        ended.append(True)
-        for helper in helpers:
-            helper.cancel()
-
-
-def _let_others_run() -> None:
-    if hasattr(os, "sched_yield"):
-        os.sched_yield()
-    else:
-        time.sleep(0)
-
-
-def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
+def submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
+    """Let that many threads of the pool do the work; none at the end of the program."""
     global _pool
     with _lock:
         if _pool is None:

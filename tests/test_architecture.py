@@ -36,6 +36,7 @@ LAYERS = [
     {"elementary", "kernels", "cutting"},
     {"sorting", "natives"},
     {"dense_kernels"},
+    {"crew"},
     {"lowering", "edges", "products"},
     {"descent"},
     {"plans"},
