@@ -215,7 +215,7 @@ def _nll(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * z, 0.0).sum(-1)
 
 
-def _shifted(z: Array) -> tuple[Array, Array, Any]:
+def shifted(z: Array) -> tuple[Array, Array, Any]:
     """d, e, r: the distances from the largest entry, exp(-d), and its sum over all others, along the last axis."""
     d = largest_of(z) - z
     e, largest = np.exp(-d), d == 0
@@ -223,13 +223,13 @@ def _shifted(z: Array) -> tuple[Array, Array, Any]:
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
-    d, _, r = _shifted(z)
+    d, _, r = shifted(z)
     return np.where(t > 0, t * (d + np.log1p(r)), 0.0).sum(-1)
 
 
 def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
     # p T - t; for p > 1/2, which only the largest entry can have, as (T - t) - T (1 - p), both without cancellation
-    _, e, r = _shifted(z)
+    _, e, r = shifted(z)
     total, others = sum_of(t), sum_of_others(t)
     p = e / (1.0 + r)
     gradient: Array = np.where(p > 0.5, others - total * (r / (1.0 + r)), p * total - t)

@@ -152,7 +152,33 @@ def _sum_of_others(t):  # type: ignore[no-untyped-def]
     return others
 
 
-_OF_TWO_AXES = {losses.largest_of: _largest_of, losses.sum_of: _sum_of, losses.sum_of_others: _sum_of_others}
+@njit
+def _shifted(z):  # type: ignore[no-untyped-def]
+    # the samples lie side by side, so that the inner loops are vectors
+    samples, n = z.shape
+    largest, z, d, e = np.empty(samples), z.T, np.empty((n, samples)), np.empty((n, samples))
+    largest[:] = z[0]
+    for i in range(1, n):
+        for k in range(samples):
+            largest[k] = max(largest[k], z[i, k])
+    r, others = np.zeros((samples, 1)), np.full(samples, -1.0)
+    for i in range(n):
+        for k in range(samples):
+            d[i, k] = largest[k] - z[i, k]
+            e[i, k] = elementary.exp(-d[i, k])
+            r[k, 0] += e[i, k] if d[i, k] != 0.0 else 0.0
+            others[k] += 1.0 if d[i, k] == 0.0 else 0.0
+    for k in range(samples):
+        r[k, 0] += others[k]  # as large as the largest
+    return d.T, e.T, r
+
+
+_OF_TWO_AXES = {
+    losses.largest_of: _largest_of,
+    losses.sum_of: _sum_of,
+    losses.sum_of_others: _sum_of_others,
+    losses.shifted: _shifted,
+}
 _FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1, math.tanh: elementary.tanh}
 _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 

@@ -10,18 +10,27 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from graphprop import kernels, natives
 from graphprop.arithmetic import Mpmath
 
 TABLE = list(gp.LOSSES.values())
 SAMPLES = {
     "values": [[0.3, -1.2, 2.1], [1e8, 0.0, -1e8]],
-    "logits": [[0.3, -1.2, 2.1], [40.0, 0.0, -40.0], [-700.0, 0.0, 700.0], [-3.3, -690.1, 2.2], [800.0, -3.0, 2.0]],
+    "logits": [
+        [0.3, -1.2, 2.1],
+        [40.0, 0.0, -40.0],
+        [-40.0, 0.0, 40.0],
+        [-700.0, 0.0, 700.0],
+        [-3.3, -690.1, 2.2],
+        [800.0, -3.0, 2.0],
+        [2.0, -30.0, 2.0],
+    ],
     "probabilities": [[0.5, 0.25, 0.25], [1 - 2**-50, 2**-51, 2**-51]],
     "log-probabilities": [[-0.5, -1.0, -3.0]],
 }
 TARGETS = {
     "any": [[1.0, -2.0, 0.5]],
-    "distribution": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.75]],
+    "distribution": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.75]],
     "unit": [[0.0, 1.0, 0.25], [1.0, 1.0, 0.0]],
 }
 
@@ -31,11 +40,24 @@ def test_the_table_is_complete() -> None:
     assert set(gp.LOSSES) == names
 
 
+def by_machine_code(entry: gp.Loss, z: list[float], t: list[float]) -> tuple[float, Any]:
+    """As the compiled loops of a program call it, here with a sample before."""
+    o = np.array([[z[::-1], z]]).transpose(0, 2, 1).copy()
+    g, terms, address = np.empty_like(o), np.empty((2, 1)), natives.loss_address(entry)
+    target, columns = np.array([t[::-1], t]), np.arange(len(z))
+    kernels.compare(address, np.array([0, len(z)]), columns, 0, 1, target, np.ones(1), 0, o, g, terms)
+    return terms[1, 0], g[0, :, 1]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["as written", "compiled"])
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
-def test_to_the_last_digits(entry: gp.Loss) -> None:
+def test_to_the_last_digits(entry: gp.Loss, compiled: bool) -> None:
+    if compiled and not natives.loss_address(entry):
+        assert entry.reads not in ("values", "logits")
+        return
     for z in SAMPLES[entry.reads]:
         for t in TARGETS[entry.targets]:
-            value, gradient = entry.evaluate(z, t)
+            value, gradient = by_machine_code(entry, z, t) if compiled else entry.evaluate(z, t)
             with mpmath.workdps(700):
                 exact_value, exact_gradient = Mpmath(mpmath.mp).loss(entry, [mpmath.mpf(x) for x in z], t)
             assert abs(value - exact_value) <= 1e-15 * abs(exact_value) + 1e-300, (z, t)
