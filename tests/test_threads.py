@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
 from graphprop import cutting
+from graphprop.crew import share_out
 from graphprop.threads import one_blas_thread, run_all
 
 
@@ -234,6 +235,9 @@ LONG_RUN = """
     source = (target // 4 - 5) * 4 + np.tile([0, 1, 2, 3], 2000)
     program = gp.Program.from_edges(20, source, target, "tanh")
 """
+DENSE_RUN = """
+    program = gp.compile(gp.mlp([100, 400, 400, 5], "tanh", seed=5))
+"""
 IN_PYTHON = """
     def value(a):
         if not a < 1e300:
@@ -248,7 +252,11 @@ IN_PYTHON = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("net", "samples"), [(LONG_RUN, 20_000), (IN_PYTHON, 3000)], ids=["machine code", "Python"])
+@pytest.mark.parametrize(
+    ("net", "samples"),
+    [(LONG_RUN, 20_000), (DENSE_RUN, 30_000), (IN_PYTHON, 3000)],
+    ids=["machine code", "dense blocks", "Python"],
+)
 def test_ctrl_c_ends_a_run_and_harms_nothing(net: str, samples: int, threads: int) -> None:
     script = textwrap.dedent(INTERRUPTED).replace("NET", textwrap.dedent(net)).replace("SAMPLES", str(samples))
     child = subprocess.Popen(
@@ -323,6 +331,51 @@ def test_after_an_interrupt_no_thread_takes_another_step() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_all(2, steps)
     assert 1 <= len(taken) < 100
+
+
+def test_work_is_shared_out_and_nobody_is_waited_for_who_did_not_begin() -> None:
+    gp.set_threads(3)
+    for _ in range(50):
+        tasks, done = iter(range(20)), list[int]()
+
+        def run(patience: int, tasks: Iterator[int] = tasks, done: list[int] = done) -> int:
+            done.extend(tasks)
+            return 1 if len(done) < 20 else 0
+
+        assert share_out(3, run, 1) == 0
+        assert sorted(done) == list(range(20))
+
+
+def test_what_goes_wrong_in_a_helper_is_raised_where_it_is_waited_for() -> None:
+    gp.set_threads(2)
+
+    def run(patience: int) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            raise MemoryError("no memory")
+        return 1
+
+    with pytest.raises(MemoryError, match="no memory"):
+        share_out(2, run, 1)
+
+
+def test_helpers_end_when_the_one_who_asked_has_gone() -> None:
+    gp.set_threads(2)
+    begun, calls = threading.Event(), list[int]()
+
+    def run(patience: int) -> int:
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(60)
+            raise KeyboardInterrupt
+        begun.set()
+        calls.append(patience)
+        return 1  # waits for what the other took
+
+    with pytest.raises(KeyboardInterrupt):
+        share_out(2, run, 1)
+    time.sleep(0.05)
+    before = len(calls)
+    time.sleep(0.05)
+    assert len(calls) == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
