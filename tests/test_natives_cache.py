@@ -157,3 +157,33 @@ def test_the_first_compilation_says_so_once_where_somebody_reads_it(
     assert capsys.readouterr().err.count("\n") == 1
     natives.announce()
     assert not capsys.readouterr().err
+
+
+INNER = """
+    from graphprop.caching import compiled
+
+    @compiled()
+    def inner(x):
+        return x + STEP
+"""
+OUTER = """
+    import inner
+    from graphprop.caching import compiled
+
+    @compiled(uses=(inner,))
+    def outer(x):
+        return inner.inner(x) * 10
+"""
+
+
+def test_a_loop_is_compiled_again_if_one_in_another_file_changes_that_it_calls(modules: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    write(modules, "outer", OUTER)
+    counts = []
+    for step in 1, 2, 2:
+        write(modules, "inner", textwrap.dedent(INNER).replace("STEP", str(step)))
+        call = f"import sys; sys.path.insert(0, {str(modules)!r}); import outer; print(outer.outer(1))"
+        done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, env=environment)
+        assert done.stdout.strip() == str(10 * (1 + step)), done.stderr
+        counts.append(len(kept(tmp_path / "cache")))
+    assert counts[0] < counts[1] == counts[2]
