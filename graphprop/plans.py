@@ -21,7 +21,7 @@ from graphprop.objective import Objective, outputs_of, read_labels, reading_of
 from graphprop.products import DenseDescent
 from graphprop.program import Program
 
-DOUBLE = np.dtype(np.float64)
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 NAMED = str, Loss
 UNKNOWN = object()
 
@@ -39,6 +39,8 @@ def descend(program: Program, theta: Any, inputs: Any, target: Any, loss: Any) -
         if target.dtype.kind in "iu":
             rows = read_labels(program.layout, loss, target)
             return None if rows is None else descend(program, theta, inputs, rows, loss)
+        if target.dtype == SINGLE:
+            return descend(program, theta, inputs, target.astype(DOUBLE), loss)
         plan = program.kept(key, _for_arrays, *key)
     if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):
         return None

@@ -101,6 +101,21 @@ def test_labels_and_sample_weights(shared_out: pytest.MonkeyPatch, samples: int,
     assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
 
 
+@pytest.mark.parametrize("sizes", [[4, 3, 2], [40, 40, 2]], ids=["sparse", "dense"])
+def test_targets_of_float32_are_read_as_they_are(sizes: list[int]) -> None:
+    net = gp.mlp(sizes, "tanh", "identity", seed=6)
+    rng = np.random.default_rng(6)
+    theta, rows, target = (x.astype(np.float32) for x in (net.theta, rng.random((9, sizes[0])), rng.random((9, 2))))
+    value, gradient = net.program.value_and_grad(theta, rows, target, loss="half_squared")
+    expected = net.program.value_and_grad(theta, rows, target.astype(float), loss="half_squared")
+    assert value == expected[0]
+    assert gradient.dtype == np.float32
+    np.testing.assert_array_equal(gradient, expected[1])
+    target[3, 1] = np.inf
+    with pytest.raises(gp.NumberError, match="not finite"):
+        net.program.value_and_grad(theta, rows, target, loss="half_squared")
+
+
 @pytest.mark.parametrize("name", list(NETS))
 def test_any_number_of_threads_has_the_same_bits(shared_out: pytest.MonkeyPatch, name: str) -> None:
     net, before = NETS[name](), gp.get_threads()
