@@ -26,8 +26,9 @@ from graphprop.program import Program
 from graphprop.tables import Table
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
-FEWEST_ROWS = 64  # of a block in one product; BLAS takes longer for fewer at a time
-MOST_TASKS = 4  # of a block; it takes longer for more, too
+FEW_SAMPLES = 256  # what a block reads of less stays in a core's own cache, so that it can be cut
+FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with more
+MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,8 +132,10 @@ def _as_arrays(program: Program) -> tuple[Array, Array]:
 
 def _tasks(program: Program, samples: int) -> Iterator[tuple[int, int, int]]:
     """The products for the gradient, by rows if they are much work."""
+    many = samples >= FEW_SAMPLES
     for number, block in enumerate(program.blocks):
         rows, columns = block.positions.shape
-        count = max(1, min(MOST_TASKS, rows // FEWEST_ROWS, 2 * samples * rows * columns // WORTH_SHARING))
+        worth = 2 * samples * rows * columns // WORTH_SHARING
+        count = max(1, min(MOST_TASKS[many], rows // FEWEST_ROWS[many], worth))
         for first, last in pairwise(rows * i // count for i in range(count + 1)):
             yield number, first, last

@@ -55,7 +55,7 @@ NETS: dict[str, Callable[[], gp.Network]] = {
 def shared_out(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """However little there is to do, it is cut into lanes and pieces."""
     monkeypatch.setattr(products, "WORTH_SHARING", 1)
-    monkeypatch.setattr(products, "FEWEST_ROWS", 8)
+    monkeypatch.setattr(products, "FEWEST_ROWS", (8, 8))
     return monkeypatch
 
 
