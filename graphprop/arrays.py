@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ def real_array(given: Any, where: str) -> Array:
     """A new float64 array of what was given, or an error that says what it was."""
     if isinstance(given, str | bytes | dict | set):
         raise GraphpropError(f"{where}: numbers are needed, not {_short(given)}")
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+    if is_masked_array(given) and np.ma.is_masked(given):
         raise GraphpropError(f"{where}: some entries of the masked array are masked; numbers are needed for all")
     try:
         array = np.asarray(given)
@@ -31,6 +32,11 @@ def real_array(given: Any, where: str) -> Array:
     if array.dtype.kind not in "fiu":
         raise GraphpropError(f"{where}: real numbers are needed, not {_short(given)}")
     return array.astype(float)
+
+
+def is_masked_array(given: Any) -> bool:
+    """Whether it is one of numpy.ma, which numpy loads when it is first needed, and that takes a while."""
+    return "numpy.ma" in sys.modules and isinstance(given, np.ma.MaskedArray)
 
 
 def all_finite(array: Array) -> bool:

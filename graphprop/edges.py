@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.activations import resolve
+from graphprop.arrays import is_masked_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError
 from graphprop.layout import AlikeNodes, Array, Layout
@@ -116,7 +117,7 @@ def _whole_number(given: Any, where: str) -> int:
 
 
 def _node_numbers(given: Any, where: str) -> Array:
-    if isinstance(given, np.ma.MaskedArray):
+    if is_masked_array(given):
         raise GraphpropError(f"{where} is a masked array; node numbers are needed for all edges")
     try:
         array = np.asarray(given)
