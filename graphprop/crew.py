@@ -1,78 +1,99 @@
 """Threads that share out the work of one compiled loop, and stay awake for a moment for the next.
 
 The system takes longer to wake a thread than some batches take to run, and may wake it on the core of the one
-that waits for it. So a helper looks for a while whether the bell rings, which the loop does itself: it has released
-the interpreter's lock by then.
+that waits for it. So a helper without work looks for a while whether the bell rings. The loop rings it itself: by then
+it has released the interpreter's lock, which the helper needs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
-from graphprop.threads import get_threads, one_blas_thread, submit
+from graphprop.dense_kernels import listen
+from graphprop.threads import Pool, get_threads, one_blas_thread, one_blas_thread_here
 
-PATIENCE = 200_000  # looks at the bell before a helper sleeps, some tenths of a millisecond
 BELL = np.zeros(1, np.int64)
+PATIENCE = 800_000  # looks at the bell before a helper sleeps: about a fifth of a millisecond
+MOST_JOBS = 1000  # that a helper does before its thread may end with the program
+_pool = Pool()
 _jobs: deque[Callable[[], None]] = deque()
-_helpers: deque[None] = deque()  # one entry for each that serves; it adds and takes away as one step
+_helpers: deque[None] = deque()  # one entry for each; a deque adds and takes away in one step
+State = TypeVar("State")
 
 
-def share_out(threads: int, run: Callable[[int], int], waiting: int) -> int:
-    """run(0) on up to so many threads, which share its work out among themselves; what it gives in this one.
+def share_out(threads: int, run: Callable[[], State | None]) -> State:
+    """run() on up to so many threads, which share its work out among themselves; what it gives.
 
-    It gives `waiting` where another thread has not finished what it took, and is called again then. It rings the bell
-    when it begins, and waits in a helper's hands at its end for the next, for as many looks as it is called with. Who
-    comes when all is taken finds nothing to do, so nobody is waited for who has not begun. BLAS has one
-    thread meanwhile.
+    It gives None where another thread has not finished what it took, and is called again then. Who comes when all
+    is taken finds nothing to do, so nobody is waited for who has not begun. BLAS has one thread meanwhile.
     """
     ended: list[bool] = []
     errors: list[BaseException] = []
 
     def help_out() -> None:
         try:
-            with one_blas_thread():
-                while not ended and run(PATIENCE) == waiting:
+            with one_blas_thread_here():
+                while not ended and run() is None:
                     _let_others_run()
         except BaseException as error:
             errors.append(error)
 
     helpers = min(threads, get_threads()) - 1
-    _jobs.extend([help_out] * helpers)
-    for _ in range(helpers - len(_helpers)):
-        _helpers.append(None)
-        if not submit(_serve, 1):
-            _helpers.pop()
-    try:
-        with one_blas_thread():
-            while (state := run(0)) == waiting:
+    with one_blas_thread():
+        try:
+            for _ in range(helpers):
+                _jobs.append(help_out)
+            for _ in range(helpers - len(_helpers)):
+                _hire()
+            while (state := run()) is None:
                 if errors:
                     raise errors[0]
                 _let_others_run()
-        return state
+            return state
+        finally:
+            ended.append(True)
+            with contextlib.suppress(ValueError):
+                for _ in range(helpers):
+                    _jobs.remove(help_out)
+
+
+def _hire() -> None:
+    _helpers.append(None)
+    hired = False
+    try:
+        hired = bool(_pool.submit(_serve, 1))
     finally:
-        ended.append(True)
-        while help_out in _jobs:
-            _jobs.remove(help_out)
+        if not hired:
+            _leave()
+
+
+def _leave() -> None:
+    with contextlib.suppress(IndexError):
+        _helpers.pop()
 
 
 def _serve() -> None:
     """Do what there is to do, until nothing has come for a while."""
-    while True:
+    for _ in range(MOST_JOBS):
+        rings = int(BELL[0])
         try:
             job = _jobs.popleft()
         except IndexError:
-            _helpers.pop()
-            if not _jobs:  # looked at after it was taken off the list, so no job is left behind
-                return
-            _helpers.append(None)
-            continue
+            if listen(BELL, rings, PATIENCE):
+                continue
+            break
         job()
         del job
+    _leave()
+    if _jobs:  # what came before it had left
+        _hire()
 
 
 def _let_others_run() -> None:

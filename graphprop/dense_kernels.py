@@ -1,7 +1,7 @@
 """The compiled loops of programs with dense blocks, which call the products of BLAS by address.
 
-A part of a batch goes in two steps. In the first its samples are cut into lanes, which each go forward and backward; in
-the second the derivatives by the weights of blocks are products over all its samples, cut by rows. Threads that call
+A chunk of a batch goes in two steps. In the first its samples are cut into lanes, which each go forward and backward;
+in the second the derivatives by the weights of blocks are products over all its samples, cut by rows. Threads that call
 `learn_dense` with the same counters share both out among them: each takes what comes next.
 """
 
@@ -30,7 +30,8 @@ from graphprop.kernels import (
 def call_gemm(typing_context, address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c):
     """C = A B, or C + A B with keep = 1: C is m x n, in rows that lie row_c numbers apart, and so on.
 
-    With flip_a, A is the transpose of what is at `a`. The addresses are unsigned; `one` is a 1 of the numbers' type.
+    With flip_a, A is the transpose of what is at `a`; so is B with flip_b. The addresses are unsigned; `one` is a 1 of
+    the numbers' type.
     """
     whole, number = types.int64, one
     signature = types.void(
@@ -285,24 +286,21 @@ def learn_dense(
     lanes,
     counters,
     bell,
-    patience,
 ):
     """Some samples forward and backward: what of it no thread has taken yet, of both steps.
 
     lanes[i] : lanes[i + 1] are the samples of lane i, `sums` has a row for each lane, for derivatives that are not by
     weights of blocks; the others are added to `gradient`, or written to it by the first samples of all. Gives DONE or
-    FAILED, for all threads together, or WAITING if another has not ended: it is called again then.
-
-    Who comes first rings the bell. With patience it ends when the bell rings again, or after so many looks at it.
+    FAILED, for all threads together, or WAITING if another has not ended: it is called again then. Who comes first
+    rings the bell.
     """
-    rings = look(place(bell, 0))
     failures = place(counters, FAILURES)
     while True:
         lane = add(place(counters, LANES_TAKEN), int64(1))
         if lane >= len(lanes) - 1:
             break
         if lane == 0:
-            rings = add(place(bell, 0), int64(1)) + 1
+            add(place(bell, 0), int64(1))
         if look(failures) == 0 and not differentiate(
             gemm,
             gemv,
@@ -344,6 +342,12 @@ def learn_dense(
         add(place(counters, TASKS_DONE), int64(1))
     if not reaches(place(counters, TASKS_DONE), len(tasks)):
         return WAITING
+    return FAILED if look(failures) else DONE
+
+
+@compiled()
+def listen(bell, rings, patience):
+    """Whether the bell, which has rung so many times, rings again within so many looks at it."""
     while patience > 0 and look(place(bell, 0)) == rings:
         patience -= 1
-    return FAILED if look(failures) else DONE
+    return patience > 0

@@ -28,7 +28,7 @@ from graphprop.plans import answer, descend_objective
 from graphprop.plans import descend as descend  # for programs
 from graphprop.program import Block, Program
 from graphprop.tables import Table
-from graphprop.threads import get_threads, one_blas_thread, run_all
+from graphprop.threads import get_threads, one_blas_thread, one_blas_thread_here, run_all
 
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
@@ -204,13 +204,14 @@ class Sweep:
         size = self.cut.state_size(self.program)
 
         def steps(lane: int) -> Iterator[bool]:
-            blas = one_blas_thread() if self.program.is_dense else nullcontext()
+            blas = one_blas_thread_here() if self.program.is_dense else nullcontext()
             with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory, blas:
                 for part in range(lane, len(self.cut.parts), self.cut.lanes):
                     run(part, memory)
                     yield True
 
-        run_all(self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype))
+        with one_blas_thread() if self.program.is_dense else nullcontext():
+            run_all(self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype))
 
     def fresh_memory(self) -> Array:
         return np.empty(self.cut.state_size(self.program), self.theta.dtype)

@@ -4,7 +4,7 @@ State lies in tiles of the batch. A tile holds `width` samples; in it every pre-
 output one row of `o`, the samples side by side, so the inner loops run along them. Activations are called by the
 address of their machine code. Offsets are unsigned (a signed index is checked for wrapping around), and each
 pass over a row takes four of its weights, since loading and storing the row costs more than multiplying.
-Nothing is checked here: indices come from a program, and numbers were read before.
+Indices are not checked, they come from a program; numbers are where a loop says so.
 """
 
 import numpy as np

@@ -179,7 +179,7 @@ def _where(bad: Array) -> Any:
     return place[0] if len(place) == 1 else place
 
 
-# Of three operations along the last axis: for the compiled loops, which see one sample, natives.py has others.
+# The four operations along the last axis, for which natives.py has loops of its own.
 
 
 def largest_of(z: Array) -> Any:
@@ -198,6 +198,13 @@ def sum_of_others(t: Array) -> Array:
     return others
 
 
+def shifted(z: Array) -> tuple[Array, Array, Any]:
+    """d, e, r: the distances from the largest entry, exp(-d), and its sum over all others, along the last axis."""
+    d = largest_of(z) - z
+    e, largest = np.exp(-d), d == 0
+    return d, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
+
+
 def _half_square(z: Any, t: Any) -> Any:
     d = z - t
     return 0.5 * d * d
@@ -213,13 +220,6 @@ def _cross_entropy_gradient(z: Array, t: Array) -> Array:
 
 def _nll(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * z, 0.0).sum(-1)
-
-
-def shifted(z: Array) -> tuple[Array, Array, Any]:
-    """d, e, r: the distances from the largest entry, exp(-d), and its sum over all others, along the last axis."""
-    d = largest_of(z) - z
-    e, largest = np.exp(-d), d == 0
-    return d, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:

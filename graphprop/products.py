@@ -26,6 +26,7 @@ from graphprop.program import Program
 from graphprop.tables import Table
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
+LANE_SAMPLES = 256  # in a lane; fewer if there would be one lane
 FEW_SAMPLES = 256  # what a block reads of less stays in a core's own cache, so that it can be cut
 FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with more
 MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
@@ -66,7 +67,7 @@ class DenseDescent:
         length = max(1, min(samples, PART_BYTES // (dtype.itemsize * program.size)))
         lanes = 1
         if length >= 32 and length * program.weights > WORTH_SHARING:
-            lanes = max(2, min(LANES, length // 256))
+            lanes = max(2, min(LANES, length // LANE_SAMPLES))
         chunks = tuple(_lanes(first, min(samples, first + length), lanes) for first in range(0, samples, length))
         shared = np.arange(program.layout.size)[program.shared_positions]
         return cls(
@@ -100,13 +101,14 @@ class DenseDescent:
             for lanes in self.chunks:
                 counters = np.zeros(dense_kernels.COUNTERS, np.int64)
 
-                def run(patience: int, part: tuple[Array, ...] = (memory, lanes, counters)) -> int:
+                def run(chunk: tuple[Array, ...] = (memory, lanes, counters)) -> bool | None:
                     products = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.tasks
                     heads = self.program.inputs, self.direct, self.goal_start, self.goal_column, self.loss, *self.limits
                     given = theta, inputs, target, share, terms, sums, gradient
-                    return int(dense_kernels.learn_dense(*products, *heads, *given, *part, BELL, patience))
+                    state: int = dense_kernels.learn_dense(*products, *heads, *given, *chunk, BELL)
+                    return None if state == dense_kernels.WAITING else state == dense_kernels.DONE
 
-                if share_out(self.lanes, run, dense_kernels.WAITING) == dense_kernels.FAILED:
+                if not share_out(self.lanes, run):
                     return None
         value, fine = kernels.finish(terms, sums[0], sums[1:])
         gradient[self.shared] = sums[0]

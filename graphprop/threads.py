@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from graphprop.blas import find_symbol
 from graphprop.errors import GraphpropError
 
 _lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_pools: list[Pool] = []
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -28,14 +30,14 @@ def set_threads(count: int) -> None:
     >>> gp.set_threads(1)
     >>> gp.set_threads(before)
     """
-    global _count, _pool
+    global _count
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
         raise GraphpropError(f"set_threads: a whole number from 1 to 1024, not {count!r}")
     with _lock:
         if count != _count:
-            _count, old, _pool = count, _pool, None
-            if old is not None:
-                old.shutdown(wait=False)
+            _count = count
+            for pool in _pools:
+                pool.close()
 
 
 def get_threads() -> int:
@@ -43,23 +45,55 @@ def get_threads() -> int:
     return _count
 
 
+class Pool:
+    """Threads besides the calling one, which start when there is work for them."""
+
+    def __init__(self) -> None:
+        self.executor: ThreadPoolExecutor | None = None
+        _pools.append(self)
+
+    def submit(self, work: Callable[[], None], times: int) -> list[Future[None]]:
+        """Let threads do the work so many times, or less often where the system gives no more threads.
+
+        What it could not give one for is in the queue all the same, and may be done by another.
+        """
+        futures: list[Future[None]] = []
+        with _lock:
+            if self.executor is None:
+                self.executor = ThreadPoolExecutor(max(1, _count - 1), thread_name_prefix="graphprop")
+            with contextlib.suppress(RuntimeError):  # also when the interpreter is shutting down
+                for _ in range(times):
+                    futures.append(self.executor.submit(work))
+        return futures
+
+    def close(self) -> None:
+        executor, self.executor = self.executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+
 def _forget() -> None:
     """In a child process there are no threads but one, and locks may have been copied while held."""
-    global _lock, _pool, _blas_lock, _blas_users
-    _lock, _pool, _blas_lock, _blas_users = threading.Lock(), None, threading.Lock(), 0
+    global _lock, _blas_lock, _blas_users
+    _lock, _blas_lock, _blas_users = threading.Lock(), threading.Lock(), 0
+    for pool in _pools:
+        pool.executor = None
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+_pool = Pool()
 
 
 def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = False) -> bool:
     """Go through steps(0) to steps(parts - 1), side by side; whether all steps are True.
 
     A part ends at a step that is not. The first error in this order is raised; no part begins after one, and no step
-    after an interrupt.
-    With `aside` the calling thread only waits, so that an interrupt reaches it and not a function called from C.
+    after an interrupt. With `aside` the main thread only waits, so that an interrupt reaches it and not a function
+    called from C.
     """
+    aside = aside and threading.current_thread() is threading.main_thread()
     helpers = 1 if aside else min(parts, _count) - 1
     if helpers < 1:
         return all(all(steps(part)) for part in range(parts))
@@ -67,8 +101,10 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
     errors: dict[int, BaseException] = {}
     interrupts: list[BaseException] = []
     remaining = iter(range(parts))  # its steps are atomic
+    at_work: deque[None] = deque()
 
     def work() -> None:
+        at_work.append(None)
         for part in remaining:
             try:
                 if not all(fine and not interrupts for fine in steps(part)):
@@ -79,14 +115,17 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
                     interrupts.append(error)
                 for _ in remaining:
                     pass
+        at_work.pop()
 
-    futures = submit(work, helpers)
     try:
+        futures = _pool.submit(work, helpers)
         if not (aside and futures):
             work()
         for future in futures:
             if aside or not future.cancel():
                 future.result()
+        while at_work:  # one whose start had failed, and who was called later all the same
+            time.sleep(1e-4)
     except BaseException as error:
         interrupts.append(error)
         raise
@@ -96,18 +135,6 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
     if errors:
         raise (interrupts or [errors[min(errors)]])[0]
     return not refused
-
-
-def submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
-    """Let that many threads of the pool do the work; none at the end of the program."""
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, _count - 1), thread_name_prefix="graphprop")
-        try:
-            return [_pool.submit(work) for _ in range(helpers)]
-        except RuntimeError:  # the interpreter is shutting down: no new threads
-            return []
 
 
 # ------------------------------------------------------------------ BLAS
@@ -130,20 +157,32 @@ _blas_limits: tuple[list[_Limit], list[_Limit]] | None = None
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread, for this thread at least: with several, a product can have other last bits."""
     global _blas_users, _blas_before
-    of_process, of_thread = _find_blas()
-    with _blas_lock:
-        _blas_users += 1
-        if _blas_users == 1:
-            _blas_before = _set_to_one(of_process)
-    before = _set_to_one(of_thread)
+    of_process, _ = _find_blas()
+    counted = False
+    try:
+        with _blas_lock:
+            _blas_users += 1
+            counted = True
+            if _blas_users == 1:
+                _blas_before = _set_to_one(of_process)
+        with one_blas_thread_here():
+            yield
+    finally:
+        if counted:
+            with _blas_lock:
+                _blas_users -= 1
+                if _blas_users == 0:
+                    _restore(_blas_before)
+
+
+@contextlib.contextmanager
+def one_blas_thread_here() -> Iterator[None]:
+    """The same for a helper of a thread that holds the process: only what each thread has for itself."""
+    before = _set_to_one(_find_blas()[1])
     try:
         yield
     finally:
         _restore(before)
-        with _blas_lock:
-            _blas_users -= 1
-            if _blas_users == 0:
-                _restore(_blas_before)
 
 
 def _find_blas() -> tuple[list[_Limit], list[_Limit]]:

@@ -85,6 +85,32 @@ def test_any_cut_has_the_gradient_of_the_recursion(
     assert_close(gradient, expected.theta, tolerance, np.abs(expected.theta).max())
 
 
+@pytest.mark.parametrize("samples", [41, 100])
+@pytest.mark.parametrize("name", list(NETS))
+def test_chunks_of_several_lanes(shared_out: pytest.MonkeyPatch, name: str, samples: int) -> None:
+    """The last chunk may have fewer samples than lanes."""
+    net, before = NETS[name](), gp.get_threads()
+    shared_out.setattr(products, "LANE_SAMPLES", 8)
+    shared_out.setattr(products, "PART_BYTES", 40 * 8 * net.program.size)
+    rng = np.random.default_rng(samples)
+    rows = rng.normal(size=(samples, len(net.layout.input_columns)))
+    trace = gp.recursion.forward(net, rows)
+    target = rng.normal(size=net.program.predict(net.theta, rows).shape)
+    expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
+    bits = set()
+    try:
+        for count in (1, 2, 5):
+            gp.set_threads(count)
+            value, gradient = net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
+            bits.add((value, gradient.tobytes()))
+    finally:
+        gp.set_threads(before)
+    assert (plan(net.program).lanes, len(plan(net.program).chunks)) == (5, -(-samples // 40))
+    assert len(bits) == 1
+    assert_close(value, expected.value, 1e-12)
+    assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("samples", [1, 50])
 def test_labels_and_sample_weights(shared_out: pytest.MonkeyPatch, samples: int, weighted: bool) -> None:
@@ -120,6 +146,7 @@ def test_targets_of_float32_are_read_as_they_are(sizes: list[int]) -> None:
 def test_any_number_of_threads_has_the_same_bits(shared_out: pytest.MonkeyPatch, name: str) -> None:
     net, before = NETS[name](), gp.get_threads()
     rng = np.random.default_rng(6)
+    shared_out.setattr(products, "LANE_SAMPLES", 100)
     rows = rng.normal(size=(700, len(net.layout.input_columns)))
     target = np.zeros(net.program.predict(net.theta, rows).shape)
     bits = set()
@@ -130,7 +157,7 @@ def test_any_number_of_threads_has_the_same_bits(shared_out: pytest.MonkeyPatch,
             bits.add((value, gradient.tobytes()))
     finally:
         gp.set_threads(before)
-    assert plan(net.program).lanes == 2
+    assert plan(net.program).lanes == 7
     assert len(plan(net.program).tasks) > 2
     assert len(bits) == 1
 

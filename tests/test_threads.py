@@ -10,7 +10,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
-from graphprop import cutting
+from graphprop import crew, cutting
 from graphprop.crew import share_out
 from graphprop.threads import one_blas_thread, run_all
 
@@ -333,49 +334,166 @@ def test_after_an_interrupt_no_thread_takes_another_step() -> None:
     assert 1 <= len(taken) < 100
 
 
-def test_work_is_shared_out_and_nobody_is_waited_for_who_did_not_begin() -> None:
+def test_work_is_shared_out() -> None:
     gp.set_threads(3)
-    for _ in range(50):
-        tasks, done = iter(range(20)), list[int]()
+    names: set[str] = set()
+    for _ in range(20):
+        tasks, done = iter(range(30)), list[int]()
 
-        def run(patience: int, tasks: Iterator[int] = tasks, done: list[int] = done) -> int:
-            done.extend(tasks)
-            return 1 if len(done) < 20 else 0
+        def run(tasks: Iterator[int] = tasks, done: list[int] = done) -> bool | None:
+            for task in tasks:
+                names.add(threading.current_thread().name)
+                time.sleep(0.0005)
+                done.append(task)
+            return True if len(done) == 30 else None
 
-        assert share_out(3, run, 1) == 0
-        assert sorted(done) == list(range(20))
+        assert share_out(3, run)
+        assert sorted(done) == list(range(30))
+    assert len(names) == 3
+
+
+def test_a_helper_that_did_not_begin_is_not_waited_for() -> None:
+    gp.set_threads(2)
+    begun, end, calls = threading.Event(), threading.Event(), list[str]()
+
+    def block() -> bool:
+        if threading.current_thread() is threading.main_thread():
+            return begun.wait(60)
+        begun.set()
+        return end.wait(60)
+
+    assert share_out(2, block)  # its helper is held up
+
+    def run() -> bool:
+        calls.append(threading.current_thread().name)
+        return True
+
+    for _ in range(3):
+        assert share_out(2, run)
+    assert calls == [threading.main_thread().name] * 3
+    end.set()
 
 
 def test_what_goes_wrong_in_a_helper_is_raised_where_it_is_waited_for() -> None:
     gp.set_threads(2)
 
-    def run(patience: int) -> int:
+    def run() -> bool | None:
         if threading.current_thread() is not threading.main_thread():
             raise MemoryError("no memory")
-        return 1
+        return None
 
     with pytest.raises(MemoryError, match="no memory"):
-        share_out(2, run, 1)
+        share_out(2, run)
 
 
 def test_helpers_end_when_the_one_who_asked_has_gone() -> None:
     gp.set_threads(2)
-    begun, calls = threading.Event(), list[int]()
+    begun, calls = threading.Event(), list[None]()
 
-    def run(patience: int) -> int:
+    def run() -> bool | None:
         if threading.current_thread() is threading.main_thread():
             begun.wait(60)
             raise KeyboardInterrupt
         begun.set()
-        calls.append(patience)
-        return 1  # waits for what the other took
+        calls.append(None)
+        return None  # waits for what the other took
 
     with pytest.raises(KeyboardInterrupt):
-        share_out(2, run, 1)
+        share_out(2, run)
     time.sleep(0.05)
     before = len(calls)
     time.sleep(0.05)
     assert len(calls) == before
+
+
+def test_an_interrupt_while_helpers_are_called_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gp.set_threads(2)
+    wait_for(lambda: not crew._helpers)
+    with monkeypatch.context() as patch:
+        patch.setattr(crew._pool, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            share_out(2, lambda: True)
+    assert not crew._jobs
+    assert not crew._helpers
+
+
+def interrupted(*arguments: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_blas_is_given_back_when_a_call_ends() -> None:
+    """Also while a helper is not at its end: a limit that is set at once afterwards stays."""
+    libraries = ThreadpoolController().select(user_api="blas")
+    begun, end = threading.Event(), threading.Event()
+
+    def run() -> bool:
+        if threading.current_thread() is threading.main_thread():
+            return begun.wait(60)
+        begun.set()
+        return end.wait(60)
+
+    gp.set_threads(2)
+    with libraries.limit(limits=3):
+        assert share_out(2, run)
+        assert {library.get_num_threads() for library in libraries.lib_controllers} == {3}
+        end.set()
+        wait_for(lambda: not crew._helpers)
+        assert {library.get_num_threads() for library in libraries.lib_controllers} == {3}
+
+
+def test_all_parts_are_done_where_the_system_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool puts work into its queue before it starts a thread for it; one that it has may do the work."""
+    gp.set_threads(3)
+    put = ThreadPoolExecutor.submit
+    calls, done = list[int](), list[int]()
+
+    def submit(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+        calls.append(1)
+        future = put(self, *arguments)
+        if len(calls) == 1:
+            raise RuntimeError("can't start new thread")
+        return future
+
+    def steps(part: int) -> Iterator[bool]:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.2)
+        else:
+            wait_for(lambda: len(taken) > 1)
+        done.append(part)
+        yield True
+
+    taken = list[int]()
+
+    def counted(part: int) -> Iterator[bool]:
+        taken.append(part)
+        yield from steps(part)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    assert run_all(6, counted)
+    assert sorted(done) == list(range(6))
+
+
+def test_a_users_function_may_run_programs_that_call_a_users_function() -> None:
+    def inner(a: float) -> float:
+        return [a * 0.5][0]  # a list cannot be compiled
+
+    def outer(a: float) -> float:
+        return float(small.program.predict(small.theta, [[a]])[0, 0]) if a else 0.0
+
+    small, large = gp.Network(), gp.Network()
+    for net, f in (small, inner), (large, outer):
+        net.add_input("x")
+        net.add_node("y", gp.Activation(f.__name__, f, lambda a, o: 0.5), {"x": 1.0})
+    for count in (1, 2):
+        gp.set_threads(count)
+        assert large.program.predict(large.theta, [[3.0]])[0, 0] == 1.5
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
