@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 from graphprop import kernels
 from graphprop.cutting import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
 from graphprop.layout import Array
-from graphprop.losses import Loss
+from graphprop.losses import TERMS, Loss
 from graphprop.memory import SMALL, Borrowed, check_memory
 from graphprop.natives import loss_address
 from graphprop.objective import outputs_of
 from graphprop.program import Program
 from graphprop.tables import Table
 from graphprop.threads import get_threads, run_all
+
+JOINED = 64  # numbers of heads for which the loss is called once
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,7 +41,8 @@ class Loops:
     stretch: int
     numbers: int  # of the state of a tile
     dtype: np.dtype[Any]
-    small: bool  # whether it is so little that one lane does it at once, in memory that costs nothing
+    at_once: bool  # whether one lane does it without looking for interrupts
+    small: bool  # whether it does so in memory that costs nothing
 
     @classmethod
     def over(
@@ -59,9 +62,20 @@ class Loops:
         lanes = tile_lanes(-(-samples // width), work, dtype.itemsize * gradient)
         stretch = stretch_length(samples, work, width * lanes)
         places = np.stack([table.places for table in tables])
-        small = lanes == 1 and stretch >= samples and dtype.itemsize * width * size < 2 * SMALL
+        at_once = lanes == 1 and stretch >= samples
+        small = at_once and dtype.itemsize * width * size < 2 * SMALL
         heads = starts, column
-        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, small)
+        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, at_once, small)
+
+    def with_joined_heads(self) -> Loops:
+        """The same for a loss that is a sum over all numbers: heads that follow each other become one, if short."""
+        starts, before = self.goal_start, self.pieces[:, kernels.HEADS]
+        piece = np.searchsorted(before, np.arange(len(starts) - 1), side="right") - 1
+        group = (starts[:-1] - starts[before[piece]]) // JOINED
+        first = (np.diff(piece, prepend=-1) != 0) | (np.diff(group, prepend=0) != 0)
+        pieces = self.pieces.copy()
+        pieces[:, kernels.HEADS] = np.concatenate(([0], np.cumsum(first)))[before]
+        return replace(self, pieces=pieces, goal_start=np.append(starts[:-1][first], starts[-1]))
 
     def check_memory(self, gradient: int = 0) -> None:
         needed = self.dtype.itemsize * (self.lanes * gradient + min(self.lanes, get_threads()) * self.numbers)
@@ -102,32 +116,39 @@ class Descent:
         low, high = kernels.LIMITS[loss.targets]
         count = program.layout.size
         loops = Loops.over(program, starts, columns, samples, dtype, count)
+        if loss.name in TERMS:
+            loops = loops.with_joined_heads()
         return cls(loops, address, low, high, count, np.array([1 / samples]), len(program.unused_positions) > 0)
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
         loops = self.loops
+        if not loops.small:
+            loops.check_memory(self.count)
         gradient = np.empty(self.count, loops.dtype)
         terms = np.empty((loops.samples, len(loops.goal_start) - 1))
         fixed = loops.places, loops.pieces, loops.goal_start, loops.goal_column, self.loss, self.low, self.high
         given = theta, inputs, target, share, terms
+        alone = loops.width, 0, 1, 0, loops.samples
         if loops.small:
             memory = np.empty(loops.numbers, loops.dtype)
-            value, fine = kernels.learn(*fixed, *given, gradient, memory, loops.width, 0, 1, 0, loops.samples)
-            return (value, gradient) if fine else None
-        loops.check_memory(self.count)
-        with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
-            others = block.reshape(loops.lanes - 1, self.count)
+            value, fine = kernels.learn(*fixed, *given, gradient, memory, *alone)
+        elif loops.at_once:
+            with Borrowed(loops.numbers, loops.dtype) as memory:
+                value, fine = kernels.learn(*fixed, *given, gradient, memory, *alone)
+        else:
+            with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
+                others = block.reshape(loops.lanes - 1, self.count)
 
-            def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-                own = others[lane - 1] if lane else gradient
-                fine: bool
-                _, fine = kernels.learn(*fixed, *given, own, memory, loops.width, lane, loops.lanes, first, last)
-                return fine
+                def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+                    own = others[lane - 1] if lane else gradient
+                    fine: bool
+                    _, fine = kernels.learn(*fixed, *given, own, memory, loops.width, lane, loops.lanes, first, last)
+                    return fine
 
-            if not loops.run(sweep):
-                return None
-            value, fine = kernels.finish(terms, gradient, others)
+                if not loops.run(sweep):
+                    return None
+                value, fine = kernels.finish(terms, gradient, others)
         return (value, gradient) if fine else None
 
 

@@ -21,7 +21,8 @@ INPUTS, NODES, HEADS = 0, 1, 2  # of each piece, what comes before it
 
 # The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
-PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP = range(7, 17)
+PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE = range(7, 13)
+USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = range(13, 18)
 LARGEST = float(np.finfo(np.float64).max)
 LIMITS = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
@@ -116,7 +117,7 @@ def forward(table, theta, a, o, task, first, last, added):
     function, stop = addresses(table, FUNCTION), numbers(table, STOP)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
-    bias = positions(table, BIAS)
+    bias, regular = positions(table, BIAS), flags(table, REGULAR)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // stride)
@@ -136,6 +137,12 @@ def forward(table, theta, a, o, task, first, last, added):
                 if stride == one:
                     x += a_flat[here] if added else a.dtype.type(0)
                     y = a.dtype.type(0)
+                    if regular[r]:
+                        shift = uint64(position[e]) - e
+                        while e + one < end:
+                            x += theta[shift + e] * o_flat[o_tile + column[e]]
+                            y += theta[shift + e + one] * o_flat[o_tile + column[e + one]]
+                            e += two
                     while e + one < end:
                         x += theta[position[e]] * o_flat[o_tile + column[e]]
                         y += theta[position[e + one]] * o_flat[o_tile + column[e + one]]
@@ -183,15 +190,15 @@ def backward(table, theta, a, o, g, gradient, first, last):
     Nodes without pre-activations are inputs. Gives the number of the node whose derivative failed, at which
     it ends, or -1.
 
-    Where the arrays hold one sample, a node passes its delta on to its parents, as the weights lie one behind
-    the other then; all of g has to be set before. Else a node collects the deltas of its children; rows of g that are
-    not `preset` start at 0.
+    Where the arrays hold one sample, a node passes its delta on to its parents, as the weights often lie one behind
+    the other then, in `regular` rows; all of g has to be set before. Else a node collects the deltas of its children;
+    rows of g that are not `preset` start at 0.
     """
     function = addresses(table, FUNCTION)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     pulled, preset, bias = flags(table, PULLED), flags(table, PRESET), positions(table, BIAS_USE)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
-    use = numbers(table, USE)
+    use, regular = numbers(table, USE), flags(table, REGULAR)
     child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
     child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
     one, four = uint64(1), uint64(4)
@@ -258,11 +265,18 @@ def backward(table, theta, a, o, g, gradient, first, last):
                         s += a_flat[here + k]
                     gradient[uint64(b)] += s
                 if stride == one:
-                    d = a_flat[here]
-                    for e in range(uint64(start[r + i]), uint64(start[r + i + one])):
-                        there = o_tile + column[e]
-                        g_flat[there] += theta[position[e]] * d
-                        gradient[use[e]] += d * o_flat[there]
+                    d, e, end = a_flat[here], uint64(start[r + i]), uint64(start[r + i + one])
+                    if regular[r + i]:
+                        shift, shift_use = uint64(position[e]) - e, uint64(use[e]) - e
+                        while e < end:
+                            there = o_tile + column[e]
+                            g_flat[there] += theta[shift + e] * d
+                            gradient[shift_use + e] += d * o_flat[there]
+                            e += one
+                    for k in range(e, end):
+                        there = o_tile + column[k]
+                        g_flat[there] += theta[position[k]] * d
+                        gradient[use[k]] += d * o_flat[there]
     return -1
 
 

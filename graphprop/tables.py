@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,11 +34,13 @@ class Table:
     bias_use: Array  # of int64
     input_column: Array
     stop: Array
+    regular: Array = field(init=False)  # of bool, of each row that has weights: see `_regular_rows`
 
     def __post_init__(self) -> None:
         others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
         for name, array in list(vars(self).items()):
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
+        object.__setattr__(self, "regular", _regular_rows(self.start, self.position, self.use))
 
     @cached_property
     def places(self) -> Array:
@@ -94,6 +96,16 @@ class Table:
             self.input_column[own_inputs],
             np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
         )
+
+
+def _regular_rows(start: Array, *numbers: Array) -> Array:
+    """Of each row, whether it has entries, and numbers that count on by one from each entry to the next."""
+    regular = start[1:] > start[:-1]
+    for each in (array[: int(start[-1])] for array in numbers):
+        breaks = np.flatnonzero(each[1:] != each[:-1] + np.uint32(1)) + 1
+        row = np.searchsorted(start, breaks, side="right") - 1
+        regular[row[breaks != start[row]]] = False
+    return regular
 
 
 def _span(starts: Array, part: slice) -> slice:

@@ -24,10 +24,10 @@ function activation = tanh_row;
 
 enum { AT_ONCE = 2048 };
 
-/* The rows from r to stop[r] do not read each other; their activation is called once. */
+/* The weights of a regular row lie one behind the other. The rows from r to stop[r] do not read each other; their activation is called once. */
 void forward(const number *restrict start, const number *restrict column, const number *restrict position,
-             const number *restrict stop, const int64_t *restrict bias, const double *restrict theta,
-             double *restrict a, double *restrict o, long inputs, long rows, long width) {
+             const number *restrict stop, const int64_t *restrict bias, const uint8_t *restrict regular,
+             const double *restrict theta, double *restrict a, double *restrict o, long inputs, long rows, long width) {
     const function f = *(function volatile *)&activation;
     const long at_once = width < AT_ONCE ? AT_ONCE / width : 1;
     long first = 0, last;
@@ -39,6 +39,13 @@ void forward(const number *restrict start, const number *restrict column, const 
         double x = bias[r] >= 0 ? theta[bias[r]] : 0;
         if (width == 1) {
             double y = 0; /* two sums do not wait for each other */
+            if (regular[r]) {
+                const double *w = theta + position[e] - e;
+                for (; e + 2 <= end; e += 2) {
+                    x += w[e] * o[column[e]];
+                    y += w[e + 1] * o[column[e + 1]];
+                }
+            }
             for (; e + 2 <= end; e += 2) {
                 x += theta[position[e]] * o[column[e]];
                 y += theta[position[e + 1]] * o[column[e + 1]];
@@ -68,12 +75,21 @@ void forward(const number *restrict start, const number *restrict column, const 
 
 /* With one sample a row passes its delta on to its parents; all of g is set before. */
 void backward_one(const number *restrict start, const number *restrict column, const number *restrict position,
-                  const int64_t *restrict bias, const double *restrict theta, double *restrict a,
-                  const double *restrict o, double *restrict g, double *restrict gradient, long inputs, long rows) {
+                  const int64_t *restrict bias, const uint8_t *restrict regular, const double *restrict theta,
+                  double *restrict a, const double *restrict o, double *restrict g, double *restrict gradient, long inputs, long rows) {
     for (long r = rows; r-- > 0;) {
         const double d = a[r] *= g[inputs + r];
         if (bias[r] >= 0) gradient[bias[r]] += d;
-        for (number e = start[r]; e < start[r + 1]; e++) {
+        number e = start[r];
+        if (regular[r]) {
+            const double *w = theta + position[e] - e;
+            double *w_gradient = gradient + position[e] - e;
+            for (; e < start[r + 1]; e++) {
+                g[column[e]] += w[e] * d;
+                w_gradient[e] += d * o[column[e]];
+            }
+        }
+        for (; e < start[r + 1]; e++) {
             g[column[e]] += theta[position[e]] * d;
             gradient[position[e]] += d * o[column[e]];
         }

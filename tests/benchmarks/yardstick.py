@@ -94,14 +94,16 @@ def by_c(task: SweepTask) -> Prepared:
         )
     ]
     bias = np.ascontiguousarray(program.bias_position, dtype=np.int64)
-    preset = np.ascontiguousarray(program.preset, dtype=np.uint8)
+    preset, regular = (
+        np.ascontiguousarray(x, dtype=np.uint8) for x in (program.preset, program.table(task.theta.dtype).regular)
+    )
     sizes = [ctypes.c_long(n) for n in (program.input_width, len(program.rows), task.samples)]
 
     # an array's `ctypes` is passed as its address, and keeps the array
     rows, children, stop = unsigned[:3], unsigned[3:6], unsigned[6]
-    forward = [*(array.ctypes for array in (*rows, stop, bias, task.theta, a, o)), *sizes]
+    forward = [*(array.ctypes for array in (*rows, stop, bias, regular, task.theta, a, o)), *sizes]
     sums = task.theta, a, o, g, gradient
-    backward_one = [*(array.ctypes for array in (*rows, bias, *sums)), *sizes[:2]]
+    backward_one = [*(array.ctypes for array in (*rows, bias, regular, *sums)), *sizes[:2]]
     backward = [*(array.ctypes for array in (*children, bias, preset, *sums)), *sizes]
 
     def run() -> tuple[Array, Array]:
