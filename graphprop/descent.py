@@ -20,6 +20,8 @@ from graphprop.program import Program
 from graphprop.tables import Table
 from graphprop.threads import get_threads, run_all
 
+NO_TERMS = np.zeros((0, 0))
+NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float32)}
 JOINED = 64  # numbers of heads for which the loss is called once
 
 
@@ -64,6 +66,7 @@ class Loops:
         places = np.stack([table.places for table in tables])
         at_once = lanes == 1 and stretch >= samples
         small = at_once and dtype.itemsize * width * size < 2 * SMALL
+        pieces, starts, column = (np.ascontiguousarray(array, np.int64) for array in (pieces, starts, column))
         heads = starts, column
         return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, at_once, small)
 
@@ -98,9 +101,8 @@ class Descent:
     """A loss of the outputs and its gradient by theta, for batches of one size."""
 
     loops: Loops
-    loss: int  # the address of its machine code
-    low: float  # what a target may be
-    high: float
+    limits: Array  # what a target may be
+    plan: Array  # all that stays the same, as the loops find it by addresses
     count: int  # of parameters
     even: Array  # what every sample counts for
     checks_theta: bool  # whether it has parameters that nothing reads
@@ -113,42 +115,46 @@ class Descent:
         address = loss_address(loss)
         if not address:
             return None
-        low, high = kernels.LIMITS[loss.targets]
         count = program.layout.size
         loops = Loops.over(program, starts, columns, samples, dtype, count)
         if loss.name in TERMS:
             loops = loops.with_joined_heads()
-        return cls(loops, address, low, high, count, np.array([1 / samples]), len(program.unused_positions) > 0)
+        limits = np.array(kernels.RANGES[loss.targets])
+        arrays = loops.places, loops.pieces, loops.goal_start, loops.goal_column, limits
+        lengths = len(loops.places), *(array.size for array in arrays[1:])
+        plan = [*zip((array.ctypes.data for array in arrays), lengths, strict=True)]
+        plan += [(address, 0), (loops.width, loops.numbers)]
+        unused = len(program.unused_positions) > 0
+        return cls(loops, limits, np.array(plan, np.uint64), count, np.array([1 / samples]), unused)
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
-        loops = self.loops
-        if not loops.small:
-            loops.check_memory(self.count)
+        loops, plan = self.loops, self.plan
         gradient = np.empty(self.count, loops.dtype)
-        terms = np.empty((loops.samples, len(loops.goal_start) - 1))
-        fixed = loops.places, loops.pieces, loops.goal_start, loops.goal_column, self.loss, self.low, self.high
-        given = theta, inputs, target, share, terms
-        alone = loops.width, 0, 1, 0, loops.samples
         if loops.small:
-            memory = np.empty(loops.numbers, loops.dtype)
-            value, fine = kernels.learn(*fixed, *given, gradient, memory, *alone)
-        elif loops.at_once:
+            given = theta, inputs, target, share, NO_TERMS, gradient, NO_MEMORY[loops.dtype]
+            value, fine = kernels.learn(plan, *given, 0, 1, 0, loops.samples)
+            return (value, gradient) if fine else None
+        loops.check_memory(self.count)
+        if loops.at_once:
             with Borrowed(loops.numbers, loops.dtype) as memory:
-                value, fine = kernels.learn(*fixed, *given, gradient, memory, *alone)
-        else:
-            with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
-                others = block.reshape(loops.lanes - 1, self.count)
+                given = theta, inputs, target, share, NO_TERMS, gradient, memory
+                value, fine = kernels.learn(plan, *given, 0, 1, 0, loops.samples)
+            return (value, gradient) if fine else None
+        terms = np.empty((loops.samples, len(loops.goal_start) - 1))
+        with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
+            others = block.reshape(loops.lanes - 1, self.count)
 
-                def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-                    own = others[lane - 1] if lane else gradient
-                    fine: bool
-                    _, fine = kernels.learn(*fixed, *given, own, memory, loops.width, lane, loops.lanes, first, last)
-                    return fine
+            def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+                own = others[lane - 1] if lane else gradient
+                fine: bool
+                given = theta, inputs, target, share, terms, own, memory
+                _, fine = kernels.learn(plan, *given, lane, loops.lanes, first, last)
+                return fine
 
-                if not loops.run(sweep):
-                    return None
-                value, fine = kernels.finish(terms, gradient, others)
+            if not loops.run(sweep):
+                return None
+            value, fine = kernels.finish(terms, gradient, others)
         return (value, gradient) if fine else None
 
 

@@ -17,14 +17,19 @@ from graphprop.caching import compiled
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
 VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
-INPUTS, NODES, HEADS = 0, 1, 2  # of each piece, what comes before it
+INPUTS, NODES, HEADS = range(3)  # of each piece, what comes before it
+BOUNDS = 3
 
 # The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
 PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE = range(7, 13)
 USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = range(13, 18)
+ARRAYS = 18
+# So does what a batch of some size needs: the tables of its pieces, those, its heads, and what a target may be. Then
+# the address of the loss, and the samples of a tile with the numbers that they take.
+TABLES, PIECES, HEAD_START, HEAD_COLUMN, LIMITS, LOSS, WIDTH = range(7)
 LARGEST = float(np.finfo(np.float64).max)
-LIMITS = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
+RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
@@ -76,9 +81,14 @@ def numbers(table, i):
 
 
 @njit(forceinline=True)
-def positions(table, i):
-    """Numbers of which -1 says that there is none."""
+def wholes(table, i):
+    """Numbers that can be negative; -1 often says that there is none."""
     return carray(pointer(table[i, 0]), int64(table[i, 1]), np.int64)
+
+
+@njit(forceinline=True)
+def reals(table, i):
+    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.float64)
 
 
 @njit(forceinline=True)
@@ -117,7 +127,7 @@ def forward(table, theta, a, o, task, first, last, added):
     function, stop = addresses(table, FUNCTION), numbers(table, STOP)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
-    bias, regular = positions(table, BIAS), flags(table, REGULAR)
+    bias, regular = wholes(table, BIAS), flags(table, REGULAR)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // stride)
@@ -196,7 +206,7 @@ def backward(table, theta, a, o, g, gradient, first, last):
     """
     function = addresses(table, FUNCTION)
     row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
-    pulled, preset, bias = flags(table, PULLED), flags(table, PRESET), positions(table, BIAS_USE)
+    pulled, preset, bias = flags(table, PULLED), flags(table, PRESET), wholes(table, BIAS_USE)
     start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
     use, regular = numbers(table, USE), flags(table, REGULAR)
     child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
@@ -388,40 +398,29 @@ def finish(terms, gradient, others):
 
 
 @compiled()
-def learn(
-    tables,
-    pieces,
-    head_start,
-    head_column,
-    loss,
-    low,
-    high,
-    theta,
-    inputs,
-    target,
-    share,
-    terms,
-    gradient,
-    memory,
-    width,
-    lane,
-    lanes,
-    first,
-    last,
-):
+def learn(plan, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last):
     """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
     A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
     other. Gives the value and whether all went well, as `finish` does if this was all; else, as samples or lanes are
-    left, the value 0. What is read is checked here.
+    left, the value 0. What is read is checked here. For `terms` and `memory` of no numbers it takes its own.
     """
+    pieces, limits = wholes(plan, PIECES), reals(plan, LIMITS)
+    head_start, head_column = wholes(plan, HEAD_START), wholes(plan, HEAD_COLUMN)
+    loss, width, tables = plan[LOSS, 0], int64(plan[WIDTH, 0]), int64(plan[TABLES, 1])
+    low, high, heads = limits[0], limits[1], len(head_start) - 1
+    if len(memory) == 0:
+        memory = np.empty(int64(plan[WIDTH, 1]), theta.dtype)
+    if len(terms) == 0:
+        terms = np.empty((len(target), heads))
     if first == 0:
         gradient[:] = 0
-    for piece in range(len(tables)):
-        table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
+    for piece in range(tables):
+        table = carray(pointer(plan[TABLES, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
+        nodes = len(addresses(table, FUNCTION))
         a, o, g = carve(table, memory, 0, width)
-        own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
-        head, last_head = pieces[piece, HEADS], pieces[piece + 1, HEADS]
+        before, after = piece * BOUNDS, (piece + 1) * BOUNDS
+        own_inputs = pieces[after + INPUTS] - pieces[before + INPUTS]
         for begin in range(first + lane * width, last, lanes * width):
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
@@ -431,8 +430,8 @@ def learn(
                 return 0.0, False
             if width == 1:
                 g[:] = 0
-            heads = head_start, head_column, head, last_head
-            if not compare(loss, *heads, target, share, begin, o, g, terms):
+            those = head_start, head_column, pieces[before + HEADS], pieces[after + HEADS]
+            if not compare(loss, *those, target, share, begin, o, g, terms):
                 return 0.0, False
             if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
                 return 0.0, False

@@ -76,7 +76,7 @@ class DenseDescent:
             shared,
             *products,
             address,
-            kernels.LIMITS[loss.targets],
+            kernels.RANGES[loss.targets],
             starts,
             program.column_numbers[columns],
             *_as_arrays(program),
