@@ -19,6 +19,7 @@ from graphprop.kernels import (
     carve,
     compare,
     forward,
+    numbered,
     numbers,
     place,
     read_inputs,
@@ -80,11 +81,11 @@ def call_gemv(typing_context, address, flip, m, n, one, a, row_a, x, step_x, kee
 
 
 # Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
-ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = range(7)
-RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = range(4)
+ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = numbered(7)
+RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = numbered(4)
 
 # What the threads count together, in places so far apart that they do not wait for each other's memory
-LANES_TAKEN, LANES_DONE, TASKS_TAKEN, TASKS_DONE, FAILURES = range(0, 40, 8)
+LANES_TAKEN, LANES_DONE, TASKS_TAKEN, TASKS_DONE, FAILURES = numbered(40)[::8]
 COUNTERS = 40
 DONE, FAILED, WAITING = range(3)
 LOOKS = 2000  # at what others count, before a thread lets others run

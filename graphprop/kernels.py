@@ -16,18 +16,24 @@ from graphprop.caching import compiled
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
-VALUE, LEARN, PULL = 0, 1, 2  # what an activation is called for
-INPUTS, NODES, HEADS = range(3)  # of each piece, what comes before it
+
+
+def numbered(count):
+    """0, 1, and so on, as numbers of numpy: with those of Python numba compiles a function again for each."""
+    return tuple(map(np.int64, range(count)))
+
+
+VALUE, LEARN, PULL = numbered(3)  # what an activation is called for
+INPUTS, NODES, HEADS = numbered(3)  # of each piece, what comes before it
 BOUNDS = 3
 
 # The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
-FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS = range(7)
-PULLED, PRESET, CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE = range(7, 13)
-USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = range(13, 18)
 ARRAYS = 18
+FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS, PULLED, PRESET = numbered(ARRAYS)[:9]
+CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = numbered(ARRAYS)[9:]
 # So does what a batch of some size needs: the tables of its pieces, those, its heads, and what a target may be. Then
 # the address of the loss, and the samples of a tile with the numbers that they take.
-TABLES, PIECES, HEAD_START, HEAD_COLUMN, LIMITS, LOSS, WIDTH = range(7)
+TABLES, PIECES, HEAD_START, HEAD_COLUMN, LIMITS, LOSS, WIDTH = numbered(7)
 LARGEST = float(np.finfo(np.float64).max)
 RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
