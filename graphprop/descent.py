@@ -123,7 +123,8 @@ class Descent:
         arrays = loops.places, loops.pieces, loops.goal_start, loops.goal_column, limits
         lengths = len(loops.places), *(array.size for array in arrays[1:])
         plan = [*zip((array.ctypes.data for array in arrays), lengths, strict=True)]
-        plan += [(address, 0), (loops.width, loops.numbers)]
+        fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(program)
+        plan += [(address, fresh), (loops.width, loops.numbers)]
         unused = len(program.unused_positions) > 0
         return cls(loops, limits, np.array(plan, np.uint64), count, np.array([1 / samples]), unused)
 
@@ -149,13 +150,19 @@ class Descent:
                 own = others[lane - 1] if lane else gradient
                 fine: bool
                 given = theta, inputs, target, share, terms, own, memory
-                _, fine = kernels.learn(plan, *given, lane, loops.lanes, first, last)
+                _, fine = kernels.learn(self.plan, *given, lane, loops.lanes, first, last)
                 return fine
 
             if not loops.run(sweep):
                 return None
             value, fine = kernels.finish(terms, gradient, others)
         return (value, gradient) if fine else None
+
+
+def _is_untied(program: Program) -> bool:
+    """Whether each parameter is used just once."""
+    used = np.concatenate((program.position, program.bias_position[program.bias_position >= 0]))
+    return len(used) == program.layout.size and bool((np.bincount(used, minlength=len(used)) == 1).all())
 
 
 # ------------------------------------------------------------------ pieces

@@ -160,7 +160,7 @@ class Sweep:
         """
         program, a, o, g = self.program, state.a, state.o, state.g
         table = program.table(self.theta.dtype, by_use)
-        arrays = table.places, self.theta, a, o, g, gradient
+        arrays = table.places, self.theta, a, o, g, gradient, False
         if not program.is_dense:
             self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
         else:

@@ -32,7 +32,7 @@ ARRAYS = 18
 FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS, PULLED, PRESET = numbered(ARRAYS)[:9]
 CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = numbered(ARRAYS)[9:]
 # So does what a batch of some size needs: the tables of its pieces, those, its heads, and what a target may be. Then
-# the address of the loss, and the samples of a tile with the numbers that they take.
+# the address of the loss, with 1 for programs that are `fresh`, and the samples of a tile with the numbers they take.
 TABLES, PIECES, HEAD_START, HEAD_COLUMN, LIMITS, LOSS, WIDTH = numbered(7)
 LARGEST = float(np.finfo(np.float64).max)
 RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
@@ -198,11 +198,12 @@ def forward(table, theta, a, o, task, first, last, added):
 
 
 @compiled(fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, first, last):
+def backward(table, theta, a, o, g, gradient, fresh, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
-    delta takes its place. The derivative of a weight is added to `gradient[use]`, of a bias to `gradient[bias]`.
+    delta takes its place. The derivative of a weight is added to `gradient[use]`, of a bias to `gradient[bias]`, or
+    written there for one sample of a program that is `fresh`: in which every row is regular, and no parameter tied.
     Nodes without pre-activations are inputs. Gives the number of the node whose derivative failed, at which
     it ends, or -1.
 
@@ -279,11 +280,17 @@ def backward(table, theta, a, o, g, gradient, first, last):
                 if b >= 0:
                     for k in range(stride):
                         s += a_flat[here + k]
-                    gradient[uint64(b)] += s
+                    gradient[uint64(b)] = s if fresh else gradient[uint64(b)] + s
                 if stride == one:
                     d, e, end = a_flat[here], uint64(start[r + i]), uint64(start[r + i + one])
                     if regular[r + i]:
                         shift, shift_use = uint64(position[e]) - e, uint64(use[e]) - e
+                        if fresh:
+                            while e < end:
+                                there = o_tile + column[e]
+                                g_flat[there] += theta[shift + e] * d
+                                gradient[shift_use + e] = d * o_flat[there]
+                                e += one
                         while e < end:
                             there = o_tile + column[e]
                             g_flat[there] += theta[shift + e] * d
@@ -419,7 +426,8 @@ def learn(plan, theta, inputs, target, share, terms, gradient, memory, lane, lan
         memory = np.empty(int64(plan[WIDTH, 1]), theta.dtype)
     if len(terms) == 0:
         terms = np.empty((len(target), heads))
-    if first == 0:
+    fresh = plan[LOSS, 1] > 0
+    if first == 0 and not fresh:
         gradient[:] = 0
     for piece in range(tables):
         table = carray(pointer(plan[TABLES, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
@@ -439,7 +447,7 @@ def learn(plan, theta, inputs, target, share, terms, gradient, memory, lane, lan
             those = head_start, head_column, pieces[before + HEADS], pieces[after + HEADS]
             if not compare(loss, *those, target, share, begin, o, g, terms):
                 return 0.0, False
-            if backward(table, theta, a, o, g, gradient, 0, nodes) >= 0:
+            if backward(table, theta, a, o, g, gradient, fresh, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True

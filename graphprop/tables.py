@@ -52,6 +52,11 @@ class Table:
         """How many numbers a sample takes: a, o, and the derivatives by o."""
         return int(self.row_first[-1]) + 2 * int(self.column_first[-1])
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all rows are regular that have weights."""
+        return bool((self.regular | (self.start[1:] == self.start[:-1])).all())
+
     def adding_to(self, positions: Array) -> Table:
         """The same with derivatives numbered as in `positions`, which have all that are used."""
 

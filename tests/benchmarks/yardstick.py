@@ -74,7 +74,7 @@ def by_kernels(task: SweepTask) -> Prepared:
             g[:] = 0
         g[0, sinks] = seed
         kernels.forward(table, theta, a, o, kernels.LEARN, program.inputs, last, False)
-        kernels.backward(table, theta, a, o, g, gradient, 0, last)
+        kernels.backward(table, theta, a, o, g, gradient, False, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))
