@@ -136,35 +136,15 @@ def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width,
 
 
 @njit(inline="always")
-def differentiate(
-    gemm,
-    gemv,
-    table,
-    runs,
-    blocks,
-    own_inputs,
-    direct,
-    head_start,
-    head_column,
-    loss,
-    low,
-    high,
-    theta,
-    inputs,
-    target,
-    share,
-    terms,
-    gradient,
-    memory,
-    before,
-    sample,
-    last_sample,
-):
+def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
     """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
 
     They lie in memory behind those `before`. With `direct` blocks alone read the inputs, and read them where they were
     given. Gives whether all went well.
     """
+    gemm, gemv, table, runs, blocks, own_inputs, direct = products
+    head_start, head_column, loss, low, high = heads
+    theta, inputs, target, share = given
     rows_in, rows_out = inputs[sample:last_sample], target[sample:last_sample]
     if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
         return False
@@ -190,8 +170,8 @@ def differentiate(
     for i in range(input_width if direct else 0, g.shape[1]):
         for k in range(width):
             g[0, i, k] = 0
-    heads = len(head_start) - 1
-    if not compare(loss, head_start, head_column, int64(0), heads, target, share, sample, o, g, terms):
+    every = len(head_start) - 1
+    if not compare(loss, head_start, head_column, int64(0), every, target, share, sample, o, g, terms):
         return False
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
@@ -295,6 +275,9 @@ def learn_dense(
     FAILED, for all threads together, or WAITING if another has not ended: it is called again then. Who comes first
     rings the bell.
     """
+    products = gemm, gemv, table, runs, blocks, own_inputs, direct
+    heads = head_start, head_column, loss, low, high
+    given = theta, inputs, target, share
     failures = place(counters, FAILURES)
     while True:
         lane = add(place(counters, LANES_TAKEN), int64(1))
@@ -302,29 +285,9 @@ def learn_dense(
             break
         if lane == 0:
             add(place(bell, 0), int64(1))
+        before, sample, end = lanes[lane] - lanes[0], lanes[lane], lanes[lane + 1]
         if look(failures) == 0 and not differentiate(
-            gemm,
-            gemv,
-            table,
-            runs,
-            blocks,
-            own_inputs,
-            direct,
-            head_start,
-            head_column,
-            loss,
-            low,
-            high,
-            theta,
-            inputs,
-            target,
-            share,
-            terms,
-            sums[lane],
-            memory,
-            lanes[lane] - lanes[0],
-            lanes[lane],
-            lanes[lane + 1],
+            products, heads, given, terms, sums[lane], memory, before, sample, end
         ):
             add(failures, int64(1))
         add(place(counters, LANES_DONE), int64(1))
