@@ -277,9 +277,8 @@ def _has_sine(function: Any) -> bool:
     """Whether it can call sin or cos."""
     if not isinstance(function, FunctionType):
         return function in (math.sin, math.cos)
-    names = list(_names(function.__code__))
-    helpers = [function.__globals__.get(name) for name in names]
-    return not {"sin", "cos"}.isdisjoint(names) or any(_has_sine(x) for x in helpers if isinstance(x, FunctionType))
+    helpers = [entry for entry in _globals(function).values() if isinstance(entry, FunctionType)]
+    return not {"sin", "cos"}.isdisjoint(_names(function.__code__)) or any(map(_has_sine, helpers))
 
 
 def _callback(
@@ -307,8 +306,7 @@ def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
         return function
     if function in _OF_TWO_AXES:
         return _OF_TWO_AXES[function]
-    used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
-    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in used.items()}
+    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in _globals(function).items()}
     cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
     copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
     copy.__module__ = function.__module__
@@ -323,11 +321,28 @@ def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
     return _compilable(entry, fast) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
+def _globals(function: FunctionType) -> dict[str, Any]:
+    """What it reads of its module, by name; `math.tanh` reads `math`, not what is called `tanh` there."""
+    steps = (step for code in _codes(function.__code__) for step in dis.get_instructions(code))
+    read = {step.argval for step in steps if _is_global(step)}
+    return {name: function.__globals__[name] for name in sorted(read) if name in function.__globals__}
+
+
+def _is_global(step: dis.Instruction) -> bool:
+    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+
+
+def _names(code: CodeType) -> set[str]:
+    """Those of globals and attributes."""
+    return {name for each in _codes(code) for name in each.co_names}
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code, and that of the functions inside of it."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from _codes(constant)
 
 
 ARITHMETIC = {"+", "-", "*", "/", "**", "+=", "-=", "*=", "/=", "**="}
@@ -368,7 +383,7 @@ def _is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
             good = step.argrepr in ARITHMETIC
         elif "CONST" in step.opname:
             good = isinstance(step.argval, int | float)
-        elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+        elif _is_global(step):
             entry = function.__globals__.get(name, BUILTINS.get(name))
             good = _is_plain_entry(entry, (*callers, function))
         elif step.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
@@ -440,12 +455,10 @@ def _described(entry: Any, seen: set[int]) -> Iterator[str]:
         return
     seen.add(id(entry))
     if isinstance(entry, FunctionType):
-        code = entry.__code__
-        yield from _code(code)
-        for name in _names(code):
-            if name in entry.__globals__:
-                yield name
-                yield from _described(entry.__globals__[name], seen)
+        yield from _code(entry.__code__)
+        for name, used in _globals(entry).items():
+            yield name
+            yield from _described(used, seen)
         for part in (*(cell.cell_contents for cell in entry.__closure__ or ()), *(entry.__defaults__ or ())):
             yield from _described(part, seen)
     elif isinstance(entry, ModuleType | BuiltinFunctionType | np.ufunc | type):
