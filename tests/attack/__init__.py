@@ -1,0 +1,1 @@
+"""Attacks: programs that look for what breaks the library. Each module has `attack(seconds, seed)`, which counts."""

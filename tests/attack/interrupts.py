@@ -1,0 +1,432 @@
+"""Interrupts every public call at random moments: it ends in KeyboardInterrupt, and everything is of use afterwards.
+
+    python -m tests.attack.interrupts SECONDS SEED [PATTERN OF DOORS]
+
+The signals are real ones. Half of them come from the system's timer, half from another thread that sends SIGINT.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import itertools
+import json
+import os
+import pickle
+import random
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+import graphprop as gp
+
+Call = Callable[[], Any]
+ROWS = np.random.default_rng(1)
+
+
+class Found(AssertionError):  # noqa: N818
+    """What an interrupt has broken."""
+
+
+# ------------------------------------------------------------------ the doors
+
+
+def small() -> gp.Network:
+    """Scalars, vectors, a reducing node, tied and absent weights."""
+    net = gp.Network("small")
+    net.add_input("x", size=3)
+    net.add_input("u")
+    f = net.parameter("f", 0.7)
+    net.add_node("h", "tanh", {"x": [[0.1, f, None], [0.3, -0.4, f]]}, bias=[0.1, None], size=2)
+    net.add_node("s", "sigmoid", {"h": [0.5, f], "u": 1.0})
+    net.add_node("m", "softmax_dot", {"h": [[0.2, 0.1], [0.4, -0.6]], "s": [0.3, 0.9]})
+    net.add_node("z", "softmax", {"s": [1.0, 2.0], "m": [0.5, f]})
+    return net
+
+
+@cache
+def edges() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The edges of 3000 nodes, three each, shuffled."""
+    rng = np.random.default_rng(0)
+    target = np.repeat(np.arange(20, 3020), 3)
+    pairs = np.unique(np.stack([(rng.random(len(target)) * target).astype(int), target], axis=1), axis=0)
+    source, target = rng.permutation(pairs).T.copy()
+    return source, target
+
+
+def sparse() -> gp.Program:
+    return gp.Program.from_edges(20, *edges(), "tanh", bias=True)
+
+
+def dense() -> gp.Network:
+    return gp.mlp([60, 80, 60, 10], "tanh", seed=1)
+
+
+SAMPLE = {"x": [0.4, -1.2, 2.0], "u": 0.3}
+LOSS: dict[str, Any] = {"loss": "half_squared"}
+
+
+def run_of(make: Callable[[], gp.Program], call: str, samples: int, dtype: Any = np.float64) -> Call:
+    """A call of a program that has just been made, so that nothing it keeps is there yet."""
+    program = make()
+    rng = np.random.default_rng(2)
+    theta = (rng.normal(size=program.layout.size) / 4).astype(dtype)
+    rows = rng.normal(size=(samples, len(program.layout.input_columns)))
+    width = sum(program.layout.nodes[program.layout.find(v)].m for head in program.layout.heads for v in head)
+    zeros = np.zeros((samples, width))
+    return {
+        "predict": partial(program.predict, theta, rows),
+        "value_and_grad": partial(program.value_and_grad, theta, rows, zeros, **LOSS),
+        "vjp": partial(program.vjp, theta, rows, zeros + 1),
+        "forward": lambda: program.forward(theta, rows).o_flat,
+        "backward": lambda: program.backward(program.forward(theta, rows), target=zeros, **LOSS).theta,
+    }[call]
+
+
+def drawn(suffix: str, folder: str) -> Any:
+    path = Path(folder) / f"picture.{suffix}"
+    net = small()
+    trace = net.forward(SAMPLE)
+    gp.draw(net, trace, net.backward(trace, "z", component=1)).save(path)
+    return path.read_bytes()
+
+
+def saved(folder: str) -> Any:
+    """Over an old file, which is the old one or the new one at any time."""
+    path = Path(folder) / "net.json"
+    dense().save(path)
+    return path.read_bytes()
+
+
+def hand_written(x: Any) -> tuple[float, Any]:
+    return float(np.sin(x).sum()), np.cos(x)
+
+
+def doors(folder: str) -> dict[str, Callable[[], Call]]:
+    """What makes each public call, with objects that are new."""
+    whole = partial(gp.compile, dense())
+    file = Path(folder) / "loaded.json"
+    dense().save(file)
+
+    def with_trace(use: Callable[[gp.Network, Any, Any], Any]) -> Callable[[], Call]:
+        def make() -> Call:
+            net = small()
+            trace = net.forward(SAMPLE)
+            g = net.backward(trace, "z", component=1)
+            return lambda: use(net, trace, g)
+
+        return make
+
+    runs: dict[str, Callable[[], Call]] = {}
+    for call in ("predict", "value_and_grad", "vjp", "forward", "backward"):
+        runs[f"{call}, sparse"] = partial(run_of, sparse, call, 64)
+        runs[f"{call}, dense"] = partial(run_of, whole, call, 700)
+        runs[f"{call}, float32"] = partial(run_of, whole, call, 300, np.float32)
+        runs[f"{call}, one sample"] = partial(run_of, lambda: gp.compile(small()), call, 1)
+    return runs | {
+        "from_edges": lambda: lambda: shown(sparse()),
+        "compile": lambda: (lambda net: lambda: shown(gp.compile(net)))(dense()),
+        "to_network": lambda: (lambda program: lambda: shown(program.to_network()))(sparse()),
+        "mlp": lambda: lambda: shown(dense()),
+        "conv2d": lambda: lambda: shown(convolution()),
+        "expand": lambda: (lambda net: lambda: shown(net.expand()))(small()),
+        "union": lambda: (lambda net: lambda: shown(gp.union({"a": net, "b": net})))(small()),
+        "copy": lambda: (lambda net: lambda: shown(net.copy()))(dense()),
+        "pickle": lambda: (lambda net: lambda: shown(pickle.loads(pickle.dumps(net))))(dense()),
+        "graph": lambda: (lambda net: lambda: sorted(map(repr, net.graph.edges)))(small()),
+        "weight_matrix": lambda: (lambda net: lambda: net.weight_matrix(["m", "z"], ["s", "m"]))(small()),
+        "save": lambda: lambda: saved(folder),
+        "load": lambda: lambda: shown(gp.load(file)),
+        "check": with_trace(lambda net, trace, g: str(gp.check(net, SAMPLE, "s")).rpartition("\n\n")[2]),
+        "gradcheck": lambda: lambda: bool(gp.gradcheck(hand_written, np.linspace(0.1, 1.0, 12))),
+        "compare": with_trace(lambda net, trace, g: str(gp.compare(g, {"theta": g.theta}))),
+        "explain": with_trace(lambda net, trace, g: str(gp.explain(net, trace, g, ("delta", "m", 0)))),
+        "paths": with_trace(lambda net, trace, g: str(gp.paths(net, trace, "u", "s"))),
+        "draw, svg": lambda: lambda: drawn("svg", folder),
+        "draw, html": lambda: lambda: drawn("html", folder),
+        "recursion.forward": lambda: (lambda net: lambda: gp.recursion.forward(net, SAMPLE).o_flat)(small()),
+        "recursion, parents": with_trace(partial(by_recursion, "parents")),
+        "recursion, children": with_trace(partial(by_recursion, "children")),
+        "recursion, paths": with_trace(partial(by_recursion, "paths")),
+        "matrixform": with_trace(lambda net, trace, g: gp.matrixform.backpropagate(net, trace, "s").theta),
+    }
+
+
+def convolution() -> gp.Network:
+    net = gp.Network()
+    names = [[f"x{i}{j}" for j in range(8)] for i in range(8)]
+    for name in itertools.chain(*names):
+        net.add_input(name)
+    gp.conv2d(net, names, np.ones((3, 3)), activation="tanh")
+    return net
+
+
+def by_recursion(form: str, net: gp.Network, trace: Any, g: Any) -> Any:
+    return gp.recursion.backpropagate(net, trace, "s", form=form).theta
+
+
+def shown(result: Any) -> str:
+    """All of a network or a program that can be compared."""
+    layout = result.layout
+    numbers = [layout.order, layout.row, layout.column, layout.position, layout.bias_row, layout.bias_position]
+    names = [*map(repr, layout.names)]
+    theta = result.theta.tolist() if isinstance(result, gp.Network) else repr(result)
+    return json.dumps([[array.tolist() for array in numbers], names, repr(layout.heads), theta])
+
+
+def frozen(result: Any) -> Any:
+    """The bits of a result."""
+    if isinstance(result, tuple | list):
+        return tuple(map(frozen, result))
+    return result.tobytes() if isinstance(result, np.ndarray) else result
+
+
+# ------------------------------------------------------------------ changes
+
+
+def script(rng: random.Random) -> list[Callable[[gp.Network], Any]]:
+    """Changes of a network, one after the other, each by one call."""
+    steps: list[Callable[[gp.Network], Any]] = [lambda net: net.add_input("x", 2), lambda net: net.add_input("u")]
+    steps.append(lambda net: net.parameter("f", [0.5, -0.5]))
+    names: list[str] = []
+    for i in range(25):
+        v = f"v{i}"
+        parents = rng.sample(names, min(len(names), rng.randint(0, 3)))
+        weights: dict[str, Any] = {u: rng.uniform(-1, 1) for u in parents} | {"u": 0.5, "x": [0.25, i / 8]}
+        steps.append(partial(_add_node, v, weights, rng.choice([None, 0.1])))
+        names.append(v)
+    steps += [lambda net: net.set_bias("v1", 0.3), lambda net: net.set_weight("u", "v1", 0.9)]
+    steps += [lambda net: net.set_weight("x", "v2", [0.75, 0.5]), lambda net: net.set_outputs("v23", ["v24"])]
+    steps.append(lambda net: setattr(net, "theta", np.linspace(-1, 1, len(net.theta))))
+    for u, v in rng.sample([(names[j], names[i]) for i in range(15) for j in range(16, 22)], 12):
+        steps.append(partial(_try_edge, u, v))
+    steps += [lambda net: net.remove_node("v9"), lambda net: net.remove_edge("u", "v3")]
+    steps += [lambda net: net.set_outputs(), lambda net: net.randomize(3)]
+    return steps
+
+
+def _add_node(v: str, weights: dict[str, Any], bias: float | None, net: gp.Network) -> None:
+    net.add_node(v, "tanh", weights, bias)
+
+
+def _try_edge(u: str, v: str, net: gp.Network) -> None:
+    """An edge that may go against the order, or close a cycle."""
+    with suppress(gp.GraphpropError):
+        net.add_edge(u, v, 0.125)
+
+
+def structure(net: gp.Network) -> tuple[Any, ...]:
+    """All that a change may change, read at each door."""
+    graph = net.graph
+    rank = {v: i for i, v in enumerate(net._order)}
+    assert len(rank) == len(net.nodes) == len(graph)
+    assert all(rank[u] < rank[v] for u, v in net.edges), "parents are not before children"
+    assert {*graph.edges} == {*net.edges}
+    assert [*graph.nodes] == [*net.nodes]
+    assert {(u, v) for u in net.nodes for v in net.children(u)} == {*net.edges}
+    assert {(u, v) for v in net.nodes for u in net.parents(v)} == {*net.edges}
+    weights = [(u, v, np.asarray(net.weight(u, v)).tolist()) for u, v in net.edges]
+    biases = [(v, repr(net.bias(v))) for v in net.nodes if v not in net.inputs]
+    values = {name: np.asarray(p.value).tolist() for name, p in net.parameters.items()}
+    outputs = net.layout.heads, net.layout.order.tolist(), net.layout.size
+    order = [list(net.children(u)) for u in net.nodes]
+    return net.nodes, net.edges, order, weights, biases, values, outputs, net.theta.tolist(), net.trainable.tolist()
+
+
+# ------------------------------------------------------------------ interrupts
+
+
+class Interrupts:
+    """A handler that raises KeyboardInterrupt once after it was armed, and not when it is too late."""
+
+    def __init__(self) -> None:
+        self.armed = self.raised = False
+
+    def handle(self, *arguments: Any) -> None:
+        if self.armed:
+            self.armed, self.raised = False, True
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        before = [(number, signal.signal(number, self.handle)) for number in (signal.SIGINT, signal.SIGALRM)]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def during(self, call: Call, delay: float, by_thread: bool) -> bool:
+        """Whether the call was interrupted after a while; anything but KeyboardInterrupt is raised."""
+        self.raised = False
+        done = threading.Event()
+        sender = threading.Thread(target=self._send, args=(delay, done))
+        try:
+            if by_thread:
+                sender.start()
+            self.armed = True
+            if not by_thread:
+                signal.setitimer(signal.ITIMER_REAL, max(delay, 1e-6))
+            call()
+            self.armed = False
+        except KeyboardInterrupt:
+            return True
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if by_thread:
+                done.set()
+                sender.join()
+        return False
+
+    def _send(self, delay: float, done: threading.Event) -> None:
+        if not done.wait(delay):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class State:
+    """What has to be as it was after each call."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        self.threads = self._blas()
+        self.unraisable: list[str] = []
+
+    def _blas(self) -> list[int]:
+        return [library.num_threads for library in self.libraries]
+
+    def check(self) -> None:
+        gc.collect(0)
+        if (now := self._blas()) != self.threads:
+            raise Found(f"BLAS has {now} threads, and had {self.threads}")
+        if left := [name for name in os.listdir(self.folder) if name.endswith(".tmp")]:
+            raise Found(f"left behind: {left}")
+        if self.unraisable:
+            raise Found(f"an exception was ignored: {self.unraisable}")
+
+    def note(self, unraisable: Any) -> None:
+        self.unraisable.append(f"{unraisable.exc_value!r} in {unraisable.object!r}")
+
+
+def attack(seconds: float, seed: int, only: str = "") -> Counter[str]:
+    """Interrupt calls and changes for so long; how often each was. What is broken raises `Found`, with its seed.
+
+    `only` is a pattern of the doors that are tried.
+    """
+    counts: Counter[str] = Counter()
+    interrupts, before = Interrupts(), sys.unraisablehook
+    with tempfile.TemporaryDirectory() as folder, interrupts.installed():
+        entries = {name: door for name, door in doors(folder).items() if re.search(only, name)}
+        expected, length = {}, {}
+        for name, make in entries.items():
+            expected[name] = frozen(make()())  # compiled, now
+            call, start = make(), time.perf_counter()
+            call()
+            length[name] = time.perf_counter() - start
+        state = State(folder)
+        sys.unraisablehook = state.note
+        try:
+            end, number = time.monotonic() + seconds, seed
+            while time.monotonic() < end:
+                rng = random.Random(number)
+                for name, make in entries.items():
+                    _interrupt_door(interrupts, state, name, make(), expected[name], length[name], rng, counts)
+                if re.search(only, "changes"):
+                    _interrupt_changes(interrupts, state, rng, counts)
+                number += 1
+        except Found as found:
+            raise Found(f"{found}; again with seed {number}") from found.__cause__
+        finally:
+            sys.unraisablehook = before
+    return counts
+
+
+def _interrupt_door(
+    interrupts: Interrupts,
+    state: State,
+    name: str,
+    call: Call,
+    expected: Any,
+    length: float,
+    rng: random.Random,
+    counts: Counter[str],
+) -> None:
+    delay = length * rng.choice([rng.uniform(0, 1), rng.uniform(0, 0.1), rng.uniform(0, 1.5)])
+    try:
+        interrupted = interrupts.during(call, delay, rng.random() < 0.5)
+    except BaseException as error:
+        raise Found(f"{name}: interrupted after {delay:.6f} s it ended in {error!r}") from error
+    if interrupts.raised and not interrupted:
+        raise Found(f"{name}: an interrupt after {delay:.6f} s was lost; {state.unraisable}")
+    counts[name] += interrupted
+    try:
+        state.check()
+        again = frozen(call())
+    except BaseException as error:
+        raise Found(f"{name}: after an interrupt at {delay:.6f} s: {error!r}") from error
+    if again != expected:
+        raise Found(f"{name}: after an interrupt at {delay:.6f} s the result is another one")
+
+
+def _interrupt_changes(interrupts: Interrupts, state: State, rng: random.Random, counts: Counter[str]) -> None:
+    """One network is changed and interrupted, its twin is not; each interrupt leaves one of two states of the twin."""
+    net, twin = gp.Network("changed"), gp.Network("changed")
+    steps = script(rng)
+    done, reached = 0, [structure(twin)]
+    for step in steps:
+        step(twin)
+        reached.append(structure(twin))
+    if rng.random() < 0.5:
+        _ = net.graph  # it is kept up to date from now on
+    begun = 0
+
+    def change() -> None:
+        nonlocal begun
+        while begun < len(steps):
+            step = steps[begun]
+            begun += 1
+            step(net)
+
+    while done < len(steps):
+        delay = rng.uniform(0, 0.004)
+        try:
+            interrupted = interrupts.during(change, delay, False)
+        except BaseException as error:
+            raise Found(f"change number {begun}: interrupted after {delay:.6f} s it ended in {error!r}") from error
+        if not interrupted:
+            if interrupts.raised:
+                raise Found(f"change number {begun}: an interrupt was lost")
+            break
+        counts["changes"] += 1
+        try:
+            now = structure(net)
+        except BaseException as error:
+            raise Found(f"change number {begun} left an inconsistent network: {error!r}") from error
+        if now not in (reached[begun - 1], reached[begun]):
+            raise Found(f"change number {begun} was left half done")
+        begun = done = begun - 1 if now == reached[begun - 1] != reached[begun] else begun
+    if structure(net) != reached[-1]:
+        raise Found("a network is another one after changes that were interrupted")
+
+
+def main() -> None:
+    output = io.StringIO()
+    for name, count in attack(float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]).items():
+        print(f"{count:7} {name}", file=output)
+    print(output.getvalue(), end="")
+
+
+if __name__ == "__main__":
+    main()
