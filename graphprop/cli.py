@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import graphprop as gp
-from graphprop.explanations import SUMMED
+from graphprop.explanations import FORWARD, SUMMED
 from graphprop.layout import Name
 from graphprop.render.layouts import ENGINES
 from graphprop.summary import summarize
@@ -131,7 +131,12 @@ def explain(options: argparse.Namespace) -> Answer:
     """Derive one number from those it stands on, in the notation of the textbook."""
     net = gp.load(options.file)
     what = read_what(options.what, net)
-    trace, gradients, told = _run(net, options)
+    gradients: gp.Gradients | None = None
+    if what[0] in FORWARD:
+        inputs, told = read_inputs(options.inputs, options.seed, net)
+        trace = net.forward(inputs)
+    else:
+        trace, gradients, told = _run(net, options)
     if what[0] == "value" and options.sample is not None:
         raise gp.GraphpropError("the value is of all samples; --sample does not go with it")
     _check_sample(options.sample, trace, needed=what[0] not in SUMMED)

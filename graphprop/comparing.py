@@ -16,6 +16,7 @@ from graphprop.errors import GraphpropError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
 from graphprop.parts import NAMED, NoLayerError, Part, all_parts, named_part, part_of
+from graphprop.passes import what_differs
 from graphprop.recognition import Case, recognise
 from graphprop.results import Difference, Gradients, Trace
 from graphprop.rounding import Bounds, bounds
@@ -222,6 +223,8 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
             flat = _flat(mine)
         except (TypeError, ValueError):
             raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+        if mine.trace is not None and (told := what_differs(trace, mine.trace, "the first", "the second")):
+            raise GraphpropError(f"the second gradient is of another forward pass than the first: {told}")
         for part in all_parts(layout, samples, batched):
             numbers = flat[part.kind].ravel()[part.index]
             asked = (part.index >= 0) & ~np.isnan(numbers)

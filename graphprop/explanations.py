@@ -15,20 +15,22 @@ from graphprop.errors import GraphpropError, unknown
 from graphprop.escaping import label
 from graphprop.expressions import Expression, Quantity, evaluate, quantities
 from graphprop.layout import Layout
-from graphprop.quantities import Book, Key
+from graphprop.passes import check_gradients_of
+from graphprop.quantities import Book, Key, without_numbers
 from graphprop.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
     from graphprop.network import Network
 
 WHAT = ("a", "o", "delta", "gamma", "obar", "input", "weight", "bias", "parameter", "value")
+FORWARD = ("a", "o")
 SUMMED = ("weight", "bias", "parameter", "value")  # over the samples of a batch
 
 
 def explain(
     net: Network,
     trace: Trace,
-    gradients: Gradients,
+    gradients: Gradients | None,
     what: tuple[Any, ...],
     *,
     depth: int | None = 2,
@@ -41,7 +43,8 @@ def explain(
     Parameters
     ----------
     net, trace, gradients
-        The network, its forward pass, and what `Network.backward` gave for it.
+        The network, its forward pass, and what `Network.backward` gave for it; None will do for a value of the
+        forward pass.
     what : tuple
         ``("a", v)`` and ``("o", v)``, the values of a node; ``("gamma", v)`` and ``("delta", v, i)``, the derivative
         with respect to a[v]; ``("obar", v)``, that with respect to o[v], and ``("input", x)``, the same of an input;
@@ -75,26 +78,21 @@ def explain(
                = 1.5729
     """
     check_trace(trace, net.layout)
-    _check_gradients(trace, gradients)
+    if gradients is not None:
+        check_gradients_of(trace, gradients)
     if form not in ("children", "parents"):
         raise GraphpropError(f"form is 'children' or 'parents', not {form!r}")
     _check_count(depth, "depth", optional=True)
     _check_count(digits, "digits")
     digits = min(int(digits), 17)
     kind, s = _read_sample(trace, what, sample)
+    if gradients is None and kind not in FORWARD:
+        raise GraphpropError(f"{kind!r} is a derivative: gradients of net.backward are needed, not None")
     summed = s is None and trace.samples > 1
-    book = Book(trace, gradients, form, labelled=summed)
+    book = Book(trace, without_numbers(trace) if gradients is None else gradients, form, labelled=summed)
     key = _read_what(trace.layout, what, kind, 0 if trace.samples == 1 else s)
     root = _grow(book, key, depth, digits)
-    return Explanation(root, objective_text(book, s, summed))
-
-
-def _check_gradients(trace: Trace, gradients: Gradients) -> None:
-    if not isinstance(gradients, Gradients):
-        raise GraphpropError(f"gradients of net.backward are needed, not {type(gradients).__name__}")
-    fits = gradients.layout.same_structure(trace.layout) and gradients.a_flat.shape == trace.a_flat.shape
-    if not fits:
-        raise GraphpropError("the gradients are of another structure or batch than the trace; run net.backward on it")
+    return Explanation(root, "; ".join(sample_text(book, s)) if kind in FORWARD else objective_text(book, s, summed))
 
 
 def _check_count(given: Any, name: str, optional: bool = False) -> None:
@@ -192,10 +190,11 @@ def objective_text(book: Book, s: int | None, summed: bool) -> str:
     if summed:
         how = "summed over" if goal.loss is None else "the mean over"
         return f"J = {of}, {how} {book.samples} samples; {{s}} marks sample s"
-    parts = [f"J = {of}"] if of else []
-    if book.samples > 1:
-        parts.append(f"sample {s} of 0 to {book.samples - 1}")
-    return "; ".join(parts)
+    return "; ".join([*([f"J = {of}"] if of else []), *sample_text(book, s)])
+
+
+def sample_text(book: Book, s: int | None) -> list[str]:
+    return [f"sample {s} of 0 to {book.samples - 1}"] if book.samples > 1 else []
 
 
 def _grow(book: Book, key: Key, depth: int | None, digits: int) -> Step:

@@ -29,6 +29,7 @@ from graphprop.expressions import (
     total,
 )
 from graphprop.layout import Array, Layout, Node
+from graphprop.objective import Objective
 from graphprop.results import Gradients, Trace
 from graphprop.sample import between
 from graphprop.textbook import is_own, loss_formula, loss_slope, probabilities, share, slope_formula, value_formula
@@ -49,6 +50,15 @@ def grouped(places: Array, size: int) -> tuple[Array, Array]:
     """The indices that hold each place, in order: those of place p are ``order[start[p] : start[p + 1]]``."""
     start = np.concatenate(([0], np.cumsum(np.bincount(places, minlength=size))))
     return np.argsort(places, kind="stable"), start
+
+
+def without_numbers(trace: Trace) -> Gradients:
+    """Gradients of nothing for a trace, in which every number is nan."""
+    layout = trace.layout
+    goal = Objective("nothing", trace.samples, (), np.zeros(0, np.intp), seed=np.zeros((trace.samples, 0)))
+    nothing = np.full(trace.a_flat.shape, math.nan), np.full(trace.o_flat.shape, math.nan)
+    uses = np.full(len(layout.position), math.nan), np.full(len(layout.bias_position), math.nan)
+    return Gradients(layout, goal, math.nan, *nothing, *uses, trace.batched, 0)
 
 
 class Book:

@@ -25,7 +25,7 @@ LAYERS = [
     {"builders", "rewriting", "fields", "reading", "writing"},
     {"files"},
     {"objective", "inputs", "sample", "finiteness", "values", "levels", "labelled", "parts", "tables", "blas"},
-    {"results", "derivations"},
+    {"results", "derivations", "passes"},
     {"recursion", "matrixform", "program", "threads", "entries", "perturbed", "differences", "reports", "sweeps"},
     {"conditioning", "rounding", "faults"},
     {"locating", "recognition"},

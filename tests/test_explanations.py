@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import math
 import re
@@ -339,8 +340,10 @@ def test_latex_compiles(tmp_path: Path) -> None:
 def test_gradients_of_another_trace_are_refused() -> None:
     net, trace = two_layers([1.0, -2.0])
     other = net.backward(net.forward([0.3, 0.4]), "y")
-    with pytest.raises(gp.GraphpropError, match="not those of this trace"):
+    with pytest.raises(gp.GraphpropError, match="of another forward pass than the trace"):
         gp.explain(net, trace, other, ("weight", "x1", "h1"))
+    with pytest.raises(gp.GraphpropError, match="not those of this trace"):  # nor do the numbers fit
+        gp.explain(net, trace, dataclasses.replace(other, trace=None), ("weight", "x1", "h1"))
     part = gp.recursion.backpropagate(net, trace, "y", form="parents", of=["h1"])
     with pytest.raises(gp.GraphpropError, match="without of="):
         gp.explain(net, trace, part, ("gamma", "h1"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Layout
+from graphprop.passes import check_gradients, check_gradients_of
 from graphprop.render.lettering import as_float, digits, name_text
 from graphprop.results import Gradients, Trace, check_trace
 
@@ -134,18 +135,13 @@ def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | 
     if trace is not None:
         check_trace(trace, layout)
     if gradients is not None:
-        if not isinstance(gradients, Gradients):
-            raise GraphpropError(f"gradients of net.backward are needed, not {type(gradients).__name__}")
-        if not gradients.layout.same_structure(layout):
-            raise GraphpropError("the gradients are of another structure; run net.backward again")
-        if trace is not None and len(gradients.o_flat) != trace.samples:
-            raise GraphpropError(
-                f"the trace has {trace.samples} samples and the gradients {len(gradients.o_flat)}; "
-                "they do not belong together"
-            )
+        check_gradients(gradients, layout)
+        if trace is not None:
+            check_gradients_of(trace, gradients)
     if show not in ("gradients", "weights"):
         raise GraphpropError(f"show is 'gradients' or 'weights', not {show!r}")
-    theta = net.theta.copy() if trace is None else trace.theta
+    known = trace if trace is not None or gradients is None else gradients.trace
+    theta = net.theta.copy() if known is None else known.theta
     numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")
     if sample is not None and (
         isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < numbers.samples

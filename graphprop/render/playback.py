@@ -16,9 +16,8 @@ import numpy as np
 from graphprop.errors import GraphpropError
 from graphprop.explanations import objective_text
 from graphprop.layout import Layout
-from graphprop.objective import Objective
 from graphprop.path_sums import PathSum, arrows, many, sum_paths
-from graphprop.quantities import Book, Key
+from graphprop.quantities import Book, Key, without_numbers
 from graphprop.render.formulas import Formulas
 from graphprop.render.lettering import name_text
 from graphprop.render.numbers import Numbers, floats
@@ -288,13 +287,7 @@ def _with_gaps(numbers: Numbers) -> tuple[Trace, Gradients]:
     if trace is None:
         nothing = np.full((numbers.samples, a), math.nan), np.full((numbers.samples, o), math.nan)
         trace = Trace(layout, floats(numbers.theta), *nothing, numbers.samples > 1)
-    if gradients is None:
-        columns = np.zeros(0, dtype=np.intp)
-        goal = Objective("nothing", trace.samples, (), columns, seed=np.zeros((trace.samples, 0)))
-        nothing = np.full((trace.samples, a), math.nan), np.full((trace.samples, o), math.nan)
-        uses = np.full(len(layout.position), math.nan), np.full(len(layout.bias_position), math.nan)
-        gradients = Gradients(layout, goal, math.nan, *nothing, *uses, trace.batched, 0)
-    return trace, gradients
+    return trace, without_numbers(trace) if gradients is None else gradients
 
 
 def _output_columns(layout: Layout) -> list[int]:
