@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphprop.errors import GraphpropError
+from graphprop.frames import refuse_names
 
 Array = NDArray[Any]
 
@@ -18,6 +19,7 @@ def real_array(given: Any, where: str) -> Array:
     """A new float64 array of what was given, or an error that says what it was."""
     if isinstance(given, str | bytes | dict | set):
         raise GraphpropError(f"{where}: numbers are needed, not {_short(given)}")
+    refuse_names(given, where)
     if is_masked_array(given) and np.ma.is_masked(given):
         raise GraphpropError(f"{where}: some entries of the masked array are masked; numbers are needed for all")
     try:
@@ -32,6 +34,12 @@ def real_array(given: Any, where: str) -> Array:
     if array.dtype.kind not in "fiu":
         raise GraphpropError(f"{where}: real numbers are needed, not {_short(given)}")
     return array.astype(float)
+
+
+def object_array(given: Any, where: str) -> Array:
+    """A new array of what was given as it is, numbers of any kind."""
+    refuse_names(given, where)
+    return np.array(given, dtype=object)
 
 
 def is_masked_array(given: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphprop.activations import resolve
 from graphprop.arguments import checked_flag, checked_size, generator, name_array
-from graphprop.arrays import real_array
+from graphprop.arrays import object_array, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Name
@@ -243,7 +243,7 @@ def _entries(given: Any, where: str) -> Array:
         result = np.empty(len(entries), dtype=object)
         result[:] = entries
         return result.reshape(given.shape)
-    array = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)  # a Parameter stays one entry
+    array = given if isinstance(given, np.ndarray) else object_array(given, where)  # a Parameter stays one entry
     if array.dtype == object:
         for entry in array.ravel():
             if not isinstance(entry, Parameter | float):

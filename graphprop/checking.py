@@ -17,6 +17,7 @@ from graphprop.arguments import generator
 from graphprop.conditioning import TELLS, bounds
 from graphprop.entries import Entries
 from graphprop.errors import GraphpropError
+from graphprop.frames import by_name
 from graphprop.layout import Array, Layout, Name
 from graphprop.locating import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.losses import Loss
@@ -91,14 +92,15 @@ def check(
         raise GraphpropError(f"a network is checked, not {type(net).__name__}; gp.gradcheck takes a function")
     if against not in (None, "jax", "torch"):
         raise GraphpropError(f"against is 'jax' or 'torch', not {against!r}")
-    rng = generator(seed if isinstance(seed, int) else 0)
+    seeds = seed if by_name(seed) is not None else None
+    rng = generator(seed if seeds is None else 0)
     layout = net.layout
     trace = _random_trace(net, rng) if inputs is None else recursion.forward(net, inputs)
     arguments: dict[str, Any] = {"node": node, "component": component, "loss": loss, "target": target}
-    arguments |= {"sample_weight": sample_weight, "seed": seed if isinstance(seed, Mapping) else None}
+    arguments |= {"sample_weight": sample_weight, "seed": seeds}
     if loss is not None and target is None:
         arguments["target"] = _random_target(layout, loss_named(loss), trace, rng)
-    elif node is None and loss is None and not isinstance(seed, Mapping):
+    elif node is None and loss is None and seeds is None:
         arguments["seed"] = _random_seeds(layout, trace, rng)
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
     entries = Entries(layout, trace.samples, trace.batched)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
-from graphprop.arrays import real_array
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.arrays import object_array, real_array
+from graphprop.errors import GraphpropError, NumberError, UnknownNameError
+from graphprop.frames import along_samples, by_name, hint
 from graphprop.layout import Array, Layout
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ Vector = list[Any]
 def read_theta(net: Network, theta: Any, kind: Floats | Formulas) -> Array:
     """A copy of the numbers to run with: those of the network, or those given in their place."""
     layout = net.layout
-    if theta is not None and kind.dtype is float:
-        theta = real_array(theta, "theta")
-    values = net.theta.copy() if theta is None else np.array(theta, dtype=kind.dtype)
+    if theta is None:
+        values = net.theta.astype(kind.dtype)
+    else:
+        values = real_array(theta, "theta") if kind.dtype is float else object_array(theta, "theta")
     if values.shape != (layout.size,):
         raise GraphpropError(f"theta has shape {values.shape}, the network has {layout.size} parameters")
     if kind.dtype is float:
@@ -39,18 +41,19 @@ def read_theta(net: Network, theta: Any, kind: Floats | Formulas) -> Array:
 def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[Array, bool]:
     """What the user gave, as a row of columns per sample, and whether it was a batch."""
     widths = {name: layout.nodes[layout.number[name]].m for name in layout.inputs}
-    if isinstance(inputs, dict) or hasattr(inputs, "keys"):
-        for name in inputs:
+    named = by_name(inputs)
+    if named is not None:
+        for name in named:
             if name not in widths:
                 known = ", ".join(repr(x) for x in list(widths)[:8]) or "none"
-                raise GraphpropError(f"unknown input {name!r}; the inputs are {known}")
-        missing = [name for name in widths if name not in inputs]
+                raise UnknownNameError(f"unknown input {name!r}; the inputs are {known}{hint(inputs)}")
+        missing = [name for name in widths if name not in named]
         if missing:
             raise GraphpropError(
                 f"input {missing[0]!r} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else "")
             )
         axes = {x: int(layout.nodes[layout.number[x]].vector) for x in widths}
-        columns = {x: _input_array(inputs[x], kind, f"input {x!r}", axes[x], widths[x]) for x in widths}
+        columns = {x: _input_array(named[x], kind, f"input {x!r}", axes[x], widths[x]) for x in widths}
         batched = {x: column.ndim > axes[x] for x, column in columns.items()}
         counts = {x: len(c) if batched[x] else None for x, c in columns.items()}
         if len(set(counts.values())) > 1:
@@ -83,7 +86,8 @@ def _input_array(
     label: Callable[[int], str] | None = None,
 ) -> Array:
     """Numbers with `axes` axes for one sample, one more for a batch; the last of several has `width` columns."""
-    array = real_array(given, where) if kind.dtype is float else np.array(given, dtype=object)
+    given = given if axes else along_samples(given)
+    array = real_array(given, where) if kind.dtype is float else object_array(given, where)
     if array.ndim not in (axes, axes + 1) or (axes and array.shape[-1] != width):
         single = f"({width},)" if axes else "()"
         batch = f"(batch, {width})" if axes else "(batch,)"

@@ -519,7 +519,8 @@ class Network:
         """Run the network on one sample, or on a batch.
 
         `inputs` is a mapping from input names to numbers (with a batch: arrays whose first axis is the sample),
-        or an array with the columns of all inputs in order, of one row per sample if it has two axes.
+        or an array with the columns of all inputs in order, of one row per sample if it has two axes. A data frame is
+        a mapping from the names of its columns.
 
         >>> import graphprop as gp
         >>> net = gp.Network()
@@ -554,7 +555,7 @@ class Network:
         loss, target, sample_weight
             A loss on the outputs, by name or as a `gp.Loss`; the mean over the samples, each counted with its weight.
             The target is an array with the columns of the outputs in order, integers as class labels
-            where the loss reads classes, or a mapping from node names to theirs.
+            where the loss reads classes, or a mapping (or a data frame) from node names to theirs.
         seed : mapping
             From node names to numbers shaped like their outputs: the objective is the sum of seed times output.
 

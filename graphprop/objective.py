@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
-from graphprop.arrays import all_finite, real_array
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.arrays import all_finite, object_array, real_array
+from graphprop.errors import GraphpropError, NumberError, UnknownNameError
+from graphprop.frames import along_samples, by_name, hint, is_series
 from graphprop.layout import Array, Heads, Layout, Name, default_heads
 from graphprop.losses import Loss, check_targets, loss
 
@@ -157,16 +158,30 @@ def _read_node(layout: Layout, samples: int, name: Name, component: int | None) 
     return Objective(title, samples, (v,), layout.o_start[v] + np.array([component]), np.ones((samples, 1)))
 
 
-def _read_seed(layout: Layout, samples: int, batched: bool, given: Mapping[Any, Any], exact: bool) -> Objective:
-    if not isinstance(given, Mapping) or not given:
+def _read_seed(layout: Layout, samples: int, batched: bool, given: Any, exact: bool) -> Objective:
+    named = _by_node(layout, given, batched)
+    if not named:
         raise GraphpropError("seed= is a mapping from node names to the derivatives of the objective by their outputs")
-    reads = tuple(layout.find(name) for name in given)
+    reads = tuple(layout.find(name) for name in named)
     blocks = [
         _rows(numbers, layout.nodes[v].m, samples, batched, f"seed of node {name!r}", exact)
-        for v, (name, numbers) in zip(reads, given.items(), strict=True)
+        for v, (name, numbers) in zip(reads, named.items(), strict=True)
     ]
-    columns = np.concatenate([_columns(layout, name) for name in given])
+    columns = np.concatenate([_columns(layout, name) for name in named])
     return Objective("seed * o", samples, reads, columns, np.hstack(blocks))
+
+
+def _by_node(layout: Layout, given: Any, batched: bool) -> Mapping[Any, Any] | None:
+    """What was given by the names of nodes; None if it was given by position, as a series over samples is."""
+    named = None if batched and is_series(given) else by_name(given)
+    if named is None:
+        return None
+    for name in named:
+        try:
+            layout.find(name)
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{error}{hint(given)}") from None
+    return {name: along_samples(numbers) for name, numbers in named.items()} if batched else named
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,11 +235,12 @@ def outputs_of(layout: Layout) -> tuple[tuple[int, ...], Array]:
 
 
 def read_seeds(layout: Layout, samples: int, batched: bool, given: Any) -> Objective:
-    """Seeds for the columns of all heads, as an array."""
+    """Seeds by name, or an array with the columns of all heads."""
+    if _by_node(layout, given, batched) is not None:
+        return _read_seed(layout, samples, batched, given, exact=False)
     reads, columns = outputs_of(layout)
-    return Objective(
-        "seed * o", samples, reads, columns, _rows(given, len(columns), samples, batched, "seeds: the array", False)
-    )
+    rows = _rows(along_samples(given), len(columns), samples, batched, "seeds: the array", False)
+    return Objective("seed * o", samples, reads, columns, rows)
 
 
 def read_loss(
@@ -235,19 +251,20 @@ def read_loss(
     where = f"loss {entry.name}"
     if target is None:
         raise GraphpropError(f"{where}: target= is missing")
-    if isinstance(target, Mapping):
-        reading = _read_heads(layout, entry, _named_heads(layout, target, where))
-        targets = [_head_target(layout, entry, head, target, samples, batched, exact) for head in reading.heads]
+    named = _by_node(layout, target, batched)
+    if named is not None:
+        reading = _read_heads(layout, entry, _named_heads(layout, named, where))
+        targets = [_head_target(layout, entry, head, named, samples, batched, exact) for head in reading.heads]
     else:
         reading = reading_of(layout, entry)
-        targets = _split_target(entry, target, reading.starts, samples, batched, exact)
+        targets = _split_target(entry, along_samples(target), reading.starts, samples, batched, exact)
     if not exact:
         for head, rows in zip(reading.heads, targets, strict=True):
             try:
                 check_targets(entry, rows)
             except NumberError as error:
                 raise NumberError(f"{error} (head {_head_name(head)})") from None
-    weights = None if sample_weight is None else _sample_weight(sample_weight, samples)
+    weights = None if sample_weight is None else _sample_weight(sample_weight, samples, batched)
     what = reading.reads, reading.columns, None, entry, reading.heads, reading.starts
     return Objective(reading.title, samples, *what, tuple(targets), weights)
 
@@ -281,8 +298,6 @@ def _named_heads(layout: Layout, target: Mapping[Any, Any], where: str) -> Heads
     """The heads that a target by name reads: the declared ones it names, and of other nodes what they make."""
     if not target:
         raise GraphpropError(f"{where}: target= names no node")
-    for name in target:
-        layout.find(name)
     declared = layout.heads if layout.outputs_declared else ()
     heads = [head for head in declared if any(name in target for name in head)]
     for head in heads:
@@ -374,7 +389,7 @@ def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact
     """Numbers for the outputs of a node or a head, as (samples, width)."""
     if isinstance(given, np.ndarray) and given.dtype == bool:  # yes or no is 1 or 0
         given = given.astype(float)
-    array = np.array(given, dtype=object) if exact else real_array(given, where)
+    array = object_array(given, where) if exact else real_array(given, where)
     shapes: list[tuple[int, ...]] = [(samples, width)] if batched else [(width,)]
     if width == 1:
         shapes.append((samples,) if batched else ())
@@ -388,10 +403,15 @@ def _rows(given: Any, width: int, samples: int, batched: bool, where: str, exact
     return array.reshape(samples, width)
 
 
-def _sample_weight(given: Any, samples: int) -> Array:
-    weights = real_array(given, "sample_weight").reshape(-1)
-    if len(weights) != samples:
-        raise GraphpropError(f"sample_weight has {len(weights)} entries for {samples} samples")
+def _sample_weight(given: Any, samples: int, batched: bool) -> Array:
+    weights = real_array(along_samples(given), "sample_weight")
+    shapes: list[tuple[int, ...]] = [(samples,)] if batched else [(), (1,)]
+    if weights.shape not in shapes:
+        allowed = " or ".join(map(str, shapes))
+        raise GraphpropError(
+            f"sample_weight has shape {weights.shape}; it should have {allowed}, a number for each sample"
+        )
+    weights = weights.reshape(-1)
     good = np.isfinite(weights) & (weights >= 0)
     if not good.all():
         bad = int(np.argmin(good))

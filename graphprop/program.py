@@ -272,10 +272,7 @@ class Program:
         """
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
-        if isinstance(seeds, Mapping):
-            objective = read_objective(self.layout, len(rows), batched, seed=seeds)
-        else:
-            objective = read_seeds(self.layout, len(rows), batched, seeds)
+        objective = read_seeds(self.layout, len(rows), batched, seeds)
         program = self.towards(objective.reads)
         _, gradient, by_inputs = program._run("differentiate", numbers, rows, objective, True)
         return gradient, by_inputs if batched else by_inputs[0]

@@ -14,6 +14,7 @@ import graphprop as gp
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
     {"errors", "escaping"},
+    {"frames"},
     {"order", "arrays", "expressions"},
     {"memory"},
     {"trials"},

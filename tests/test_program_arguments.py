@@ -224,7 +224,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "loss None": (lambda: PROGRAM.value_and_grad(THETA, ROWS, TARGET, loss=None), "a loss is a name or a gp.Loss"),  # type: ignore[arg-type]
     "weights too few": (
         lambda: PROGRAM.value_and_grad(THETA, ROWS, TARGET, loss="half_squared", sample_weight=[1.0]),
-        "sample_weight has 1 entries for 5 samples",
+        r"sample_weight has shape \(1,\); it should have \(5,\)",
     ),
     "weight negative": (
         lambda: PROGRAM.value_and_grad(THETA, ROWS, TARGET, loss="half_squared", sample_weight=[1, 1, -1, 1, 1]),

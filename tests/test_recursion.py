@@ -286,7 +286,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "reads log-probabilities, but z is no distribution .exp of",
     ),
     ("not in [0, 1]", {"loss": "binary_cross_entropy", "target": {"b": 0.5, "c": 2}}, r"not in \[0, 1\]"),
-    ("weights", {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [1, 2]}, "2 entries for 1 samples"),
+    (
+        "weights",
+        {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [1, 2]},
+        r"has shape \(2,\); it should have \(\) or \(1,\)",
+    ),
     (
         "weight sign",
         {"loss": "half_squared", "target": [0.0] * 5, "sample_weight": [-1]},
