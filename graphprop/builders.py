@@ -13,7 +13,7 @@ from graphprop.activations import resolve
 from graphprop.arguments import checked_flag, checked_size, generator, name_array
 from graphprop.arrays import object_array, real_array
 from graphprop.differentiable import Activation
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Name
 from graphprop.network import Network
 from graphprop.parameters import Parameter
@@ -112,6 +112,12 @@ def dense(
     weights = _entries(weights, "the weights of dense")
     if weights.shape != (n, ends[-1]):
         raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, int(ends[-1]))}")
+    absent = np.argwhere(weights != weights)  # nan
+    if len(absent):
+        raise NumberError(
+            f"the weights of dense: entry {tuple(absent[0].tolist())} is nan; dense joins every node with every other, "
+            "while add_node takes None for an entry that is not there"
+        )
     biases = _channels(bias, n, "the bias of dense")
     if f.kind != "elementwise":
         blocks = np.split(weights, ends[:-1], axis=1)

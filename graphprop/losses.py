@@ -93,11 +93,18 @@ class Loss:
     def evaluate(self, z: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
         """(value, gradient) with z and t checked: the lengths, and what each may be.
 
+        A loss that reads distributions takes class labels, too.
+
         >>> import graphprop as gp
         >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], [1.0, 0.0])
         (0.6931471805599453, array([-2.,  0.]))
+        >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], 0)
+        (0.6931471805599453, array([-2.,  0.]))
         """
-        z, t = real_array(z, f"loss {self.name}: z"), real_array(t, f"loss {self.name}: the target")
+        z, where = real_array(z, f"loss {self.name}: z"), f"loss {self.name}: the target"
+        if z.ndim and is_labels(self, t, z.shape[:-1]):
+            t = one_hot(np.reshape(t, (-1, 1)), np.array([0, z.shape[-1]]), where).reshape(z.shape)
+        t = real_array(t, where)
         if z.shape != t.shape or z.ndim == 0:
             raise GraphpropError(f"loss {self.name}: z has shape {z.shape}, the target {t.shape}; they must agree")
         if np.isnan(z).any():
@@ -161,6 +168,31 @@ def _check_gradient(entry: Loss) -> None:
                 f"loss {entry.name!r}: the gradient does not match the value: for z = {z.tolist()}, t = {t.tolist()}, "
                 f"component {i}, it gives {stated[i]:.6g}, differences of the value give {measured:.6g}"
             )
+
+
+def is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
+    """Whether these are class labels: integers of this shape, for a loss that reads classes."""
+    if entry.targets != "distribution":
+        return False
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        return False
+    return array.dtype.kind in "iu" and array.shape == shape
+
+
+def one_hot(labels: Array, starts: Array, where: str) -> Array:
+    """A label for each sample and head as rows of 0 and 1; head h has the columns starts[h] : starts[h + 1]."""
+    classes = np.diff(starts)
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        sample, head = np.argwhere(wrong)[0]
+        raise GraphpropError(
+            f"{where}: class label {labels[sample, head]} is out of range; the classes are 0 to {classes[head] - 1}"
+        )
+    rows = np.zeros((len(labels), starts[-1]))
+    rows[np.arange(len(labels))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
+    return rows
 
 
 def check_targets(entry: Loss, t: Array) -> None:

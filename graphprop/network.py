@@ -426,7 +426,20 @@ class Network:
         return self._node(v).m
 
     def weight(self, u: Name, v: Name) -> Any:
-        """The weight of an edge: a number, or an array without axes of length one; nan where an entry is absent."""
+        """The weight of an edge: a number, or an array without axes of length one; nan where an entry is absent.
+
+        `set_weight` takes it back as it is. For a new edge None stands for such an entry, as nan would be a mistake:
+
+        >>> import graphprop as gp
+        >>> import numpy as np
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("p", "softmax", {"x": [1.0, None, 3.0]})
+        >>> w = net.weight("x", "p")
+        >>> net.add_node("q", "softmax", {"x": np.where(np.isnan(w), None, w)})
+        >>> net.weight("x", "q")
+        array([ 1., nan,  3.])
+        """
         return self._read(self._positions(u, v))
 
     def bias(self, v: Name) -> Any:

@@ -17,7 +17,7 @@ from graphprop.arrays import all_finite, object_array, real_array
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.frames import along_samples, by_name, hint, is_series
 from graphprop.layout import Array, Heads, Layout, Name, default_heads
-from graphprop.losses import Loss, check_targets, loss
+from graphprop.losses import Loss, check_targets, is_labels, loss, one_hot
 
 
 @dataclass(eq=False, slots=True)
@@ -323,8 +323,8 @@ def _head_target(
         m = layout.nodes[layout.find(head[0])].m
         given = target[head[0]]
         where = f"target of node {head[0]!r}"
-        if _is_labels(entry, given, (samples,) if batched else ()):
-            return _one_hot(np.reshape(given, (samples, 1)), np.array([0, m]), where)
+        if is_labels(entry, given, (samples,) if batched else ()):
+            return one_hot(np.reshape(given, (samples, 1)), np.array([0, m]), where)
         return _rows(given, m, samples, batched, where, exact)
     parts = [
         _rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}", exact) for x in head
@@ -340,36 +340,11 @@ def _split_target(entry: Loss, given: Any, starts: Array, samples: int, batched:
         return [rows] if heads == 1 else np.split(rows, starts[1:-1], axis=1)
     where = f"loss {entry.name}: target"
     lead = (samples,) if batched else ()
-    if heads < max(2, width) and _is_labels(entry, given, (*lead, heads) if heads > 1 else lead):
-        rows = _one_hot(np.reshape(given, (samples, heads)), starts, where)
+    if heads < max(2, width) and is_labels(entry, given, (*lead, heads) if heads > 1 else lead):
+        rows = one_hot(np.reshape(given, (samples, heads)), starts, where)
     else:
         rows = _rows(given, width, samples, batched, where, exact)
     return np.split(rows, starts[1:-1], axis=1)
-
-
-def _is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
-    """Whether these are class labels: integers of this shape, for a loss that reads classes."""
-    if entry.targets != "distribution":
-        return False
-    try:
-        array = np.asarray(given)
-    except ValueError:
-        return False
-    return array.dtype.kind in "iu" and array.shape == shape
-
-
-def _one_hot(labels: Array, starts: Array, where: str) -> Array:
-    """A label for each sample and head as rows of 0 and 1; head h has the columns starts[h] : starts[h + 1]."""
-    classes = np.diff(starts)
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        sample, head = np.argwhere(wrong)[0]
-        raise GraphpropError(
-            f"{where}: class label {labels[sample, head]} is out of range; the classes are 0 to {classes[head] - 1}"
-        )
-    rows = np.zeros((len(labels), starts[-1]))
-    rows[np.arange(len(labels))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
-    return rows
 
 
 def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None:
@@ -378,9 +353,9 @@ def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None
         entry = loss(named)
         starts = reading_of(layout, entry).starts
         heads, samples = len(starts) - 1, given.shape[:1]
-        if not samples or not _is_labels(entry, given, (*samples, heads) if heads > 1 else samples):
+        if not samples or not is_labels(entry, given, (*samples, heads) if heads > 1 else samples):
             return None
-        return _one_hot(given.reshape(*samples, heads), starts, "")
+        return one_hot(given.reshape(*samples, heads), starts, "")
     except GraphpropError:
         return None
 

@@ -197,7 +197,8 @@ class ParameterVector:
             bad = np.argwhere(~good)[0]
             number = values[tuple(bad)]
             entry = f" at {tuple(bad.tolist())}" if values.size > 1 else ""
-            raise NumberError(f"{where} is {number}{entry}; a finite number is needed")
+            absent = "; an entry that is not there is given as None" if np.isnan(number) else ""
+            raise NumberError(f"{where} is {number}{entry}; a finite number is needed{absent}")
         return Plan(values, None if fresh.all() else positions)
 
     def plan_numbers(self, given: Sequence[Any]) -> Plan | None:

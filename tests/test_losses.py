@@ -164,3 +164,35 @@ def test_names() -> None:
     with pytest.raises(gp.UnknownNameError, match="unknown loss 'half_square'; did you mean 'half_squared'"):
         gp.loss("half_square")
     assert pickle.loads(pickle.dumps(gp.loss("nll"))) is gp.loss("nll")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in gp.LOSSES.items() if entry.targets == "distribution"])
+@pytest.mark.parametrize("labels", [2, np.int8(0), [1, 0], [[2, 1], [0, 0], [1, 2]]])
+def test_a_class_label_stands_for_the_distribution_that_is_1_there(name: str, labels: Any) -> None:
+    z = np.full((*np.shape(labels), 3), 1 / 3)
+    if gp.LOSSES[name].reads == "log-probabilities":
+        z = np.log(z)
+    value, gradient = gp.loss(name).evaluate(z, labels)
+    expected = gp.loss(name).evaluate(z, np.eye(3)[labels])
+    assert np.array_equal(value, expected[0])
+    assert np.array_equal(gradient, expected[1])
+
+
+@pytest.mark.parametrize(
+    ("z", "t", "told"),
+    [
+        ([1.0, 2.0], 2, "class label 2 is out of range; the classes are 0 to 1"),
+        ([1.0, 2.0], -1, "class label -1 is out of range"),
+        ([1.0, 2.0], 1.0, "z has shape"),
+        ([[1.0, 2.0]], 1, "z has shape"),
+        (1.0, 0, "z has shape"),
+    ],
+)
+def test_a_class_label_that_is_none_is_refused(z: Any, t: Any, told: str) -> None:
+    with pytest.raises(gp.GraphpropError, match=told):
+        gp.loss("softmax_cross_entropy").evaluate(z, t)
+
+
+def test_a_loss_that_reads_no_classes_takes_no_label() -> None:
+    with pytest.raises(gp.GraphpropError, match="they must agree"):
+        gp.loss("half_squared").evaluate([1.0, 2.0], 1)

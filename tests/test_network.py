@@ -659,3 +659,28 @@ def test_numbers_that_were_read_are_read_only() -> None:
     for array in (net.weight("h1", "y"), f.value, net.layout.position):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 9
+
+
+def test_a_weight_that_was_read_goes_back_or_is_refused_with_what_to_write_for_nan() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_input("z")
+    net.add_node("p", "softmax", {"x": [1.0, None, 3.0]})
+    w = net.weight("x", "p")
+    net.set_weight("x", "p", w)
+    for door in (
+        lambda: net.add_node("q", "softmax", {"x": w}),
+        lambda: net.add_node("q", "tanh", {"x": w[1]}),
+        lambda: net.add_node("q", "softmax", {"x": [1.0, 2.0, 3.0]}, bias=net.bias("p")),
+        lambda: net.add_edge("z", "p", w),
+        lambda: net.set_bias("p", w),
+        lambda: gp.dense(net, ["x"], 3, weights=w[:, None]),
+        lambda: gp.dense(net, ["x"], 3, "softmax", weights=w[:, None]),
+    ):
+        with pytest.raises(gp.NumberError, match=r"nan.*None"):
+            door()
+    entries = np.where(np.isnan(w), None, w)
+    net.add_edge("z", "p", entries)
+    net.add_node("q", "softmax", {"x": entries}, bias=entries)
+    for copied in (net.weight("z", "p"), net.weight("x", "q"), net.bias("q")):
+        np.testing.assert_array_equal(copied, w)
