@@ -6,7 +6,8 @@ import graphprop as gp
 
 net = gp.mlp([2, 3, 4], "sigmoid", "softmax_dot", seed=1, by="layer")
 x, target = np.array([1.0, -2.0]), 0.25
-g = net.backward(net.forward(x), loss="half_squared", target={"y": target})
+trace = net.forward(x)
+g = gp.recursion.backpropagate(net, trace, form="parents", loss="half_squared", target={"y": target})
 
 W1, W2 = net.weight("x", "h1"), net.weight("h1", "y")
 u = 1 / (1 + np.exp(-W1 @ x))

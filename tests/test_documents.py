@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import graphprop as gp
+from graphprop import recursion
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,19 +26,22 @@ LINK = re.compile(r"\]\(([^)#]+?)(#[^)]*)?\)")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_snippets_run_and_print_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = FENCE.findall(page.read_text())
-    namespace: dict[str, Any] = {}
+    run_snippets(page.read_text(), page.name, {})
+    for written in tmp_path.glob("*.svg"):
+        assert written.read_bytes() == (ROOT / "docs" / "pictures" / written.name).read_bytes(), written.name
+
+
+def run_snippets(text: str, name: str, namespace: dict[str, Any]) -> None:
+    blocks = FENCE.findall(text)
     for i, (language, code) in enumerate(blocks):
         if language != "python":
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, f"{page.name}, block {i}", "exec"), namespace)
+            exec(compile(code, f"{name}, block {i}", "exec"), namespace)
         follows = blocks[i + 1] if i + 1 < len(blocks) else ("", "")
         expected = follows[1] if follows[0] == "text" else ""
-        assert printed.getvalue() == expected, f"{page.name}, after:\n{code}"
-    for written in tmp_path.glob("*.svg"):
-        assert written.read_bytes() == (ROOT / "docs" / "pictures" / written.name).read_bytes(), written.name
+        assert printed.getvalue() == expected, f"{name}, after:\n{code}"
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)
@@ -46,6 +51,47 @@ def test_examples_run(script: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+# Who says that the recursion agrees: a script or a section of a page, and in which form it is to have asked.
+SCRIPTS = sorted(s for s in (ROOT / "examples").glob("*.py") if "recursion" in s.read_text())
+CLAIMS = [
+    *((f"examples/{script.name}", "", "parents") for script in SCRIPTS),
+    *(("README.md", "A network, node by node", form) for form in ("parents", "children", "paths")),
+    *(("docs/derivation.md", "4. Why nobody adds over paths", form) for form in ("parents", "children", "paths")),
+    ("docs/derivation.md", "7. The general graph, target by target", "parents"),
+    *(("docs/derivation.md", "8. The reverse sweep", form) for form in ("parents", "children")),
+    *(("docs/derivation.md", "13. The same code in other numbers", form) for form in ("parents", "children", "paths")),
+    *(("docs/checking.md", "", form) for form in ("parents", "children", "paths")),
+    ("docs/matrix_form.md", "Any graph", "children"),
+]
+
+
+def test_the_examples_that_name_the_recursion_are_these() -> None:
+    assert [script.name for script in SCRIPTS] == ["skip.py", "two_layers.py"]
+
+
+@pytest.mark.parametrize(("file", "section", "form"), CLAIMS, ids=[" ".join(filter(None, claim)) for claim in CLAIMS])
+def test_who_says_that_the_recursion_agrees_fails_where_the_recursion_is_wrong(
+    file: str, section: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text, namespace, right = (ROOT / file).read_text(), {}, getattr(recursion, f"over_{form}")
+    if section:  # what stands before it runs as it should
+        before, text = text.split(f"\n## {section}\n")
+        run_snippets(before, file, namespace)
+
+    def wrong(*arguments: Any) -> Any:
+        delta, calls = right(*arguments)
+        return {v: [2.001 * d for d in delta[v]] for v in delta}, calls
+
+    monkeypatch.setattr(recursion, f"over_{form}", wrong)
+    if file.endswith(".md"):
+        with pytest.raises(AssertionError):
+            run_snippets(text.split("\n## ")[0], file, namespace)
+    else:
+        with pytest.raises(AssertionError):
+            runpy.run_path(str(ROOT / file), run_name="__main__")
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
