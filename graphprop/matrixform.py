@@ -12,7 +12,9 @@ obar (I - L W) = direct is solved by back substitution, a level at a time and th
 
 Where each level reads the one below it and no other, levels are layers, and these are the formulas of the books.
 A row of every array is a sample, so that products of matrices sum over the batch.
-Neither the recursion nor the engine is used here, nor anything that they compute with.
+Neither the recursion nor the engine is used here, nor a step of their passes. Shared with them are the tables of
+activations and losses (so a wrong derivative is wrong in all three alike), the layout, and what reads the arguments and
+holds the results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the engine gives, compared number by number with the recursion, which shares no code with it."""
+"""What the engine gives, compared number by number with the recursion, whose way through the graph is another."""
 
 from __future__ import annotations
 

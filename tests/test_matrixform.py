@@ -565,7 +565,14 @@ def test_errors_of_a_users_activation_name_the_node() -> None:
 # ------------------------------------------------------------------ an oracle of its own
 
 
-def test_nothing_is_shared_with_the_recursion_or_the_engine() -> None:
+SHARED = {  # by the matrix form, the recursion and the engine, as docs/matrix_form.md says
+    "the tables": {"activations", "losses", "differentiable", "trials"},
+    "the layout": {"layout", "parameters", "arguments", "arrays", "errors"},
+    "arguments and results": {"inputs", "objective", "finiteness", "results", "values", "arithmetic"},
+}
+
+
+def test_the_matrix_form_shares_tables_layout_and_arguments_with_the_recursion_and_the_engine_and_no_more() -> None:
     """Neither does the matrix form import them, at any depth of the imports, nor do they import it."""
     package = Path(gp.__file__).parent
 
@@ -575,13 +582,18 @@ def test_nothing_is_shared_with_the_recursion_or_the_engine() -> None:
         found = {name.removeprefix("graphprop.") for name in names if name.startswith("graphprop.")}
         return found - {"network"}  # for its type alone; what it imports when called is the engine
 
-    found, todo = {"matrixform"}, ["matrixform"]
-    while todo:
-        new = imported(todo.pop()) - found
-        found |= new
-        todo += new
+    def at_any_depth(module: str) -> set[str]:
+        found, todo = {module}, [module]
+        while todo:
+            new = imported(todo.pop()) - found
+            found |= new
+            todo += new
+        return found
+
     others = {"recursion", "sample", "program", "kernels", "lowering", "engine", "edges", "sorting", "natives"}
-    assert {"levels", "layout"} <= found
+    found, shared = at_any_depth("matrixform"), set().union(*SHARED.values())
+    assert found == shared | {"matrixform", "levels", "labelled"}
     assert not found & others
+    assert found & at_any_depth("recursion") == found & at_any_depth("engine") == shared
     for module in others:
         assert not imported(module) & {"matrixform", "levels", "labelled"}
