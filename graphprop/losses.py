@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.arrays import Array, all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError, unknown
+from graphprop.soft_targets import logistic_again, softmax_again
 
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
 
@@ -231,15 +232,22 @@ def sum_of_others(t: Array) -> Array:
 
 
 def shifted(z: Array) -> tuple[Array, Array, Any]:
-    """d, e, r: the distances from the largest entry, exp(-d), and its sum over all others, along the last axis."""
-    d = largest_of(z) - z
-    e, largest = np.exp(-d), d == 0
-    return d, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
+    """d / 2, e, r with d the distances from the largest entry, e = exp(-d), and r its sum over all others.
+
+    Along the last axis. Two finite numbers may be too far apart for d.
+    """
+    half = 0.5 * largest_of(z) - 0.5 * z
+    e, largest = np.exp(-2.0 * half), half == 0
+    return half, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 
 def _half_square(z: Any, t: Any) -> Any:
     d = z - t
     return 0.5 * d * d
+
+
+def _half_square_slope(z: Any, t: Any) -> Any:
+    return z - t
 
 
 def _cross_entropy(z: Array, t: Array) -> Any:
@@ -255,17 +263,17 @@ def _nll(z: Array, t: Array) -> Any:
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
-    d, _, r = shifted(z)
-    return np.where(t > 0, t * (d + np.log1p(r)), 0.0).sum(-1)
+    half, _, r = shifted(z)
+    return np.where(t > 0, 2.0 * (t * half) + t * np.log1p(r), 0.0).sum(-1)
 
 
 def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
-    # p T - t; for p > 1/2, which only the largest entry can have, as (T - t) - T (1 - p), both without cancellation
+    # p T - t; for p > 1/2, which only the largest entry can have, as (T - t) - T (1 - p)
     _, e, r = shifted(z)
     total, others = sum_of(t), sum_of_others(t)
     p = e / (1.0 + r)
-    gradient: Array = np.where(p > 0.5, others - total * (r / (1.0 + r)), p * total - t)
-    return gradient
+    gradient = np.where(p > 0.5, others - total * (r / (1.0 + r)), p * total - t)
+    return softmax_again(gradient, z, t, others)
 
 
 def _softplus(z: Array) -> Array:
@@ -281,31 +289,45 @@ def _binary_cross_entropy(z: Any, t: Any) -> Any:
     return (1.0 - t) * _softplus(z) + t * _softplus(-z)
 
 
-def _binary_cross_entropy_gradient(z: Array, t: Array) -> Array:
-    gradient: Array = (1.0 - t) * _sigmoid(z) - t * _sigmoid(-z)
-    return gradient
+def _binary_cross_entropy_slope(z: Any, t: Any) -> Any:
+    return (1.0 - t) * _sigmoid(z) - t * _sigmoid(-z)
 
 
 def _dot(x: Any, y: Any) -> Any:
     return sum(p * q for p, q in zip(x, y, strict=True) if p != 0)
 
 
-# Losses that sum one function of z[k] and t[k] over the components; the compiled loops call it for one number.
-TERMS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
-    {"half_squared": _half_square, "binary_cross_entropy": _binary_cross_entropy}
+class Term(NamedTuple):
+    """What a loss sums over the components, its slope, and the slope again where it nearly vanishes.
+
+    The compiled loops call value and slope for one number.
+    """
+
+    value: Callable[[Any, Any], Any]
+    slope: Callable[[Any, Any], Any]
+    again: Callable[[Array, Array, Array], Array] | None = None
+
+    def total(self, z: Array, t: Array) -> Any:
+        return self.value(z, t).sum(-1)
+
+    def gradient(self, z: Array, t: Array) -> Array:
+        slope: Array = self.slope(z, t)
+        return slope if self.again is None else self.again(slope, z, t)
+
+
+TERMS: Mapping[str, Term] = MappingProxyType(
+    {
+        "half_squared": Term(_half_square, _half_square_slope),
+        "binary_cross_entropy": Term(_binary_cross_entropy, _binary_cross_entropy_slope, logistic_again),
+    }
 )
-
-
-def _summed(name: str) -> Callable[[Array, Array], Any]:
-    term = TERMS[name]
-    return lambda z, t: term(z, t).sum(-1)
 
 
 _TABLE = (
     Loss(
         "half_squared",
-        _summed("half_squared"),
-        lambda z, t: z - t,
+        TERMS["half_squared"].total,
+        TERMS["half_squared"].gradient,
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
         latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
@@ -346,8 +368,8 @@ _TABLE = (
     ),
     Loss(
         "binary_cross_entropy",
-        _summed("binary_cross_entropy"),
-        _binary_cross_entropy_gradient,
+        TERMS["binary_cross_entropy"].total,
+        TERMS["binary_cross_entropy"].gradient,
         reads="logits",
         targets="unit",
         formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),

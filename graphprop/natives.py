@@ -30,7 +30,7 @@ import numpy as np
 from numba import carray, cfunc, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop import elementary, kernels, losses
+from graphprop import elementary, kernels, losses, soft_kernels, soft_targets
 from graphprop.activations import ACTIVATIONS
 from graphprop.caching import cache_folder
 from graphprop.differentiable import Activation
@@ -119,6 +119,7 @@ def run(z, t, g, values, samples, n):
             g[j] = derivative(z[j], t[j])
             values[k] += value(z[j], t[j])
 """
+AGAIN = "    again(g, z, t)\n"
 
 
 @njit
@@ -156,7 +157,7 @@ def _sum_of_others(t):  # type: ignore[no-untyped-def]
 def _shifted(z):  # type: ignore[no-untyped-def]
     # the samples lie side by side, so that the inner loops are vectors
     samples, n = z.shape
-    largest, z, d, e = np.empty(samples), z.T, np.empty((n, samples)), np.empty((n, samples))
+    largest, z, half, e = np.empty(samples), z.T, np.empty((n, samples)), np.empty((n, samples))
     largest[:] = z[0]
     for i in range(1, n):
         for k in range(samples):
@@ -164,20 +165,22 @@ def _shifted(z):  # type: ignore[no-untyped-def]
     r, others = np.zeros((samples, 1)), np.full(samples, -1.0)
     for i in range(n):
         for k in range(samples):
-            d[i, k] = largest[k] - z[i, k]
-            e[i, k] = elementary.exp(-d[i, k])
-            r[k, 0] += e[i, k] if d[i, k] != 0.0 else 0.0
-            others[k] += 1.0 if d[i, k] == 0.0 else 0.0
+            half[i, k] = 0.5 * largest[k] - 0.5 * z[i, k]
+            e[i, k] = elementary.exp(-2.0 * half[i, k])
+            r[k, 0] += e[i, k] if half[i, k] != 0.0 else 0.0
+            others[k] += 1.0 if half[i, k] == 0.0 else 0.0
     for k in range(samples):
         r[k, 0] += others[k]  # as large as the largest
-    return d.T, e.T, r
+    return half.T, e.T, r
 
 
-_OF_TWO_AXES = {
+_OF_TWO_AXES: dict[Any, Any] = {
     losses.largest_of: _largest_of,
     losses.sum_of: _sum_of,
     losses.sum_of_others: _sum_of_others,
     losses.shifted: _shifted,
+    soft_targets.softmax_again: soft_kernels.softmax_again,
+    soft_targets.logistic_again: soft_kernels.logistic_again,
 }
 _FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1, math.tanh: elementary.tanh}
 _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
@@ -215,10 +218,15 @@ def loss_address(entry: Loss) -> int:
 def _compile_loss(entry: Loss) -> Any:
     pointer = types.CPointer(float64)
     signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
-    term = TERMS.get(entry.name)
-    parts = term or entry.value, entry.gradient
-    space = _NAMES | _compilable_pair(parts, _FAST)
-    return _callback(LOSS_OF_TERMS if term else LOSS, entry.name, parts, "loss", signature, space)
+    source = LOSS
+    parts: tuple[Any, ...] = entry.value, entry.gradient
+    if entry.name in TERMS:
+        value, slope, again = TERMS[entry.name]
+        source, parts = LOSS_OF_TERMS, (value, slope)
+        if again is not None:
+            source, parts = source + AGAIN, (value, slope, again)
+    space = _NAMES | _compilable_pair((parts[0], parts[1]), _FAST) | {"again": _OF_TWO_AXES.get(parts[-1])}
+    return _callback(source, entry.name, parts, "loss", signature, space)
 
 
 def _place(function: Any) -> int:
@@ -434,7 +442,8 @@ def _source_file(source: str, name: str, functions: tuple[Any, ...], settings: s
     except TypeError:
         return None
     parts += [settings, source, numba.__version__, sys.version]
-    parts += [Path(file).read_text() for file in (__file__, elementary.__file__, kernels.__file__)]
+    files = __file__, elementary.__file__, kernels.__file__, soft_kernels.__file__
+    parts += [Path(file).read_text() for file in files]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     try:
         folder = cache_folder()
@@ -463,6 +472,9 @@ def _described(entry: Any, seen: set[int]) -> Iterator[str]:
             yield from _described(part, seen)
     elif isinstance(entry, ModuleType | BuiltinFunctionType | np.ufunc | type):
         yield f"{getattr(entry, '__module__', '')}.{entry.__name__}"
+    elif isinstance(entry, tuple):
+        for part in entry:
+            yield from _described(part, seen)
     elif isinstance(entry, bool | int | float | str | None):
         yield repr(entry)
     elif type(entry).__module__ == "numpy" and callable(entry):

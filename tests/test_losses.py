@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop import kernels, natives
+from graphprop import kernels, natives, soft_targets
 from graphprop.arithmetic import Mpmath
 
 TABLE = list(gp.LOSSES.values())
@@ -62,9 +63,105 @@ def test_to_the_last_digits(entry: gp.Loss, compiled: bool) -> None:
                 exact_value, exact_gradient = Mpmath(mpmath.mp).loss(entry, [mpmath.mpf(x) for x in z], t)
             assert abs(value - exact_value) <= 1e-15 * abs(exact_value) + 1e-300, (z, t)
             for x, exact in zip(gradient, exact_gradient, strict=True):
-                # with a target that is no vertex, p T - t is a difference of numbers of its size
-                cancelling = 0 if max(t) in (sum(t), max(t)) and set(t) <= {0.0, max(t)} else 1
-                assert abs(x - exact) <= 1e-15 * max(abs(exact), cancelling) + 1e-300, (z, t)
+                assert abs(x - exact) <= 1e-15 * abs(exact) + 1e-300, (z, t)
+
+
+def near(p: list[float], by: float) -> list[float]:
+    """Logits whose softmax is nearly p."""
+    return [math.log(x) + by * (i % 2) for i, x in enumerate(p)]
+
+
+SOFT = [  # logits and targets that their softmax, or sigmoid, nearly gives
+    *((near(p, by), p) for p in ([0.3, 0.7], [0.1, 0.2, 0.3, 0.4], [0.9, 0.025, 0.075]) for by in (1e-10, 1e-5, 0.01)),
+    ([0.0, -30.0, -40.0], [1.0, math.exp(-30) * (1 + 1e-9), math.exp(-40)]),
+    ([500.0, 500.5], [400.0, 400 * math.exp(0.5)]),
+    ([-1e-12, 0.0, 1e-12], [0.25, 0.25, 0.25]),
+]
+
+
+def exact_slopes(name: str, z: list[float], t: list[float]) -> list[Any]:
+    with mpmath.workdps(60):
+        total, e = mpmath.fsum(t), [mpmath.exp(x) for x in z]
+        if name == "softmax_cross_entropy":
+            return [total * x / mpmath.fsum(e) - y for x, y in zip(e, t, strict=True)]
+        return [x / (1 + x) - y for x, y in zip(e, t, strict=True)]
+
+
+LOST = 2.0**-53 * 4 / soft_targets.NEAR  # the roundings of p, before it is computed again
+SOFT_CASES = [("softmax_cross_entropy", *case) for case in SOFT]
+SOFT_CASES += [
+    ("binary_cross_entropy", [x], [y])
+    for y in (0.3, 0.7, 1e-9, 1 - 1e-12)
+    for x in [math.log(y / (1 - y)) * (1 + by) for by in (0.0, 1e-12, -1e-6, 1e-3)]
+]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["as written", "compiled"])
+@pytest.mark.parametrize(("name", "z", "t"), SOFT_CASES)
+def test_a_gradient_that_nearly_vanishes_keeps_its_digits(
+    name: str, z: list[float], t: list[float], compiled: bool
+) -> None:
+    entry = gp.loss(name)
+    _, gradient = by_machine_code(entry, z, t) if compiled else entry.evaluate(z, t)
+    for x, exact in zip(gradient, exact_slopes(name, z, t), strict=True):
+        assert abs(x - exact) <= LOST * abs(exact) + 1e-31 * sum(t), (x, exact)  # 1e-31: twice the digits
+
+
+def doors(z: list[float], t: list[float], name: str) -> dict[str, Any]:
+    """The derivatives by the logits z in every way in which a network gives them, each as an array like z."""
+    net = gp.Network()
+    net.add_input("z", size=len(z))
+    net.add_node("y", "identity", {"z": np.eye(len(z))}, np.zeros(len(z)), size=len(z))
+    how: dict[str, Any] = {"loss": name, "target": t}
+    one, many = net.forward(z), net.forward([z] * 3)
+    given = {form: gp.recursion.backpropagate(net, one, form=form, **how) for form in ("parents", "children", "paths")}
+    given |= {"engine": net.backward(one, **how), "matrix form": gp.matrixform.backpropagate(net, one, **how)}
+    found = {door: g.input["z"] for door, g in given.items()}
+    how["target"] = np.array([t] * 3)
+    found["engine, a batch"] = 3 * net.backward(many, **how).input["z"][1]
+    found["matrix form, a batch"] = 3 * gp.matrixform.backpropagate(net, many, **how).input["z"][1]
+    bias = net.layout.bias_position
+    found["program"] = net.program.value_and_grad(net.theta, z, t, loss=name)[1][bias]
+    found["program, a batch"] = net.program.value_and_grad(net.theta, [z] * 40, [t] * 40, loss=name)[1][bias]
+    return found
+
+
+@pytest.mark.parametrize(("name", "z", "t"), SOFT_CASES[::3])
+def test_a_gradient_that_nearly_vanishes_keeps_its_digits_at_every_door(
+    name: str, z: list[float], t: list[float]
+) -> None:
+    exact = np.array([float(x) for x in exact_slopes(name, z, t)])
+    for door, found in doors(z, t, name).items():
+        np.testing.assert_allclose(found, exact, rtol=LOST, atol=1e-31 * sum(t), err_msg=door)
+
+
+def test_a_gradient_that_nearly_vanishes_keeps_its_digits_in_float32() -> None:
+    z, t = np.float32([-1.2039728, -0.35667497]), [0.3, 0.7]
+    program = gp.Program.from_edges(2, [0, 1], [2, 3], "identity", outputs=[2, 3])
+    theta = np.ones(2, dtype=np.float32)
+    exact = np.array([float(x) for x in exact_slopes("softmax_cross_entropy", z.astype(float).tolist(), t)])
+    _, gradient = program.value_and_grad(theta, z, t, loss="softmax_cross_entropy")
+    assert gradient.dtype == np.float32
+    np.testing.assert_allclose(gradient, exact * z, rtol=1e-6, atol=0)
+
+
+LARGE = [
+    ([1e308, -1e308], [0.0, 0.25], 5e307),
+    ([1.5e308, -1.5e308, 0.0], [0.5, 0.5, 0.0], 1.5e308),
+    ([1e308, -1e308], [1.0, 0.0], 0.0),
+    ([1e308, -1e308], [0.0, 1.0], math.inf),  # the number itself, 2e308, is out of range
+]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["as written", "compiled"])
+@pytest.mark.parametrize(("z", "t", "expected"), LARGE)
+def test_the_fused_loss_of_finite_logits_is_infinite_only_where_the_number_is_out_of_range(
+    z: list[float], t: list[float], expected: float, compiled: bool
+) -> None:
+    entry = gp.loss("softmax_cross_entropy")
+    value, gradient = by_machine_code(entry, z, t) if compiled else entry.evaluate(z, t)
+    assert value == pytest.approx(expected, rel=1e-15)
+    assert gradient.tolist() == [sum(t) * (x == max(z)) - y for x, y in zip(z, t, strict=True)]
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
