@@ -158,7 +158,8 @@ def conv2d(
         rows x columns; channels x rows x columns; or outputs x channels x rows x columns. Plain numbers become the
         tied parameter "<name>.kernel".
     stride, padding : pairs of whole numbers
-        For rows and columns. Padding is with zeros, which need no nodes.
+        For rows and columns. Padding is with zeros, which need no nodes. An output that reads only zeros reads the
+        first node with the frozen weight 0, the parameter "<name>.zero".
     bias : number, Parameter, or one per output channel, optional
         Plain numbers become the tied parameter "<name>.bias".
     name : str
@@ -192,10 +193,8 @@ def conv2d(
     out_r, out_c = (rows + 2 * pad_r - high) // step_r + 1, (columns + 2 * pad_c - wide) // step_c + 1
     if out_r < 1 or out_c < 1:
         raise GraphpropError(f"conv2d: a kernel of {high} x {wide} does not fit into {rows} x {columns} nodes, padded")
-    if pad_r >= high or pad_c >= wide:
-        raise GraphpropError(
-            f"conv2d: padding {padding} leaves outputs that read no node; less than the kernel is needed"
-        )
+    if not x.size:
+        raise GraphpropError("conv2d: there is no node to read")
     resolve(activation)
     checked_flag(trainable, "conv2d")
     offsets = None if bias is None else _entries(bias, "the bias of conv2d")
@@ -205,12 +204,17 @@ def conv2d(
         filters = _tied(net, f"{name}.kernel", filters, taps.shape, trainable)
         shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape, trainable)
         biases = _channels(shared, len(filters), "the bias of conv2d")
+        nothing: Parameter | None = None
         for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
             parents = {
                 images[k, r * step_r + i - pad_r, c * step_c + j - pad_c]: filters[block, k, i, j]
                 for k, i, j in np.ndindex(len(images), high, wide)
                 if 0 <= r * step_r + i - pad_r < rows and 0 <= c * step_c + j - pad_c < columns
             }
+            if not parents:
+                if nothing is None:
+                    nothing = net.parameter(f"{name}.zero", 0.0, trainable=False)
+                parents = {images[0, 0, 0]: nothing}
             made.append((name, block, r, c) if taps.ndim == 4 else (name, r, c))
             net.add_node(made[channel], activation, parents, None if biases is None else biases[block])
     shape = (len(filters), out_r, out_c) if taps.ndim == 4 else (out_r, out_c)

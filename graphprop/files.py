@@ -56,7 +56,11 @@ def load(
     ...     gp.load(f"{folder}/net.json")
     <Network 'a slope': 1 input, 1 node, 1 edge, 1 parameter>
     """
-    document = read_json(path, max_bytes)
+    return read_document(path, read_json(path, max_bytes), activations)
+
+
+def read_document(path: str | os.PathLike[str], document: Any, activations: Iterable[Activation]) -> Network:
+    """The network of a document; what is wrong with it is said with the path that it is from."""
     try:
         return read_network(document, activations)
     except GraphpropError as error:

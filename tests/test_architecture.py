@@ -26,6 +26,7 @@ LAYERS = [
     {"network", "textbook"},
     {"builders", "rewriting", "fields", "reading", "writing"},
     {"files"},
+    {"stand_ins"},
     {"objective", "inputs", "sample", "finiteness", "values", "levels", "labelled", "parts", "tables", "blas"},
     {"results", "derivations", "passes"},
     {"recursion", "matrixform", "program", "threads", "entries", "perturbed", "differences", "reports", "sweeps"},

@@ -117,6 +117,37 @@ def test_convolution_is_cross_correlation(stride: tuple[int, int], padding: tupl
     assert g.parameter["s.kernel"][1, 2, 0, 1] == pytest.approx((values_at[0] - values_at[1]) / 2e-6, rel=1e-7)
 
 
+@pytest.mark.parametrize("bias", [None, 0.5])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [((1, 1), (1, 1), (1, 0)), ((2, 3), (1, 1), (3, 4)), ((3, 2), (2, 3), (6, 2))]
+)
+def test_an_output_of_a_convolution_may_read_only_zeros(
+    size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], bias: float | None
+) -> None:
+    random = np.random.default_rng(3)
+    kernel, values = random.standard_normal((2, 1, *size)), random.standard_normal((1, 3, 4))
+    net = gp.Network()
+    x = image(net, 3, 4, 1)
+    s = gp.conv2d(net, x, kernel, stride=stride, padding=padding, bias=bias, activation="exp")
+    trace = net.forward(values.ravel())
+    expected = np.exp(correlate(values, kernel, stride, padding) + (bias or 0.0))
+    assert s.shape == expected.shape
+    np.testing.assert_allclose([trace.o[v] for v in s.ravel()], expected.ravel(), rtol=1e-13)
+    seed = random.standard_normal(expected.shape)
+    seeds = dict(zip(s.ravel(), seed.ravel(), strict=True))
+    g = net.backward(trace, seed=seeds)
+    by_a, by_kernel = seed * expected, np.zeros_like(kernel)
+    for index in np.ndindex(kernel.shape):
+        tap = np.zeros_like(kernel)
+        tap[index] = 1.0
+        by_kernel[index] = (by_a * correlate(values, tap, stride, padding)).sum()
+    np.testing.assert_allclose(g.parameter["s.kernel"], by_kernel, rtol=1e-12)
+    if bias is not None:
+        assert g.parameter["s.bias"] == pytest.approx(by_a.sum(), rel=1e-12)
+    assert net.trainable.sum() == kernel.size + (bias is not None)
+    assert gp.check(net, values.ravel(), seed=seeds).ok
+
+
 def test_the_unrolled_matrix_of_a_convolution() -> None:
     padded, plain = gp.Network(), gp.Network()
     x12, x6 = image(padded, 4, 3), image(plain, 2, 3)
@@ -140,7 +171,7 @@ def test_the_unrolled_matrix_of_a_convolution() -> None:
     ("act", "message"),
     [
         (lambda net, x: gp.conv2d(net, x, [[1.0] * 4]), "a kernel of 1 x 4 does not fit into 2 x 3"),
-        (lambda net, x: gp.conv2d(net, x, [[1.0]], padding=(1, 0)), "leaves outputs that read no node"),
+        (lambda net, x: gp.conv2d(net, x[:0], [[1.0]], padding=(1, 0)), "there is no node to read"),
         (lambda net, x: gp.conv2d(net, x, [1.0]), "the kernel has two to four axes"),
         (lambda net, x: gp.conv2d(net, x.ravel(), [[1.0]]), "nodes are rows x columns"),
         (lambda net, x: gp.conv2d(net, x, np.ones((2, 1, 1))), "the kernel is for 2 channels, the nodes have 1"),

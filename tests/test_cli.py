@@ -251,6 +251,36 @@ def test_info_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     }
 
 
+def test_info_and_the_picture_of_the_structure_need_no_functions_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def total(name: str, **more: Any) -> gp.Activation:
+        return gp.Activation(name, lambda a: a.sum(), lambda a, o, g: g + 0 * a, kind="reducing", **more)
+
+    cube = gp.Activation("cube", lambda a: a**3, lambda a, o: 3 * a**2)
+    twice = gp.Activation(
+        "twice", lambda a, by: a * by, lambda a, o, g, by: g * by, kind="vector", parameters={"by": 2}
+    )
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("c", cube, {"x": [1.0, 2.0]})
+    net.add_node("v", twice, {"x": [[1.0, 2.0], [3.0, 4.0]], "c": [1.0, 1.0]}, size=2)
+    net.add_node("r", total("total"), {"v": [[1.0, 2.0], [3.0, 4.0]]}, size=2)
+    net.add_node("q", total("masked", masks=True), {"r": [1.0, 1.0], "v": [[1.0, 2.0]] * 2}, bias=[0.0, -np.inf])
+    net.add_node("y", "tanh", {"r": 1.0, "c": 1.0, "q": 1.0})
+    net.add_node("z", total("last"), {"r": [1.0, 1.0]})
+    net.save(tmp_path / "net.json")
+    assert main(["info", str(tmp_path / "net.json")]) == 0
+    out = capsys.readouterr().out
+    assert "1 cube, 1 twice, 1 total, 1 masked, 1 tanh, 1 last" in out
+    assert f"{len(net.theta)}: " in out
+    assert main(["draw", "--structure", "--layout", "columns", str(tmp_path / "net.json")]) == 0
+    assert (tmp_path / "net.svg").read_text().count("cube")
+    capsys.readouterr()
+    assert main(["check", str(tmp_path / "net.json")]) == 2
+    assert "give it back with gp.load" in capsys.readouterr().err
+
+
 def test_info_of_a_network_that_cannot_run_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = gp.Network()
     net.save(tmp_path / "net.json")
