@@ -314,7 +314,4 @@ class _all_or_nothing:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
-            for name in self._net.nodes[self._count :]:
-                self._net.remove_node(name)
-            self._net._vector.shrink(self._mark)
-            self._net._layout = None
+            self._net._back_to(self._count, self._mark)

@@ -6,7 +6,7 @@ How a network is run is not known here; results and engines read its frozen `lay
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,8 +26,10 @@ from graphprop.arrays import cut_into_matrices, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
+from graphprop.mirror import Mirror
 from graphprop.order import TopologicalOrder
 from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan, joined
+from graphprop.steps import Steps, changed, entered, take
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from graphprop.losses import Loss
     from graphprop.program import Program
     from graphprop.results import Gradients, Trace
+
+NO_POSITIONS = np.empty(0, dtype=np.intp)
+ATTEMPTS = 100  # to read a structure between two changes by another thread
 
 
 class Network:
@@ -62,12 +67,11 @@ class Network:
         self._nodes: dict[Name, Node] = {}
         self._into: dict[Name, dict[Name, Array]] = {}  # of v, by parent u: the positions of w(i,u,v), shaped (n, m)
         self._children: dict[Name, dict[Name, None]] = {}  # of u, in the order in which the edges were made
-        self._graph: nx.DiGraph[Name] | None = None  # once it was asked for
+        self._mirror: Mirror | None = None  # once it was asked for
         self._order = TopologicalOrder()
         self._vector = ParameterVector()
         self._heads: Heads | None = None
-        self._layout: Layout | None = None
-        self._program: Program | None = None  # of the layout that it holds
+        self._made: dict[str, Any] = {}  # the layout and the program; each change of the structure brings a new dict
 
     # ------------------------------------------------------------------ building
 
@@ -75,7 +79,7 @@ class Network:
         """Add an input; with `size` a vector of that many numbers."""
         name = self._checked_new(name)
         m = 1 if size is None else checked_size(size, f"input {name!r}")
-        self._insert(name, Node(None, 0, m, size is not None), {})
+        self._take(self._inserting(name, Node(None, 0, m, size is not None), {}))
 
     def add_node(
         self,
@@ -136,11 +140,15 @@ class Network:
             n, parents = inferred_components(where, parents, dict(zip(parents, widths, strict=True)), bias)
         plan = self._plan_weights(name, parents, n, widths) if parents else None
         bias_plan = None if bias is None else self._plan_bias(name, bias, n, f)
-        blocks = cut_into_matrices(self._vector.commit(plan, trainable), n, widths) if plan is not None else []
-        b = None if bias_plan is None or bias_plan.is_empty else self._vector.commit(bias_plan, trainable)
+        if bias_plan is not None and bias_plan.is_empty:
+            bias_plan = None
+        plans = [each for each in (plan, bias_plan) if each is not None]
+        positions, steps = self._vector.commit(joined(plans), trainable) if plans else (NO_POSITIONS, [])
+        positions, b = (positions, None) if bias_plan is None else (positions[:-n], positions[-n:])
+        blocks = cut_into_matrices(positions, n, widths)
         m = 1 if f.kind == "reducing" else n
         node = Node(f, n, m, f.kind != "elementwise" or size is not None, b)
-        self._insert(name, node, dict(zip(parents, blocks, strict=True)))
+        self._take([*steps, *self._inserting(name, node, dict(zip(parents, blocks, strict=True)))])
 
     def add_edge(
         self, u: Name, v: Name, weight: Any, *, to: int | None = None, of: int | None = None, trainable: bool = True
@@ -180,19 +188,18 @@ class Network:
                 raise GraphpropError(f"{where} exists already; set_weight changes it, remove_edge takes it away")
             i, k = rows[twice[0][0]], columns[twice[0][1]]
             raise GraphpropError(f"{where}: the entry to={i}, of={k} exists already; set_weight changes it")
-        path = self._order.admit(u, v, self._children.__getitem__, self._into.__getitem__)
+        path, moves = self._order.admit(u, v, self._children.__getitem__, self._into.__getitem__)
         if path is not None:
             trail = " -> ".join(str(x) for x in [*path, v])
             raise CycleError(f"{where} closes the cycle {trail}", (*path, v))
-        positions = self._vector.commit(plan, trainable)
+        positions, steps = self._vector.commit(plan, trainable)
         if before is not None:
             entries, positions = positions, before.copy()
             positions[block] = np.where(entries == ABSENT, before[block], entries)
-        self._into[v][u] = positions
-        self._children[u][v] = None
-        if self._graph is not None:
-            self._graph.add_edge(u, v)
-        self._layout = None
+        steps += [*moves, (self._into[v].__setitem__, u, positions), (self._children[u].__setitem__, v, None)]
+        if self._mirror is not None and known is None:
+            steps += self._mirror.add_edge(u, v)
+        self._take(steps)
 
     def parameter(self, name: Name, value: Any, trainable: bool = True) -> Parameter:
         """Make a named parameter, a number or an array, to be used as weight or bias, as often as wanted.
@@ -215,10 +222,10 @@ class Network:
             raise GraphpropError(f"parameter {name!r} is empty")
         if not np.isfinite(values).all():
             raise NumberError(f"parameter {name!r} is not finite: {value}")
-        positions = self._vector.extend(values, trainable)
-        self._vector.names[name] = positions
-        self._layout = None
-        return Parameter(self._vector, name, positions)
+        positions, steps = self._vector.extend(values, trainable)
+        made = Parameter(self._vector, name, positions)
+        self._take([*steps, (self._vector.names.__setitem__, name, positions)])
+        return made
 
     def set_outputs(self, *heads: Any) -> None:
         """Declare the outputs, in the order of a target's columns; one argument is what one loss term reads.
@@ -248,33 +255,21 @@ class Network:
                 seen.add(name)
                 if len(group) > 1 and node.listed:
                     raise GraphpropError(f"outputs: {name!r} is a vector node, which is a head of its own")
-        self._heads = groups or None
-        self._layout = None
+        self._take([changed(self, _heads=groups or None)])
 
     # ------------------------------------------------------------------ change
 
     def remove_edge(self, u: Name, v: Name) -> None:
         """Take an edge away. Its numbers stay in theta, unused, so that no position moves."""
         self._positions(u, v)
-        del self._into[v][u], self._children[u][v]
-        if self._graph is not None:
-            self._graph.remove_edge(u, v)
-        self._layout = None
+        self._take(self._cutting(u, v))
 
     def remove_node(self, name: Name) -> None:
         """Take a node away, with its edges. Its numbers stay in theta, unused."""
         self._node(name)
         if self._heads is not None and any(name in head for head in self._heads):
             raise GraphpropError(f"node {name!r} is a declared output; declare others with set_outputs first")
-        for child in self._children[name]:
-            del self._into[child][name]
-        for parent in self._into[name]:
-            del self._children[parent][name]
-        if self._graph is not None:
-            self._graph.remove_node(name)
-        self._order.remove(name)
-        del self._nodes[name], self._into[name], self._children[name]
-        self._layout = None
+        self._take(self._removing([name]))
 
     def set_weight(self, u: Name, v: Name, weight: Any) -> None:
         """Give the weight of an edge new numbers, in the shape of `weight(u, v)`; nan or None where it has no entry."""
@@ -293,16 +288,16 @@ class Network:
         plan = self._plan_bias(v, bias, node.n, f)
         if plan.is_empty:
             raise GraphpropError(f"the bias of node {v!r} has no entry")
-        positions = self._vector.commit(plan)
-        self._nodes[v] = Node(f, node.n, node.m, node.vector, positions)
-        self._layout = None
+        positions, steps = self._vector.commit(plan)
+        new = Node(f, node.n, node.m, node.vector, positions)
+        self._take([*steps, (self._nodes.__setitem__, v, new)])
 
     def randomize(self, seed: int) -> None:
         """Draw every trainable weight from a normal distribution of variance 1 / fan-in, and set biases to 0.
 
         Fan-in is the number of weights that flow into the same component; of a tied weight, its first use counts.
         """
-        layout, theta = self.layout, self._vector.values
+        layout, theta = self.layout, self._vector.values.copy()
         _, trainable = self._vector.views()
         fan_in = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
         positions, first = np.unique(layout.position, return_index=True)
@@ -311,6 +306,7 @@ class Network:
         free = trainable[positions]
         theta[positions[free]] = drawn[free]
         theta[only_bias[trainable[only_bias] & np.isfinite(theta[only_bias])]] = 0.0
+        self._vector.values[:] = theta
 
     # ------------------------------------------------------------------ reading
 
@@ -377,35 +373,41 @@ class Network:
     @property
     def graph(self) -> nx.DiGraph[Name]:
         """The graph as a frozen view, for every algorithm of networkx; it follows later changes."""
-        import networkx as nx
-
-        if self._graph is None:
-            graph: nx.DiGraph[Name] = nx.DiGraph()
-            graph.add_nodes_from((v, {"kind": node.kind}) for v, node in self._nodes.items())
-            graph.add_edges_from(self.edges)
-            for u, attributes in graph.adjacency():
-                for v in self._children[u]:  # in the order in which the edges were made
-                    attributes[v] = attributes.pop(v)
-            self._graph = graph
-        view: nx.DiGraph[Name] = nx.freeze(nx.graphviews.generic_graph_view(self._graph))  # type: ignore[type-var]
-        return view
+        if self._mirror is None:
+            kinds = {v: node.kind for v, node in self._nodes.items()}
+            self._mirror = Mirror(kinds, self._children, self.edges)
+        return self._mirror.view()
 
     @property
     def layout(self) -> Layout:
         """The frozen structure: which number stands where."""
-        if self._layout is None:
-            vector = self._vector
-            self._layout = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
-        return self._layout
+        for _ in range(ATTEMPTS):
+            made, vector = self._made, self._vector
+            kept: Layout | None = made.get("layout")
+            if kept is not None:
+                return kept
+            try:
+                layout = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
+            except Exception:
+                if made is self._made:
+                    raise
+            else:
+                if made is self._made:  # nothing has changed meanwhile, which other threads may do
+                    made.setdefault("layout", layout)
+        raise GraphpropError("another thread goes on changing the network")
 
     @property
     def program(self) -> Program:
         """The structure as arrays that the engine runs, made once; the same as `gp.compile(net)`."""
-        if self._program is None or self._program.layout is not self.layout:
+        made, layout = self._made, self.layout
+        program: Program | None = made.get("program")
+        if program is None or program.layout is not layout:
             from graphprop.lowering import compile_layout
 
-            self._program = compile_layout(self.layout)
-        return self._program
+            program = compile_layout(layout)
+            if made.get("layout") is layout:
+                program = made.setdefault("program", program)
+        return program
 
     def parents(self, v: Name) -> tuple[Name, ...]:
         """The nodes that v reads, in the order in which their edges were made."""
@@ -497,7 +499,7 @@ class Network:
         """An independent network with the same structure and numbers."""
         other = Network.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        other._graph = None if self._graph is None else self._graph.copy()
+        other._mirror = None
         other._nodes, other._order = dict(self._nodes), TopologicalOrder(self._order)
         other._into = {v: dict(into) for v, into in self._into.items()}
         other._children = {u: dict(children) for u, children in self._children.items()}
@@ -507,7 +509,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_layout": None, "_program": None}
+        return self.__dict__ | {"_made": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -596,16 +598,40 @@ class Network:
 
     # ------------------------------------------------------------------ inside
 
-    def _insert(self, name: Name, node: Node, parents: dict[Name, Array]) -> None:
+    def _take(self, steps: Steps) -> None:
+        """Change the structure, all at once."""
+        take([*steps, changed(self, _made={})])
+
+    def _inserting(self, name: Name, node: Node, parents: dict[Name, Array]) -> Steps:
         """Put in a node whose parents exist, by the positions of its weights; everything has been checked."""
-        self._nodes[name], self._into[name], self._children[name] = node, parents, {}
-        for u in parents:
-            self._children[u][name] = None
-        if self._graph is not None:
-            self._graph.add_node(name, kind=node.kind)
-            self._graph.add_edges_from((u, name) for u in parents)
-        self._order.append(name)
-        self._layout = None
+        steps: Steps = [
+            (self._nodes.__setitem__, name, node),
+            (self._into.__setitem__, name, parents),
+            (self._children.__setitem__, name, {}),
+            entered([self._children[u] for u in parents], name),
+        ]
+        if self._mirror is not None:
+            steps += self._mirror.add_node(name, node.kind, parents)
+        return steps + self._order.append(name)
+
+    def _cutting(self, u: Name, v: Name) -> Steps:
+        """Take out an edge."""
+        steps: Steps = [(self._into[v].pop, u), (self._children[u].pop, v)]
+        return steps if self._mirror is None else steps + self._mirror.remove_edge(u, v)
+
+    def _removing(self, names: Sequence[Name]) -> Steps:
+        """Take out nodes with their edges."""
+        edges = {(u, v): None for v in names for u in self._into[v]}
+        edges |= {(u, v): None for u in names for v in self._children[u]}
+        steps = [step for edge in edges for step in self._cutting(*edge)]
+        steps += [(table.pop, v) for v in names for table in (self._nodes, self._into, self._children)]
+        if self._mirror is not None:
+            steps += [step for v in names for step in self._mirror.remove_node(v)]
+        return steps + self._order.remove(names)
+
+    def _back_to(self, count: int, mark: tuple[int, int]) -> None:
+        """Take out all nodes after so many, and all numbers after a mark."""
+        self._take([*self._removing(self.nodes[count:]), *self._vector.shrink(mark)])
 
     def _known(self, names: Iterable[Name], where: str) -> list[Node]:
         try:
@@ -670,12 +696,11 @@ class Network:
             raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
         if (plan.present != present).any():
             raise GraphpropError(f"{where}: every entry that exists needs a number, and the others nan or None")
-        places, numbers, values = positions[present], plan.values[present], self._vector.values
-        former = values[places]
-        values[places] = numbers
-        if (values[places] != numbers).any():
-            values[places] = former
+        places, numbers = positions[present], plan.values[present]
+        _, first, use = np.unique(places, return_index=True, return_inverse=True)
+        if (numbers[first][use] != numbers).any():
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+        self._vector.values[places] = numbers
 
 
 def assemble(

@@ -8,8 +8,10 @@ from its parent, step by step in turn; the one that ends first has found the sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+
+from graphprop.steps import Steps
 
 Node = Any
 Neighbours = Callable[[Node], Iterable[Node]]
@@ -20,12 +22,12 @@ _END = object()  # the list is a ring, closed by this
 
 
 class TopologicalOrder:
-    """Nodes in a list, parents before children.
+    """Nodes in a list, parents before children. Its changes are steps, to be taken together with others.
 
-    >>> order = TopologicalOrder()
-    >>> for v in "abc":
-    ...     order.append(v)
-    >>> order.admit("c", "a", {"a": [], "b": [], "c": []}.get, {"a": [], "b": [], "c": []}.get)
+    >>> from graphprop.steps import take
+    >>> order = TopologicalOrder("abc")
+    >>> path, steps = order.admit("c", "a", {"a": [], "b": [], "c": []}.get, {"a": [], "b": [], "c": []}.get)
+    >>> take(steps)
     >>> list(order)
     ['b', 'c', 'a']
     """
@@ -45,21 +47,29 @@ class TopologicalOrder:
     def __reduce__(self) -> tuple[type[TopologicalOrder], tuple[list[Node]]]:
         return TopologicalOrder, (list(self),)
 
-    def append(self, v: Node) -> None:
+    def append(self, v: Node) -> Steps:
         """Put a node that has no children yet at the end."""
         last = self._previous[_END]
-        self._label[v] = 0 if last is _END else self._label[last] + _SPACING
-        self._link(last, v)
+        label = 0 if last is _END else self._label[last] + _SPACING
+        return [
+            (self._label.__setitem__, v, label),
+            (self._next.update, {last: v, v: _END}),
+            (self._previous.update, {v: last, _END: v}),
+        ]
 
-    def remove(self, v: Node) -> None:
-        self._unlink(v)
-        del self._label[v]
+    def remove(self, nodes: Sequence[Node]) -> Steps:
+        """Take nodes out."""
+        draft = _Draft(self._next, self._previous)
+        for v in nodes:
+            draft.unlink(v)
+        gone = [(table.pop, v) for v in nodes for table in (self._label, self._next, self._previous)]
+        return [*draft.steps(), *gone]
 
-    def admit(self, u: Node, v: Node, children: Neighbours, parents: Neighbours) -> list[Node] | None:
+    def admit(self, u: Node, v: Node, children: Neighbours, parents: Neighbours) -> tuple[list[Node] | None, Steps]:
         """Make room for the edge u -> v: None if there is an order with u before v, else the path from v to u."""
         label = self._label
         if label[u] < label[v]:
-            return None
+            return None, []
         low, high = label[v], label[u]
         forward: dict[Node, Node] = {v: _END}  # node -> the one it was reached from
         backward: dict[Node, Node] = {u: _END}
@@ -70,23 +80,22 @@ class TopologicalOrder:
                 found = next(search, _END)
                 if found is _END:  # this side is complete, and did not meet the other
                     if search is ahead:
-                        self._move(forward, after=u)
-                    else:
-                        self._move(backward, after=self._previous[v])
-                    return None
+                        return None, self._move(forward, after=u)
+                    return None, self._move(backward, after=self._previous[v])
                 if found in other:
-                    return _trail(found, forward)[::-1] + _trail(found, backward)[1:]
+                    return _trail(found, forward)[::-1] + _trail(found, backward)[1:], []
 
-    def _move(self, nodes: Iterable[Node], after: Node) -> None:
+    def _move(self, nodes: Iterable[Node], after: Node) -> Steps:
         """Put some nodes, in the order they have among themselves, right behind another one."""
         moved = sorted(nodes, key=self._label.__getitem__)
+        draft = _Draft(self._next, self._previous)
         for w in moved:
-            self._unlink(w)
+            draft.unlink(w)
         place = after
         for w in moved:
-            self._link(place, w)
+            draft.link(place, w)
             place = w
-        following = self._next[place]
+        following = draft.next(place)
         if after is _END:
             start = self._label[following] - _SPACING * (len(moved) + 1)
             gap = _SPACING
@@ -96,19 +105,41 @@ class TopologicalOrder:
             start = self._label[after]
             gap = (self._label[following] - start) // (len(moved) + 1)
         if gap == 0:
-            self._label = {w: i * _SPACING for i, w in enumerate(self)}
-            return
-        for i, w in enumerate(moved, start=1):
-            self._label[w] = start + i * gap
+            labels = {w: i * _SPACING for i, w in enumerate(draft)}
+        else:
+            labels = {w: start + i * gap for i, w in enumerate(moved, start=1)}
+        return [*draft.steps(), (self._label.update, labels)]
 
-    def _link(self, before: Node, v: Node) -> None:
-        behind = self._next[before]
+
+class _Draft:
+    """What changes in a linked list, beside the list."""
+
+    def __init__(self, following: dict[Node, Node], previous: dict[Node, Node]) -> None:
+        self._old = following, previous
+        self._next: dict[Node, Node] = {}
+        self._previous: dict[Node, Node] = {}
+
+    def next(self, v: Node) -> Node:
+        return self._next[v] if v in self._next else self._old[0][v]
+
+    def __iter__(self) -> Iterator[Node]:
+        v = self.next(_END)
+        while v is not _END:
+            yield v
+            v = self.next(v)
+
+    def link(self, before: Node, v: Node) -> None:
+        behind = self.next(before)
         self._next[before] = self._previous[behind] = v
         self._previous[v], self._next[v] = before, behind
 
-    def _unlink(self, v: Node) -> None:
-        before, behind = self._previous.pop(v), self._next.pop(v)
+    def unlink(self, v: Node) -> None:
+        before = self._previous[v] if v in self._previous else self._old[1][v]
+        behind = self.next(v)
         self._next[before], self._previous[behind] = behind, before
+
+    def steps(self) -> Steps:
+        return [(old.update, new) for old, new in zip(self._old, (self._next, self._previous), strict=True)]
 
 
 def _search(

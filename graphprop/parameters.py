@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from graphprop.arrays import all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.steps import Steps, changed, take
 
 Array = NDArray[Any]
 ABSENT, NEW = -1, -2
@@ -120,7 +121,7 @@ class ParameterVector:
     ) -> Self:
         """A vector of these numbers, which are copied."""
         vector = cls()
-        vector.extend(values, trainable)
+        take(vector.extend(values, trainable)[1])
         vector.names.update(names)
         return vector
 
@@ -149,31 +150,28 @@ class ParameterVector:
         self._handed_out = True
         return self._buffer[: self._count], self._trainable[: self._count]
 
-    def extend(self, values: Array, trainable: Array | bool = True) -> Array:
-        """Append numbers; their positions, shaped like them."""
+    def extend(self, values: Array, trainable: Array | bool = True) -> tuple[Array, Steps]:
+        """The positions of new numbers behind the others, shaped like them, and the steps by which they are there."""
         start, count = self._count, self._count + values.size
-        if count > len(self._buffer) or self._handed_out:
-            capacity = len(self._buffer) if count <= len(self._buffer) else max(count, 2 * len(self._buffer))
-            self._buffer = _resized(self._buffer, start, capacity)
-            self._trainable = _resized(self._trainable, start, capacity)
-            self._handed_out = False
-        self._trainable[start:count] = trainable
-        self._count = count
+        buffer, flags = self._buffer, self._trainable
+        if count > len(buffer) or self._handed_out:
+            capacity = len(buffer) if count <= len(buffer) else max(count, 2 * len(buffer))
+            buffer, flags = _resized(buffer, start, capacity), _resized(flags, start, capacity)
+        flags[start:count] = trainable
+        steps = [changed(self, _buffer=buffer, _trainable=flags, _count=count, _handed_out=False)]
         if values.size == 1:
-            self._buffer[start] = values.item()
-            return np.array(start, ndmin=values.ndim)
-        self._buffer[start:count] = values.reshape(-1)
-        return np.arange(start, count).reshape(values.shape)
+            buffer[start] = values.item()
+            return np.array(start, ndmin=values.ndim), steps
+        buffer[start:count] = values.reshape(-1)
+        return np.arange(start, count).reshape(values.shape), steps
 
     def mark(self) -> tuple[int, int]:
         """What `shrink` goes back to: how many numbers and how many names there are."""
         return self._count, len(self.names)
 
-    def shrink(self, mark: tuple[int, int]) -> None:
+    def shrink(self, mark: tuple[int, int]) -> Steps:
         """Forget the numbers and names that came after a mark; nothing may point to them any more."""
-        self._count = mark[0]
-        for name in list(self.names)[mark[1] :]:
-            del self.names[name]
+        return [changed(self, _count=mark[0], names=dict(list(self.names.items())[: mark[1]]))]
 
     def plan(self, given: Any, shape: tuple[int, ...], where: str, masks: bool = False) -> Plan:
         """Read weights or biases for entries of that shape, or say what is wrong; nothing is changed.
@@ -214,14 +212,14 @@ class ParameterVector:
             return None
         return plan if all_finite(plan.values) else None
 
-    def commit(self, plan: Plan, trainable: bool = True) -> Array:
-        """Let theta grow by the new numbers of a plan; the final positions."""
+    def commit(self, plan: Plan, trainable: bool = True) -> tuple[Array, Steps]:
+        """The final positions of a plan, and the steps by which theta grows by its new numbers."""
         if plan.positions is None:
             return self.extend(plan.values, trainable)
         fresh = plan.positions == NEW
         positions = plan.positions.copy()
-        positions[fresh] = self.extend(plan.values[fresh], trainable)
-        return positions
+        positions[fresh], steps = self.extend(plan.values[fresh], trainable)
+        return positions, steps
 
     def _read(self, given: Any, where: str, depth: int) -> tuple[Array, Array]:
         if isinstance(given, Parameter):

@@ -13,8 +13,8 @@ import graphprop as gp
 
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
-    {"errors", "escaping"},
-    {"frames"},
+    {"errors", "escaping", "steps"},
+    {"frames", "mirror"},
     {"order", "arrays", "expressions"},
     {"memory", "twofold"},
     {"soft_targets"},

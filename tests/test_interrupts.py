@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from numba import types
 from numba.core.registry import CPUDispatcher
@@ -12,6 +17,7 @@ from numba.core.registry import CPUDispatcher
 import graphprop as gp
 from graphprop import dense_kernels, kernels, sorting
 from tests.attack import interrupts
+from tests.attack.interrupts import interrupted_at, structure
 
 
 @pytest.mark.parametrize("module", [sorting, kernels, dense_kernels], ids=lambda module: module.__name__)
@@ -30,3 +36,72 @@ def test_no_loop_that_python_calls_gives_an_array(module: ModuleType) -> None:
 def is_kept(loop: Any) -> bool:
     """Whether it is one that Python calls: only those are kept on disk."""
     return loop._cache.cache_path is not None
+
+
+# ------------------------------------------------------------------ changes of a network
+
+
+def network() -> gp.Network:
+    net = interrupts.small()
+    net.set_outputs("z")
+    net.add_node("late", "tanh", {"u": 0.5})
+    net.add_node("later", "tanh", {"u": 0.5, "late": 0.25}, bias=0.5)
+    return net
+
+
+CHANGES: dict[str, Callable[[gp.Network], Any]] = {
+    "add_input": lambda net: net.add_input("v", size=2),
+    "add_node": lambda net: net.add_node("n", "tanh", {"s": 0.1, "u": net.parameters["f"]}, bias=0.2),
+    "add_node, vector": lambda net: net.add_node(
+        "n", "softmax", {"x": np.eye(3), "h": [[1.0, None]] * 3}, [1, 2, None]
+    ),
+    "add_edge": lambda net: net.add_edge("u", "h", 0.5, to=1),
+    "add_edge, an entry": lambda net: net.add_edge("x", "h", 0.5, to=0, of=2),
+    "add_edge, against the order": lambda net: net.add_edge("later", "s", 0.5),
+    "parameter": lambda net: net.parameter("g", [[1.0, 2.0]]),
+    "set_outputs": lambda net: net.set_outputs("h", ["s", "late"]),
+    "remove_edge": lambda net: net.remove_edge("u", "later"),
+    "remove_node": lambda net: net.remove_node("h"),
+    "set_weight": lambda net: net.set_weight("x", "h", [[9.0, 8.0, None], [7.0, 6.0, 8.0]]),
+    "set_bias": lambda net: net.set_bias("h", [5.0, None]),
+    "set_bias, the first": lambda net: net.set_bias("s", 5.0),
+    "randomize": lambda net: net.randomize(1),
+    "theta": lambda net: setattr(net, "theta", np.arange(float(len(net.theta)))),
+    "trainable": lambda net: setattr(net, "trainable", False),
+    "dense": lambda net: gp.dense(net, ["s", "late"], 2, "tanh", name="d"),
+    "conv2d": lambda net: gp.conv2d(net, [["s", "late", "later"]], [[1.0, 2.0]], bias=0.5),
+}
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_a_change_that_is_interrupted_was_made_or_was_not(change: str) -> None:
+    """At every place where the interpreter looks for signals."""
+    before, after = network(), network()
+    CHANGES[change](after)
+    states = [structure(before), structure(after)]
+    assert states[0] != states[1]
+    for place in itertools.count():
+        net = network()
+        view = net.graph
+        interrupted = interrupted_at(place, lambda net=net: CHANGES[change](net))  # type: ignore[misc]
+        found = structure(net)
+        assert found in states
+        assert {*view.edges} == {*net.edges}
+        if not interrupted:
+            break
+        if found == states[0]:
+            CHANGES[change](net)
+        assert structure(net) == states[1]
+    assert place > 2
+    assert found == states[1]
+
+
+# ------------------------------------------------------------------ every public call
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_calls_that_are_interrupted_at_random_moments_end_in_keyboard_interrupt_and_can_be_made_again() -> None:
+    command = [sys.executable, "-m", "tests.attack.interrupts", "5", "0"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "from_edges" in found.stdout

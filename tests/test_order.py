@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import graphprop as gp
 from graphprop import order as order_module
 from graphprop.order import TopologicalOrder
+from graphprop.steps import take
 
 EDGES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)).filter(lambda e: e[0] != e[1]), max_size=60)
 
@@ -20,7 +21,10 @@ def admit_all(edges: list[tuple[int, int]]) -> None:
     graph.add_nodes_from(range(12))
     order = TopologicalOrder(range(12))
     for u, v in edges:
-        path = order.admit(u, v, graph.succ.__getitem__, graph.pred.__getitem__)
+        before = list(order)
+        path, steps = order.admit(u, v, graph.succ.__getitem__, graph.pred.__getitem__)
+        assert list(order) == before
+        take(steps)
         assert (path is None) == (not nx.has_path(graph, v, u))
         if path is None:
             graph.add_edge(u, v)
@@ -67,7 +71,9 @@ def test_building_backwards_is_as_good_as_forwards() -> None:
         order = TopologicalOrder(range(2000))
         for i in range(1999):
             edge = (i + 1, i) if backwards else (i, i + 1)
-            assert order.admit(*edge, counted(graph.succ), counted(graph.pred)) is None
+            path, steps = order.admit(*edge, counted(graph.succ), counted(graph.pred))
+            assert path is None
+            take(steps)
             graph.add_edge(*edge)
     assert looked < 10_000
 

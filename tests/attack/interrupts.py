@@ -7,6 +7,7 @@ The signals are real ones. Half of them come from the system's timer, half from 
 
 from __future__ import annotations
 
+import dis
 import gc
 import io
 import itertools
@@ -227,7 +228,7 @@ def _try_edge(u: str, v: str, net: gp.Network) -> None:
         net.add_edge(u, v, 0.125)
 
 
-def structure(net: gp.Network) -> tuple[Any, ...]:
+def structure(net: gp.Network) -> str:
     """All that a change may change, read at each door."""
     graph = net.graph
     rank = {v: i for i, v in enumerate(net._order)}
@@ -242,7 +243,8 @@ def structure(net: gp.Network) -> tuple[Any, ...]:
     values = {name: np.asarray(p.value).tolist() for name, p in net.parameters.items()}
     outputs = net.layout.heads, net.layout.order.tolist(), net.layout.size
     order = [list(net.children(u)) for u in net.nodes]
-    return net.nodes, net.edges, order, weights, biases, values, outputs, net.theta.tolist(), net.trainable.tolist()
+    theta = net.theta.tolist(), net.trainable.tolist()
+    return repr((net.nodes, net.edges, order, weights, biases, values, outputs, theta))
 
 
 # ------------------------------------------------------------------ interrupts
@@ -293,6 +295,41 @@ class Interrupts:
     def _send(self, delay: float, done: threading.Event) -> None:
         if not done.wait(delay):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+LOOKS = "CALL", "RESUME", "JUMP_BACKWARD"  # the steps after which the interpreter looks for signals
+PACKAGE = str(Path(gp.__file__).parent)
+
+
+def interrupted_at(place: int, call: Call) -> bool:
+    """Whether a call was interrupted at one of the places of the library where a signal can come, by their order."""
+    passed, last = 0, dict[Any, str]()
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal passed
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "call":
+            last[frame] = "RESUME"
+        elif event == "opcode":
+            if last[frame].startswith(LOOKS):
+                passed += 1
+                if passed > place:
+                    raise KeyboardInterrupt
+            last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+        last.clear()
+    return False
 
 
 class State:
