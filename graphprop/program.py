@@ -329,19 +329,21 @@ class Program:
         if isinstance(goals, str) or not isinstance(goals, Iterable):
             raise GraphpropError(f"goals are numbers of nodes, not {goals!r}")
         wanted = tuple(goals)
-        if wanted not in self._towards:
+        program = self._towards.get(wanted)
+        if program is None:
             from graphprop.lowering import lower
 
-            if len(self._towards) > 32:
-                self._towards.clear()
             count = len(self.layout.names)
             for v in wanted:
                 if isinstance(v, bool) or not isinstance(v, int | np.integer) or not 0 <= v < count:
                     raise GraphpropError(f"nodes are numbered from 0 to {count - 1}; {v!r} is not one of them")
             numbers = np.unique(np.array(wanted, dtype=np.intp))
             same = np.array_equal(numbers, np.unique(self.goals))
-            self._towards[wanted] = self if same else lower(self.layout, numbers)
-        return self._towards[wanted]
+            program = self if same else lower(self.layout, numbers)
+            if len(self._towards) > 32:
+                self._towards.clear()  # another thread may be about to read what is kept
+            program = self._towards.setdefault(wanted, program)
+        return program
 
     def _run(self, what: str, theta: Array, *arguments: Any) -> Any:
         """A function of the engine, with this program and theta."""

@@ -16,8 +16,9 @@ from numba.core.registry import CPUDispatcher
 
 import graphprop as gp
 from graphprop import dense_kernels, kernels, sorting
+from graphprop import program as program_module
 from tests.attack import interrupts
-from tests.attack.interrupts import interrupted_at, structure
+from tests.attack.interrupts import disturbed_at, interrupted_at, structure
 
 
 @pytest.mark.parametrize("module", [sorting, kernels, dense_kernels], ids=lambda module: module.__name__)
@@ -94,6 +95,71 @@ def test_a_change_that_is_interrupted_was_made_or_was_not(change: str) -> None:
         assert structure(net) == states[1]
     assert place > 2
     assert found == states[1]
+
+
+# ------------------------------------------------------------------ another thread has its turn
+
+
+EVERYWHERE = ("",)  # between any two steps
+
+
+def test_goals_are_found_whatever_other_threads_ask_for_meanwhile() -> None:
+    """Also when they fill what is kept until it is cleared."""
+    net = gp.mlp([2, 40, 2], "tanh", seed=0)
+    count = len(net.layout.names)
+    for place in itertools.count():
+        program = gp.compile(net.copy())
+
+        def others(program: gp.Program = program) -> None:
+            program._towards.update({(i, i): program for i in range(40)})
+            program.towards([3])
+
+        been_there, found = disturbed_at(
+            place,
+            lambda program=program: program.towards([count - 3]),  # type: ignore[misc]
+            others,
+            within=str(program_module.__file__),
+            after=EVERYWHERE,
+        )
+        assert found.goals.tolist() == [count - 3]
+        if not been_there:
+            break
+    assert place > 10
+
+
+def test_a_plan_is_found_whatever_other_threads_do_meanwhile() -> None:
+    net = gp.mlp([2, 3, 1], "tanh", seed=0)
+    x, t = np.ones((4, 2)), np.ones((4, 1))
+    expected = gp.compile(net).value_and_grad(net.theta, x, t, loss="half_squared")[1]
+    for place in itertools.count():
+        program = gp.compile(net.copy())
+
+        def others(program: gp.Program = program) -> None:
+            for samples in range(1, 120):
+                program.kept(("other", samples), lambda program: None)
+
+        def call(program: gp.Program = program) -> Any:
+            return program.value_and_grad(net.theta, x, t, loss="half_squared")[1]
+
+        been_there, found = disturbed_at(place, call, others, str(program_module.__file__), EVERYWHERE)
+        assert np.array_equal(found, expected)
+        if not been_there:
+            break
+    assert place > 10
+
+
+@pytest.mark.parametrize("what", ["layout", "program"])
+def test_what_is_kept_of_a_network_is_that_of_its_present_structure(what: str) -> None:
+    """It may be changed by another thread while the structure is read."""
+    for place in itertools.count():
+        net = network()
+        been_there, _ = disturbed_at(place, lambda net=net: getattr(net, what), lambda net=net: net.remove_node("h"))  # type: ignore[misc]
+        if not been_there:
+            break
+        assert "h" not in net.layout.names
+        assert net.program.layout is net.layout
+        assert net.program is gp.compile(net)
+    assert place > 50
 
 
 # ------------------------------------------------------------------ every public call

@@ -303,33 +303,49 @@ PACKAGE = str(Path(gp.__file__).parent)
 
 def interrupted_at(place: int, call: Call) -> bool:
     """Whether a call was interrupted at one of the places of the library where a signal can come, by their order."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        disturbed_at(place, call, interrupt)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def disturbed_at(
+    place: int, call: Call, disturb: Callable[[], Any], within: str = PACKAGE, after: tuple[str, ...] = LOOKS
+) -> tuple[bool, Any]:
+    """Whether a call has come to such a place, and what it gives if something happens there.
+
+    `within` is how the names of the files begin that have such places.
+    """
     passed, last = 0, dict[Any, str]()
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         nonlocal passed
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(within):
             return None
         frame.f_trace_opcodes = True
         if event == "call":
             last[frame] = "RESUME"
         elif event == "opcode":
-            if last[frame].startswith(LOOKS):
+            if last[frame].startswith(after):
                 passed += 1
-                if passed > place:
-                    raise KeyboardInterrupt
+                if passed == place + 1:
+                    disturb()
             last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        call()
-    except KeyboardInterrupt:
-        return True
+        result = call()
     finally:
         sys.settrace(before)
         last.clear()
-    return False
+    return passed > place, result
 
 
 class State:
