@@ -14,6 +14,7 @@ import numpy as np
 
 from graphprop import recursion
 from graphprop.arguments import generator
+from graphprop.arithmetic import Floats
 from graphprop.conditioning import TELLS, bounds
 from graphprop.entries import Entries
 from graphprop.errors import GraphpropError
@@ -22,7 +23,7 @@ from graphprop.layout import Array, Layout, Name
 from graphprop.locating import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.losses import Loss
 from graphprop.losses import loss as loss_named
-from graphprop.objective import read_objective
+from graphprop.objective import Objective, read_objective
 from graphprop.reports import Report, Row
 from graphprop.results import Trace
 from graphprop.ways import (
@@ -103,6 +104,7 @@ def check(
     elif node is None and loss is None and seeds is None:
         arguments["seed"] = _random_seeds(layout, trace, rng)
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
+    _check_value(objective, trace)
     entries = Entries(layout, trace.samples, trace.batched)
     response = _response(net, trace, arguments, entries, rng) if len(layout.names) > DEEP else None
     bound = bounds(entries, trace, objective, response=response)
@@ -119,6 +121,13 @@ def check(
 
         ways += [by_directions(q, way.gradients) for way in forms[:1] if way.gradients is not None]
     return _report(q, ways)
+
+
+def _check_value(objective: Objective, trace: Trace) -> None:
+    """Refuse an objective that is not finite here, which no way could differentiate."""
+    with np.errstate(all="ignore"):
+        terms, _ = objective.evaluate(trace.o_flat[:, objective.columns], Floats())
+    objective.total(terms, Floats())
 
 
 # ------------------------------------------------------------------ what was not given

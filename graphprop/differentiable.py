@@ -227,6 +227,13 @@ it gives 9.68, differences of the value give 14.52
             return "every component is -inf (masked); at least one has to be finite"
         return ""
 
+    def lost(self, a: list[float], o: list[float]) -> int:
+        """The first output that is not finite, -1 if there is none; where a component is masked -inf may stand."""
+        for k, x in enumerate(o):
+            if not math.isfinite(x) and not (x == -math.inf and self.masks and self.kind == "vector" and a[k] == x):
+                return k
+        return -1
+
     # The public forms, on arrays.
 
     def value(self, a: ArrayLike) -> Any:
@@ -295,7 +302,7 @@ it gives 9.68, differences of the value give 14.52
             o = self.outputs(row)
         except Exception as error:
             raise NumberError(f"{shown}: {error}") from None
-        if not all(math.isfinite(x) or (x == -math.inf and self.masks) for x in o):
+        if self.lost(row, o) >= 0:
             raise NumberError(f"{shown} is not finite: {o if len(o) > 1 else o[0]}")
         return row, o
 

@@ -70,7 +70,7 @@ class Sweep:
         if refused >= 0:
             explain_refusal(self, number, refused)
         if len(self.program.maskable_rows):
-            self._check_masks(state.a, number)
+            self._check_masks(state, number)
         return state
 
     def run_forward(self, number: int, task: int, memory: Array) -> tuple[State, int]:
@@ -125,15 +125,23 @@ class Sweep:
             explain_node(self, number, refused)
         return state
 
-    def _check_masks(self, a: Array, number: int) -> None:
-        """Refuse -inf in a node that takes it as a mask where it is not its bias."""
-        rows = self.program.maskable_rows
-        bias = self.program.bias_position[rows]
+    def _check_masks(self, state: State, number: int) -> None:
+        """Refuse -inf in a node that takes it as a mask where it is not its bias, and in outputs of others."""
+        program, rows = self.program, self.program.maskable_rows
+        bias = program.bias_position[rows]
         masked = (bias >= 0) & (self.theta[bias] == -np.inf)
-        stray = (np.isneginf(a[:, rows]) != masked[:, None]).any(axis=(0, 2))
-        if stray.any():
-            node = np.searchsorted(self.program.row_first, rows[np.argmax(stray)], side="right") - 1
-            explain_node(self, number, int(node))
+        if masked.any() or state.a[:, rows].min() == -np.inf:
+            stray = (np.isneginf(state.a[:, rows]) != masked[:, None]).any(axis=(0, 2))
+            if stray.any():
+                node = np.searchsorted(program.row_first, rows[np.argmax(stray)], side="right") - 1
+                explain_node(self, number, int(node))
+        columns = program.log_columns
+        if len(columns) and state.o[:, columns].min() == -np.inf:
+            lost = (np.isneginf(state.o[:, columns]) & ~masked[program.has_log_column, None]).any(axis=(0, 2))
+            if lost.any():
+                node = np.searchsorted(program.column_first, columns[np.argmax(lost)], side="right") - 1
+                explain_node(self, number, int(node))
+                _refuse_range(self, int(node))
 
     def clear(self, g: Array) -> None:
         """Set to 0 what the backward sweep does not: see `kernels.backward`."""
@@ -399,7 +407,7 @@ def explain_node(sweep: Sweep, number: int, node: int) -> None:
         except Exception as error:  # a user's function may raise anything
             shown = ", ".join(str(x) for x in sample[:4])
             raise NumberError(f"node {name!r}: {f.name}({shown}): {error}") from None
-        check_o(program.layout, v, o)
+        check_o(program.layout, v, sample, o)
         try:
             f.pull(sample, o, [1.0] * len(o))
         except GraphpropError as error:

@@ -1,4 +1,8 @@
-"""What a run refuses: numbers that are not finite, told with the node and the component where they arose."""
+"""What a run refuses: numbers that are not finite, told with the node and the component where they arose.
+
+Every number that a call reports is finite. The exception are masks, biases of -inf, and the log-probabilities of the
+components that they mask.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,15 @@ def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:
         raise NumberError(f"node {name!r}: {reason}")
 
 
-def check_o(layout: Layout, v: int, o: Vector) -> None:
+def check_o(layout: Layout, v: int, a: Vector, o: Vector) -> None:
+    """Refuse outputs that are not finite, but for the -inf of a masked component."""
     name, f = layout.names[v], layout.nodes[v].activation
-    for k, x in enumerate(o):
-        if not math.isfinite(x) and not (x == -math.inf and f is not None and f.masks):
-            component = f", component {k}," if len(o) > 1 else ""
-            raise NumberError(f"node {name!r}: the output{component} is {x}; it has to be finite")
-    if f is not None and len(o) != layout.nodes[v].m:
+    assert f is not None
+    if len(o) != layout.nodes[v].m:
         raise GraphpropError(f"node {name!r}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
+    if (k := f.lost(a, o)) >= 0:
+        component = f", component {k}," if len(o) > 1 else ""
+        raise NumberError(f"node {name!r}: the output{component} is {o[k]}; it has to be finite")
 
 
 def check_gradients(layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array) -> None:

@@ -2,7 +2,7 @@
 
 A loss compares `z`, what the network gives, with the target `t`; both are arrays whose last axis holds the
 components of one head. Nothing is clamped: where the value is infinite it says so, and the gradient
-always belongs to the value.
+always belongs to the value. A run of a network refuses an infinite objective.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ from graphprop.levels import (
     level_numbers,
 )
 from graphprop.losses import Loss
-from graphprop.objective import Objective, compare_head, read_objective
+from graphprop.objective import Objective, check_masks, compare_head, read_objective
 from graphprop.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
@@ -219,11 +219,10 @@ def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
     direct = np.zeros(o.shape)
     if goal.seed is not None:
         z = o[:, goal.columns]
+        check_masks(str(goal), z, goal.seed)
         direct[:, goal.columns] = goal.seed
         value = float(np.where(goal.seed != 0, goal.seed * z, 0.0).sum())
-        if not np.isfinite(value):
-            raise NumberError(f"the objective, {goal}, is {value}: it overflows")
-        return value, direct
+        return _finite(goal, value), direct
     assert goal.loss is not None
     counts = np.ones(len(o)) if goal.sample_weight is None else goal.sample_weight
     share = counts / counts.sum()
@@ -234,7 +233,13 @@ def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
         value += float(share @ values)
         direct[:, columns] = share[:, None] * slopes
         first += len(columns)
-    return value, direct
+    return _finite(goal, value), direct
+
+
+def _finite(goal: Objective, value: float) -> float:
+    if not np.isfinite(value):
+        raise NumberError(f"the objective, {goal}, is {value}: it overflows")
+    return value
 
 
 def gradients(

@@ -5,6 +5,7 @@ How the direct derivatives are carried through the graph is not known here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class Objective:
         if self.loss is None:
             assert self.seed is not None
             seed = self.seed[part]
+            if numbers.dtype is float:
+                check_masks(self.title, z, seed)
             if numbers.dtype is object:
                 seed = _converted(seed, numbers)
             return np.where(seed != 0, seed * z, 0).ravel().tolist(), seed
@@ -67,10 +70,13 @@ class Objective:
         return (values * share).ravel().tolist(), gradients * share
 
     def total(self, terms: list[Any], numbers: Floats | Formulas) -> Any:
-        """The value, from all terms."""
+        """The value, from all terms in the order of the samples."""
         value = numbers.total(terms)
-        if self.loss is None and numbers.dtype is float and not np.isfinite(value):
-            raise NumberError(f"the objective, {self.title}, is {value}: it overflows")
+        if numbers.dtype is float and not math.isfinite(value):
+            infinite = next((i for i, term in enumerate(terms) if not math.isfinite(term)), None)
+            several = infinite is not None and self.samples > 1
+            sample = f" in sample {infinite * self.samples // len(terms)}" if several else ""  # type: ignore[operator]
+            raise NumberError(f"the objective, {self.title}, is {value}: it overflows{sample}")
         return value
 
     def for_kernels(self) -> tuple[Array, Array]:
@@ -97,6 +103,12 @@ class Objective:
         weights = [numbers.number(w) for w in self.sample_weight.tolist()]
         total = numbers.total(weights)
         return np.array([w / total for w in weights], dtype=numbers.dtype)
+
+
+def check_masks(title: str, z: Array, seed: Array) -> None:
+    """Refuse a derivative of what is -inf whatever the parameters are, a log-probability that is masked."""
+    if (np.isneginf(z) & (seed != 0)).any():
+        raise NumberError(f"the objective, {title}, reads a masked component, which is -inf and has no derivative")
 
 
 def compare_head(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
@@ -398,7 +410,7 @@ def _sample_weight(given: Any, samples: int, batched: bool) -> Array:
 
 
 def _check_gradient(entry: Loss, head: tuple[Name, ...], values: Array, gradients: Array) -> None:
-    """Refuse an infinite gradient, nan, and an infinite loss of probabilities; else a value may be inf."""
+    """Refuse an infinite gradient, nan, and an infinite loss of probabilities; any other one `total` refuses."""
     if all_finite(values) and all_finite(gradients):
         return
     wrong = np.isnan(values) | ~np.isfinite(gradients).all(axis=-1)

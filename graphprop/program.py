@@ -478,6 +478,17 @@ class Program:
         return np.flatnonzero(np.repeat(self._nodes_whose(lambda f: f.masks), np.diff(self.row_first)))
 
     @cached_property
+    def log_columns(self) -> Array:
+        """The outputs that may be -inf, as log-probabilities are where their row is masked."""
+        return np.flatnonzero(np.repeat(self._nodes_whose(_may_give_mask), np.diff(self.column_first)))
+
+    @cached_property
+    def has_log_column(self) -> Array:
+        """Of each of the maskable rows, whether it has such an output."""
+        rows: Array = np.repeat(self._nodes_whose(_may_give_mask), np.diff(self.row_first))[self.maskable_rows]
+        return rows
+
+    @cached_property
     def pulled(self) -> Array:
         """Of each node, whether its derivative is a function of a, o and the derivative by o."""
         pulled = self._nodes_whose(lambda f: f.kind != "elementwise")
@@ -576,6 +587,10 @@ class Program:
         runs = np.zeros(len(self.layout.names), dtype=bool)
         runs[self.nodes] = True
         return int(runs[self.layout.edge_target].sum())
+
+
+def _may_give_mask(f: Activation) -> bool:
+    return f.masks and f.kind == "vector" and f.gives != "probabilities"
 
 
 def compile(net: Network) -> Program:

@@ -152,7 +152,7 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
             shown = ", ".join(str(x) for x in a[v][:4])
             raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from None
         if numbers.dtype is float:
-            check_o(layout, v, o[v])
+            check_o(layout, v, a[v], o[v])
     return a, o
 
 
