@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from tests.against_recursion import assert_close, assert_same_gradients, assert_same_trace, heads, input_gradients
+from tests.against_recursion import (
+    assert_same_descent,
+    assert_same_gradients,
+    assert_same_outputs,
+    assert_same_pull,
+    assert_same_trace,
+    heads,
+)
 
 SAMPLES = 5
 
@@ -26,22 +33,17 @@ def check(net: gp.Network, samples: int = SAMPLES, seed: int = 0) -> None:
         rng.normal(size=(samples, len(net.layout.input_columns))),
         rng.normal(size=len(net.layout.input_columns)),
     ):
-        trace = assert_same_trace(net, rows, 1e-13)
+        trace = assert_same_trace(net, rows)
         outputs = heads(net, trace)
         target = rng.normal(size=outputs.shape if rows.ndim == 2 else outputs.shape[1:])
-        assert_close(np.atleast_2d(program.predict(net.theta, rows)), outputs, 1e-12, 1.0)
+        assert_same_outputs(program.predict(net.theta, rows), net, trace)
         expected = assert_same_gradients(net, trace, loss="half_squared", target=target)
-        for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 2e-5)):
-            theta = net.theta.astype(dtype)
-            value, gradient = program.value_and_grad(theta, rows, target, loss="half_squared")
-            assert_close(value, expected.value, tolerance)
-            assert_close(gradient, expected.theta, tolerance, np.abs(expected.theta).max())
+        for dtype in (np.float64, np.float32):
+            found = program.value_and_grad(net.theta.astype(dtype), rows, target, loss="half_squared")
+            assert_same_descent(found, expected)
         seeds = {v: np.ones(np.shape(trace.o[v])) for head in net.layout.heads for v in head}
         by_seed = gp.recursion.backpropagate(net, trace, seed=seeds)
-        theta, inputs = program.vjp(net.theta, rows, np.ones(target.shape))
-        assert_close(theta, by_seed.theta, 1e-11, np.abs(by_seed.theta).max())
-        own = input_gradients(net, by_seed, len(trace.o_flat))
-        assert_close(np.atleast_2d(inputs), own, 1e-11, np.abs(own).max())
+        assert_same_pull(program.vjp(net.theta, rows, np.ones(target.shape)), by_seed)
 
 
 @pytest.mark.parametrize("by", ["neuron", "layer"])
@@ -113,7 +115,7 @@ def test_a_layer_whose_weights_are_strewn_over_theta(by: Literal["neuron", "laye
     assert blocks(net)[0].strided
     assert not blocks(other)[0].strided
     rows = np.random.default_rng(8).normal(size=(4, 36))
-    assert_close(gp.compile(other).predict(other.theta, rows), gp.compile(net).predict(net.theta, rows), 1e-13, 1.0)
+    assert_same_outputs(gp.compile(other).predict(other.theta, rows), net, gp.recursion.forward(net, rows))
     check(other)
 
 
@@ -173,10 +175,9 @@ def test_a_dense_softmax_with_masks() -> None:
     rows = rng.normal(size=(6, 40))
     trace = assert_same_trace(net, rows)
     assert not trace.o["p"][:, [3, 17]].any()
-    assert_same_gradients(net, trace, loss="half_squared", target=np.zeros((6, 40)))
-    _, gradient = gp.compile(net).value_and_grad(net.theta, rows, np.zeros((6, 40)), loss="half_squared")
-    expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=np.zeros((6, 40)))
-    assert_close(gradient, expected.theta, 1e-11, np.abs(expected.theta).max())
+    expected = assert_same_gradients(net, trace, loss="half_squared", target=np.zeros((6, 40)))
+    found = gp.compile(net).value_and_grad(net.theta, rows, np.zeros((6, 40)), loss="half_squared")
+    assert_same_descent(found, expected)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -185,23 +186,22 @@ def test_dense_inputs_may_lie_in_memory_in_any_way(order: Literal["C", "F"], dty
     net = gp.mlp([40, 40, 2], "tanh", seed=15)
     program, theta = gp.compile(net), net.theta.astype(dtype)
     rows = np.random.default_rng(16).normal(size=(70, 40)).astype(dtype)
-    plain = program.value_and_grad(theta, rows, np.zeros((70, 2)), loss="half_squared")
+    goal: dict[str, Any] = {"loss": "half_squared", "target": np.zeros((70, 2))}
+    expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows.astype(float)), **goal)
     wide = np.zeros((140, 80), dtype=dtype)
     wide[::2, ::2] = rows
     unaligned = np.zeros(rows.nbytes + 1, dtype=np.uint8)[1:].view(dtype).reshape(rows.shape)
     unaligned[:] = rows
     backwards = rows[::-1, ::-1].copy()[::-1, ::-1]
     for given in (
+        rows,
         np.asarray(rows, order=order),
         wide[::2, ::2],
         unaligned,
         backwards,
         rows.byteswap().view(rows.dtype.newbyteorder()),
     ):
-        value, gradient = program.value_and_grad(theta, given, np.zeros((70, 2)), loss="half_squared")
-        tolerance = 1e-13 if dtype is np.float64 else 2e-5
-        assert_close(value, plain[0], tolerance)
-        assert_close(gradient, plain[1], tolerance, np.abs(plain[1]).max())
+        assert_same_descent(program.value_and_grad(theta, given, **goal), expected)
 
 
 def test_several_layers_read_one_and_one_layer_reads_several() -> None:

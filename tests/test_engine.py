@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 import graphprop as gp
 from tests.against_recursion import (
     assert_close,
+    assert_same_descent,
     assert_same_gradients,
+    assert_same_outputs,
+    assert_same_pull,
     assert_same_trace,
     heads,
-    input_gradients,
     input_rows,
 )
 from tests.random_graphs import Draw, graphs, is_smooth, objectives
@@ -69,7 +71,7 @@ def test_predict_gives_the_outputs_of_the_heads(made: Any) -> None:
     assume(net.layout.heads)
     expected = gp.recursion.forward(net, rows)
     found = gp.compile(net).predict(net.theta, rows)
-    assert_close(found, heads(net, expected), 1e-12, np.abs(expected.o_flat).max(initial=1.0))
+    assert_same_outputs(found, net, expected)
     assert np.array_equal(gp.compile(net).predict(net.theta, rows[0]).shape, found.shape[1:])
 
 
@@ -89,9 +91,7 @@ def test_vjp_is_the_gradient_of_seeds_times_outputs(made: Any, seed: int) -> Non
     expected = gp.recursion.backpropagate(net, trace, seed=by_name)
     program = gp.compile(net)
     for given_as in (seeds, by_name):
-        theta, inputs = program.vjp(net.theta, rows, given_as)
-        assert_close(theta, expected.theta, 1e-9, np.abs(expected.theta).max(initial=0) * 1e-3)
-        assert_close(inputs, input_gradients(net, expected, len(rows)), 1e-9, np.abs(expected.o_flat).max() * 1e-3)
+        assert_same_pull(program.vjp(net.theta, rows, given_as), expected)
 
 
 @settings(relaxed)
@@ -105,9 +105,7 @@ def test_value_and_grad_is_the_loss_and_its_gradient(made: Any, data: Any) -> No
     weight = data.draw(st.sampled_from([None, np.arange(1.0, len(rows) + 1)]))
     goal = {"loss": "half_squared", "target": target, "sample_weight": weight}
     expected = gp.recursion.backpropagate(net, trace, **goal)
-    value, gradient = gp.compile(net).value_and_grad(net.theta, rows, **goal)
-    assert_close(value, expected.value, 1e-11)
-    assert_close(gradient, expected.theta, 1e-9, np.abs(expected.theta).max(initial=0) * 1e-3)
+    assert_same_descent(gp.compile(net).value_and_grad(net.theta, rows, **goal), expected)
 
 
 @pytest.mark.parametrize("loss", list(gp.LOSSES))
@@ -118,9 +116,7 @@ def test_each_loss_on_a_batch_by_value_and_grad(loss: str) -> None:
     rows, target, weight = rng.normal(size=(33, 3)), rng.dirichlet(np.ones(4), 33), rng.uniform(size=33)
     goal = {"loss": loss, "target": target, "sample_weight": weight}
     expected = assert_same_gradients(net, gp.recursion.forward(net, rows), **goal)
-    value, gradient = gp.compile(net).value_and_grad(net.theta, rows, **goal)
-    assert_close(value, expected.value, 1e-13)
-    assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
+    assert_same_descent(gp.compile(net).value_and_grad(net.theta, rows, **goal), expected)
     if gp.LOSSES[loss].targets == "distribution":
         labels = rng.integers(0, 4, 33)
         by_label = gp.compile(net).value_and_grad(net.theta, rows, labels, loss=loss)
@@ -141,12 +137,11 @@ def test_each_activation_in_the_middle_of_a_network(name: str) -> None:
     rows = rng.uniform(0.1, 1, (19, 3))
     trace = assert_same_trace(net, rows)
     expected = assert_same_gradients(net, trace, loss="half_squared", target=np.zeros((19, 2)))
-    for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 2e-5)):
+    for dtype in (np.float64, np.float32):
         theta = net.theta.astype(dtype)
-        value, gradient = gp.compile(net).value_and_grad(theta, rows, np.zeros((19, 2)), loss="half_squared")
-        assert gradient.dtype == dtype
-        assert_close(value, expected.value, tolerance)
-        assert_close(gradient, expected.theta, tolerance, np.abs(expected.theta).max())
+        found = gp.compile(net).value_and_grad(theta, rows, np.zeros((19, 2)), loss="half_squared")
+        assert found[1].dtype == dtype
+        assert_same_descent(found, expected)
 
 
 def mixed(nodes: int, seed: int) -> gp.Network:
@@ -181,11 +176,10 @@ def test_any_number_of_samples(samples: int) -> None:
     target = np.zeros(heads(net, trace).shape)
     expected = assert_same_gradients(net, trace, loss="half_squared", target=target)
     program = gp.compile(net)
-    assert_close(program.predict(net.theta, rows), heads(net, trace), 1e-12, 1.0)
-    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 2e-5)):
-        value, gradient = program.value_and_grad(net.theta.astype(dtype), rows, target, loss="half_squared")
-        assert_close(value, expected.value, tolerance)
-        assert_close(gradient, expected.theta, tolerance, np.abs(expected.theta).max())
+    assert_same_outputs(program.predict(net.theta, rows), net, trace)
+    for dtype in (np.float64, np.float32):
+        found = program.value_and_grad(net.theta.astype(dtype), rows, target, loss="half_squared")
+        assert_same_descent(found, expected)
 
 
 @pytest.mark.parametrize("tile_bytes", [1 << 10, 1 << 13, 1 << 19])
@@ -206,12 +200,11 @@ def test_any_cut_of_the_batch(
     weight = np.random.default_rng(7).uniform(size=samples)
     goal = {"loss": "half_squared", "target": target, "sample_weight": weight}
     expected = assert_same_gradients(net, trace, **goal)
-    _, gradient = gp.compile(net).value_and_grad(net.theta, rows, **goal)
-    assert_close(gradient, expected.theta, 1e-12, np.abs(expected.theta).max())
-    _, inputs = gp.compile(net).vjp(net.theta, rows, np.ones(target.shape))
+    assert_same_descent(gp.compile(net).value_and_grad(net.theta, rows, **goal), expected)
+    found = gp.compile(net).vjp(net.theta, rows, np.ones(target.shape))
     ones = {v: np.ones(np.shape(trace.o[v])) for head in net.layout.heads for v in head}
     by_seed = gp.recursion.backpropagate(net, trace, seed=ones)
-    assert_close(inputs, input_gradients(net, by_seed, samples), 1e-11, np.abs(by_seed.o_flat).max())
+    assert_same_pull(found, by_seed)
 
 
 @pytest.mark.parametrize("kind", [name for name, f in gp.ACTIVATIONS.items() if f.masks])
@@ -250,8 +243,8 @@ def test_inputs_that_nothing_reads_and_nodes_off_every_path_have_derivative_zero
     theta, inputs = gp.compile(net).vjp(net.theta, rows, np.ones((20, 1)))
     assert not inputs[:, [0, 2]].any()
     assert inputs[:, 1].all()
-    assert_close(theta, gp.recursion.backpropagate(net, trace, "y").theta, 1e-13)
-    assert_close(gp.compile(net).predict(net.theta, rows)[:, 0], trace.o["y"], 1e-15)
+    assert_same_pull((theta, inputs), gp.recursion.backpropagate(net, trace, "y"))
+    assert_same_outputs(gp.compile(net).predict(net.theta, rows), net, trace)
 
 
 def test_a_head_that_is_an_input_is_predicted_and_differentiated() -> None:
@@ -263,12 +256,11 @@ def test_a_head_that_is_an_input_is_predicted_and_differentiated() -> None:
     rows = np.random.default_rng(10).normal(size=(5, 3))
     trace = assert_same_trace(net, rows)
     found = gp.compile(net).predict(net.theta, rows)
-    assert_close(found, heads(net, trace), 1e-15)
+    assert_same_outputs(found, net, trace)
     assert np.array_equal(found[:, :2], rows[:, 1:])
     assert np.array_equal(found[:, 3], rows[:, 0])
     expected = assert_same_gradients(net, trace, loss="half_squared", target=np.ones((5, 4)))
-    value, gradient = gp.compile(net).value_and_grad(net.theta, rows, np.ones((5, 4)), loss="half_squared")
-    assert_close([value, *gradient], [expected.value, *expected.theta], 1e-13)
+    assert_same_descent(gp.compile(net).value_and_grad(net.theta, rows, np.ones((5, 4)), loss="half_squared"), expected)
 
 
 @pytest.mark.parametrize("samples", [None, 1, 3])
@@ -293,10 +285,9 @@ def test_float32_is_right_to_float32(made: Any) -> None:
     trace = gp.recursion.forward(net, rows.astype(float))
     target = np.full(heads(net, trace).shape, 0.5)
     expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
-    value, gradient = gp.compile(net).value_and_grad(theta, rows, target, loss="half_squared")
-    assert gradient.dtype == np.float32
-    scale = np.abs(expected.a_flat).max(initial=0) * (1 + np.abs(trace.o_flat).max())  # what uses of weights add up
-    size = np.abs(trace.o_flat).max() ** 2
-    assert_close(value, expected.value, 2e-5, size)
-    assert_close(gradient, expected.theta, 2e-5, max(scale, np.abs(trace.o_flat).max() + 1))
-    assert gp.compile(net).predict(theta, rows).dtype == np.float32
+    found = gp.compile(net).value_and_grad(theta, rows, target, loss="half_squared")
+    assert found[1].dtype == np.float32
+    assert_same_descent(found, expected)
+    outputs = gp.compile(net).predict(theta, rows)
+    assert outputs.dtype == np.float32
+    assert_same_outputs(outputs, net, trace)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import graphprop as gp
 from graphprop import matrixform
 from tests import golden
-from tests.against_recursion import terms as terms_of_a
+from tests.absolute_terms import forward_terms
 from tests.random_graphs import UNIT, components, graphs, numbers, objectives
 from tests.test_golden import agrees
 from tests.test_identities import (
@@ -110,8 +110,9 @@ def assert_same_numbers(net: gp.Network, x: np.ndarray, objective: dict[str, Any
     """Every number of both passes, to 1e-12 of the sum of its absolute terms; gives that sum for theta."""
     trace, found = gp.recursion.forward(net, x), matrixform.forward(net, x)
     assert found.batched == trace.batched
-    assert_close(found.a_flat, trace.a_flat, 10 * terms_of_a(net, trace) + 1e-3)
-    assert_close(found.o_flat, trace.o_flat, 10 * np.abs(trace.o_flat) + 1e-3)
+    terms = forward_terms(trace)
+    assert_close(found.a_flat, trace.a_flat, terms.a)
+    assert_close(found.o_flat, trace.o_flat, terms.o)
     options = objective if weight is None else objective | {"sample_weight": weight}
     expected, g = backpropagate(net, trace, options), matrixform.backpropagate(net, trace, **options)
     assert str(g.objective) == str(expected.objective)

@@ -10,7 +10,7 @@ import pytest
 import graphprop as gp
 from graphprop import cutting, descent, lowering
 from graphprop.program import PLANS
-from tests.against_recursion import assert_close
+from tests.against_recursion import assert_same_descent, assert_same_outputs
 
 KINDS = ("tanh", "identity", "sin", "sigmoid", "gaussian", "softplus", "sum", "product")
 
@@ -55,9 +55,8 @@ def crossed() -> gp.Network:
 NETS = {"union": lambda: union(12), "crossed": crossed, "one": lambda: member(40, seed=3)}
 
 
-def by_recursion(net: gp.Network, rows: Any, target: Any, **goal: Any) -> tuple[float, Any]:
-    g = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), target=target, **goal)
-    return g.value, g.theta
+def by_recursion(net: gp.Network, rows: Any, target: Any, **goal: Any) -> gp.Gradients:
+    return gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), target=target, **goal)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -75,21 +74,14 @@ def test_every_piece_has_the_gradient_of_the_recursion(
     rng = np.random.default_rng(samples)
     rows = rng.normal(size=(samples, len(net.layout.input_columns)))
     target = rng.normal(size=program.predict(net.theta, rows).shape)
-    expected, slopes = by_recursion(net, rows, target, loss="half_squared")
-    tolerance = 1e-12 if dtype is np.float64 else 2e-5
+    expected = by_recursion(net, rows, target, loss="half_squared")
     theta = net.theta.astype(dtype)
     for given in (rows.astype(dtype), rows.tolist()):  # as the loops take it, and as something to be read
-        value, gradient = program.value_and_grad(theta, given, target, loss="half_squared")
-        assert gradient.dtype == dtype
-        assert_close(value, expected, tolerance)
-        assert_close(gradient, slopes, tolerance, np.abs(slopes).max())
-    outputs = gp.recursion.forward(net, rows)
-    assert_close(
-        program.predict(theta, rows),
-        outputs.o_flat[:, program.columns][:, program.goal_columns],
-        tolerance,
-        np.abs(outputs.o_flat).max(),
-    )
+        found = program.value_and_grad(theta, given, target, loss="half_squared")
+        assert found[1].dtype == dtype
+        assert_same_descent(found, expected)
+    assert expected.trace is not None
+    assert_same_outputs(program.predict(theta, rows), net, expected.trace)
 
 
 @pytest.mark.parametrize(("name", "pieces"), [("union", 12), ("crossed", 2), ("one", 1)])
@@ -120,10 +112,8 @@ def test_every_loss_of_several_heads(monkeypatch: pytest.MonkeyPatch, loss: str,
     goal: dict[str, Any] = {"loss": loss}
     if weighted:
         goal["sample_weight"] = rng.uniform(size=40)
-    expected, slopes = by_recursion(net, rows, target, **goal)
-    value, gradient = net.program.value_and_grad(net.theta, rows, target, **goal)
-    assert_close(value, expected, 1e-13)
-    assert_close(gradient, slopes, 1e-12, np.abs(slopes).max())
+    expected = by_recursion(net, rows, target, **goal)
+    assert_same_descent(net.program.value_and_grad(net.theta, rows, target, **goal), expected)
 
 
 def test_what_the_loops_take_does_not_depend_on_the_way_it_was_given() -> None:
@@ -175,9 +165,8 @@ def test_plans_are_dropped_when_there_are_many() -> None:
 def test_labels_may_be_any_whole_numbers(kind: Any) -> None:
     net = gp.mlp([2, 3, 4], "tanh", "identity", seed=1)
     rows, labels, goal = np.ones((3, 2)), np.array([0, 3, 1]), {"loss": "softmax_cross_entropy"}
-    expected, slopes = by_recursion(net, rows, labels, **goal)
-    value, gradient = net.program.value_and_grad(net.theta, rows, labels.astype(kind), **goal)
-    assert_close([value, *gradient], [expected, *slopes], 1e-12, np.abs(slopes).max())
+    expected = by_recursion(net, rows, labels, **goal)
+    assert_same_descent(net.program.value_and_grad(net.theta, rows, labels.astype(kind), **goal), expected)
 
 
 def test_no_samples_and_a_logit_that_is_infinite_are_refused() -> None:

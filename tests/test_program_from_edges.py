@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
+from tests.absolute_terms import absolute_terms, forward_terms, roundings
 from tests.against_recursion import assert_close
 from tests.random_graphs import Draw
 
@@ -71,24 +72,30 @@ def test_a_program_from_edges_computes_what_the_network_does(made: dict[str, Any
     outputs = made.get("outputs", sinks)
     rows = rng.normal(size=(3, n))
     trace = gp.recursion.forward(net, rows)
-    assert_close(program.predict(theta, rows), np.stack([trace.o[v] for v in outputs], axis=1), 1e-13, 1.0)
+    forward, exact = forward_terms(trace), roundings(float)
+    columns = [net.layout.o_slice(net.layout.find(v)).start for v in outputs]
+    assert_close(program.predict(theta, rows), trace.o_flat[:, columns], exact, forward.o[:, columns])
     target = rng.normal(size=(3, len(outputs)))
     expected = gp.recursion.backpropagate(
         net, trace, loss="half_squared", target={v: target[:, i] for i, v in enumerate(outputs)}
     )
-    gradient = [expected.weight[pair] for pair in pairs]
+    terms = absolute_terms(expected)
+    uses = [net.layout.edge_slice(net.layout.find_edge(*pair)).start for pair in pairs]
+    gradient, scale = expected.weight_uses[uses], terms.weight_uses[uses]
     if made["bias"]:
-        gradient += [expected.bias[v] for v in range(n, nodes)]
-    largest = np.abs(gradient).max()
+        biases = [net.layout.a_slice(net.layout.find(v)).start for v in range(n, nodes)]
+        gradient = np.append(gradient, expected.a_flat[:, biases].sum(axis=0))
+        scale = np.append(scale, terms.by_a[:, biases].sum(axis=0))
     value, found = program.value_and_grad(theta, rows, target, loss="half_squared")
-    assert_close(value, expected.value, 1e-12)
-    assert_close(found, gradient, 1e-12, largest)
+    assert_close(value, expected.value, exact, terms.value)
+    assert_close(found, gradient, exact, scale)
     own = program.forward(theta, rows)
     g = program.backward(own, loss="half_squared", target=target)
-    assert_close(g.theta, gradient, 1e-12, largest)
+    assert_close(g.theta, gradient, exact, scale)
     for v in range(nodes):
-        assert_close(own.o[v], trace.o[v], 1e-13, 1.0)
-        assert_close(g.o[v], expected.o[v], 1e-12, np.abs(expected.o_flat).max())
+        place = net.layout.o_slice(net.layout.find(v))
+        assert_close(own.o[v], trace.o[v], exact, forward.o[:, place.start])
+        assert_close(g.o[v], expected.o[v], exact, terms.by_o[:, place.start])
     again = program.to_network()
     again.theta = theta
     assert again.backward(again.forward(rows), loss="half_squared", target=target).allclose(g)

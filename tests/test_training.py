@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from tests.against_recursion import assert_same_descent
 
 ROOT = Path(__file__).parent.parent
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -243,10 +244,12 @@ def test_a_whole_sample_weight_counts_as_that_many_copies(dtype: Any, digits: tu
     theta, copies = start.astype(dtype), np.array([3, 0, 2, 1])
     rows = np.repeat(np.arange(4), copies)
     X, Y = digits[:2]
-    value, gradient = program.value_and_grad(theta, X[:4], Y[:4], loss="softmax_cross_entropy", sample_weight=copies)
-    expected = program.value_and_grad(theta, X[rows], Y[rows], loss="softmax_cross_entropy")
-    np.testing.assert_allclose(value, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-6)
+    goal: dict[str, Any] = {"loss": "softmax_cross_entropy", "target": Y[:4], "sample_weight": copies}
+    net = program.to_network()
+    net.theta = start
+    expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, X[:4]), **goal)
+    assert_same_descent(program.value_and_grad(theta, X[:4], **goal), expected)
+    assert_same_descent(program.value_and_grad(theta, X[rows], Y[rows], loss="softmax_cross_entropy"), expected)
 
 
 @pytest.mark.parametrize(("script", "least"), [("xor.py", 1.0), ("digits.py", 0.94)])
