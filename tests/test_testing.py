@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
+from graphprop.caching import cache_folder
 from graphprop.testing import assert_gradient_is_right, assert_gradients_match, graphs, samples
 
 pytest_plugins = ["pytester", "pytest_graphprop"]
 ROOT = Path(__file__).parent.parent
+COMPILED = cache_folder().parent  # before pytester moves the user's folder: its runs need not compile all again
 BAD = gp.Activation("bad", lambda a: a * a, lambda a, o: 2.002 * a, check=False)
 
 Build = dict[str, Any]
@@ -46,6 +48,12 @@ def test_the_fixture_checks_networks_and_functions(gradcheck: Any) -> None:
         gradcheck(lambda theta: (np.sum(theta**3), 3 * theta**2 * [1, 1.001]), np.array([1.0, -2.0]))
     with pytest.raises(gp.GraphpropError, match="a function is checked, not int"):
         gradcheck(3, np.ones(2))
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(COMPILED))
+    return pytester
 
 
 def run(pytester: pytest.Pytester, code: str, *arguments: str) -> pytest.RunResult:
