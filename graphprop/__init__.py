@@ -7,7 +7,7 @@ from graphprop.checking import check
 from graphprop.comparing import Comparison, compare
 from graphprop.derivations import Explanation
 from graphprop.differentiable import Activation
-from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError
+from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, WrongGradientError
 from graphprop.explanations import explain
 from graphprop.files import load
 from graphprop.gradchecking import gradcheck
@@ -51,6 +51,7 @@ __all__ = [
     "Report",
     "Trace",
     "UnknownNameError",
+    "WrongGradientError",
     "activation",
     "check",
     "compare",

@@ -17,15 +17,17 @@ Array = NDArray[Any]
 
 def real_array(given: Any, where: str) -> Array:
     """A new float64 array of what was given, or an error that says what it was."""
+    return numbers_as_given(given, where).astype(float)
+
+
+def numbers_as_given(given: Any, where: str) -> Array:
+    """The same in the kind of numbers that it has, such as float32, and perhaps not a new one."""
     if isinstance(given, str | bytes | dict | set):
         raise GraphpropError(f"{where}: numbers are needed, not {_short(given)}")
     refuse_names(given, where)
     if is_masked_array(given) and np.ma.is_masked(given):
         raise GraphpropError(f"{where}: some entries of the masked array are masked; numbers are needed for all")
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError, RecursionError):
-        raise GraphpropError(f"{where}: numbers of one regular shape are needed, not {_short(given)}") from None
+    array = _read(given, where)
     if array.dtype.kind == "O" and not any(isinstance(x, str | bytes | bool | None) for x in array.ravel()):
         try:
             return array.astype(float)  # decimals, fractions, integers beyond 64 bits
@@ -33,7 +35,34 @@ def real_array(given: Any, where: str) -> Array:
             pass
     if array.dtype.kind not in "fiu":
         raise GraphpropError(f"{where}: real numbers are needed, not {_short(given)}")
-    return array.astype(float)
+    return array
+
+
+def _read(given: Any, where: str) -> Array:
+    """What numpy makes of it, and of a tensor of torch that is being differentiated or on a GPU."""
+    try:
+        return np.asarray(given)
+    except Exception:  # an array of another library may raise anything
+        pass
+    try:
+        return np.asarray(_off_the_tape(given))
+    except Exception as error:
+        if hasattr(given, "dtype"):
+            what = f"this {type(given).__name__} of {given.dtype}"
+            raise GraphpropError(f"{where}: numpy cannot read the numbers of {what}: {error}") from None
+        raise GraphpropError(f"{where}: numbers of one regular shape are needed, not {_short(given)}") from None
+
+
+def _off_the_tape(given: Any) -> Any:
+    """The numbers of a tensor without what would differentiate it, also in a list; anything else as it is."""
+    if isinstance(given, list | tuple):
+        return [_off_the_tape(x) for x in given]
+    return np.asarray(given.detach().cpu()) if callable(getattr(given, "detach", None)) else given
+
+
+def float_kind(array: Array) -> Any:
+    """The kind of floats that numbers were computed in, as far as their array shows it."""
+    return array.dtype.type if array.dtype in (np.float32, np.float16) else np.float64
 
 
 def object_array(given: Any, where: str) -> Array:

@@ -5,17 +5,18 @@ Which entries agree is decided by the bounds of `rounding`; what a difference lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import html
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from graphprop.arrays import real_array
-from graphprop.errors import GraphpropError
+from graphprop.arrays import float_kind, numbers_as_given, real_array
+from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.faults import Suspects
 from graphprop.layout import Array
-from graphprop.parts import NAMED, NoLayerError, Part, all_parts, named_part, part_of
+from graphprop.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of
 from graphprop.passes import what_differs
 from graphprop.recognition import Case, recognise
 from graphprop.results import Difference, Gradients, Trace
@@ -24,6 +25,8 @@ from graphprop.sweeps import Run
 from graphprop.values import table
 
 SHOWN = 4  # worst entries
+NAMES = 8  # of parts, in one line
+TELLS = 1e-3  # what rounding may move by more than this part of it is not confirmed by a number that is near
 Status = Literal["right", "wrong", "undecided"]
 
 
@@ -35,7 +38,7 @@ class Verdict:
     ----------
     name : str
     status : "right", "wrong" or "undecided"
-        Undecided is what agrees only because rounding may be as large as the number itself.
+        Undecided is what was not compared, and what agrees only because rounding may be nearly as large as the number.
     reason : str
         What is wrong, in words; empty if it is right, or wrong in no way that is known.
     entries, differing : int
@@ -75,17 +78,20 @@ def _shown(worst: Difference) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """What `compare` found, a verdict for each part. It is true if all of them are right.
+    """What `compare` found, a verdict for each part that was given. It is true if all of them are right.
 
     Attributes
     ----------
     objective : str
         What was differentiated.
     verdicts : tuple of Verdict
+    not_given : tuple of str
+        The parts of the gradient by theta that were not given, so that nothing is said of them.
     """
 
     objective: str
     verdicts: tuple[Verdict, ...]
+    not_given: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -107,13 +113,17 @@ class Comparison:
         alike = f"{'both' if len(off) == 2 else 'all'} of them: {off[0].reason}"
         return "\n".join([self._title(), alike, *(v._without_reason() for v in self.verdicts)])
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"<Comparison: {self._title()}>"
 
     def _title(self) -> str:
-        if self.ok:
-            return f"gradient of {self.objective}: all right"
         wrong = [verdict.name for verdict in self.verdicts if verdict.status != "right"]
-        return f"gradient of {self.objective}: not right in {', '.join(wrong)}"
+        found = (
+            f"not right in {_listed(wrong)}" if wrong else "right in what was given" if self.not_given else "all right"
+        )
+        return f"gradient of {self.objective}: {found}" + (
+            f"; not given: {_listed(self.not_given)}" if self.not_given else ""
+        )
 
     def _repr_html_(self) -> str:
         rows = (
@@ -121,17 +131,26 @@ class Comparison:
              "; ".join(map(_shown, v.worst)))
             for v in self.verdicts
         )  # fmt: skip
-        return table(("", "verdict", "what is wrong", "entries", "worst"), rows, len(self.verdicts))
+        title = f"<p>{html.escape(self._title())}</p>"
+        return title + table(("", "verdict", "what is wrong", "entries", "worst"), rows, len(self.verdicts))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dictionaries, lists, texts and numbers."""
         verdicts = [asdict(verdict) | {"worst": [asdict(d) for d in verdict.worst]} for verdict in self.verdicts]
-        return {"objective": self.objective, "ok": self.ok, "verdicts": verdicts}
+        return {
+            "objective": self.objective, "ok": self.ok, "not_given": list(self.not_given), "verdicts": verdicts,
+        }  # fmt: skip
 
     def raise_if_failed(self) -> None:
-        """An error with the whole text if something is wrong; what is undecided is no failure."""
+        """An `AssertionError` with the whole text if something is wrong; what is undecided is no failure."""
+        __tracebackhide__ = True
         if any(verdict.status == "wrong" for verdict in self.verdicts):
-            raise GraphpropError(str(self))
+            raise WrongGradientError(str(self))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]) + more
 
 
 def compare(right: Gradients, mine: Any) -> Comparison:
@@ -151,12 +170,12 @@ def compare(right: Gradients, mine: Any) -> Comparison:
         A gradient of the same network; a vector aligned with theta; or matrices by name. The names are "W1", "b1",
         "W2", ... of a layered network, an edge ``("h", "y")``, a node for its bias, a parameter, "theta" or "value";
         or as `Gradients` has them, ``{"weight": {("h", "y"): ...}, "gamma": {"h": ...}}``. What is left out is not
-        compared.
+        compared, and the comparison says so.
 
     Returns
     -------
     Comparison
-        True if all is right. Printed, it says what is not.
+        True if all that was given is right. Printed, it says what is not.
 
     Examples
     --------
@@ -168,8 +187,8 @@ def compare(right: Gradients, mine: Any) -> Comparison:
     >>> W1, W2 = net.weight("x", "h1"), net.weight("h1", "y")
     >>> h = np.tanh(W1 @ x)
     >>> r = W2 @ h - t
-    >>> gp.compare(g, {"W2": r * h[None, :], "W1": r * np.outer(W2, x)})
-    gradient of half_squared of y: not right in W1
+    >>> print(gp.compare(g, {"W2": r * h[None, :], "W1": r * np.outer(W2, x)}))
+    gradient of half_squared of y: not right in W1; not given: b1, b2
     W2: right (3 entries)
     W1: wrong; the derivative of tanh at 'h1' is missing
         w(1, x[1], h1): -0.0485565027, should be -0.019225289
@@ -194,12 +213,14 @@ def compare(right: Gradients, mine: Any) -> Comparison:
         raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
     known = _Limits(run, {})
     suspects = Suspects(run)
+    pairs, partial = list(_pairs(right, trace, mine)), isinstance(mine, Gradients)
     with np.errstate(all="ignore"):
         verdicts = [
-            part if isinstance(part, Verdict) else _judge(part, given, flat, known, suspects)
-            for part, given in _pairs(right, trace, mine)
+            part if isinstance(part, Verdict) else _judge(part, given, partial, flat, known, suspects)
+            for part, given in pairs
         ]
-    return Comparison(str(right.objective), tuple(verdicts))
+    missing = left_out(right.layout, [part for part, _ in pairs if isinstance(part, Part)])
+    return Comparison(str(right.objective), tuple(verdicts), missing)
 
 
 # ------------------------------------------------------------------ what is compared with what
@@ -215,7 +236,10 @@ def _flat(g: Gradients) -> dict[str, Array]:
 
 
 def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | Verdict, Any]]:
-    """Each part that was given, and the numbers given for it; a verdict on a layer that there is not."""
+    """Each part that was given, and the numbers given for it; a verdict on a layer that there is not.
+
+    The numbers of other `Gradients` are nan where they were not asked for.
+    """
     layout, samples, batched = right.layout, trace.samples, right.batched
     if isinstance(mine, Gradients):
         right._check_comparable(mine)
@@ -226,9 +250,7 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
         if mine.trace is not None and (told := what_differs(trace, mine.trace, "the first", "the second")):
             raise GraphpropError(f"the second gradient is of another forward pass than the first: {told}")
         for part in all_parts(layout, samples, batched):
-            numbers = flat[part.kind].ravel()[part.index]
-            asked = (part.index >= 0) & ~np.isnan(numbers)
-            yield replace(part, index=np.where(asked, part.index, -1)), np.where(asked, numbers, 0.0)
+            yield part, flat[part.kind].ravel()[part.index]
         return
     if not isinstance(mine, Mapping):
         numbers = real_array(mine, "the gradient")
@@ -279,11 +301,18 @@ def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
     return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 
 
-def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, suspects: Suspects) -> Verdict:
-    mine, kind = real_array(given, part.name), _kind(given)
+def _judge(
+    part: Part, given: Any, partial: bool, flat: dict[str, Array], limits: _Limits, suspects: Suspects
+) -> Verdict:
+    """The verdict on the numbers given for a part; of a `partial` gradient those that are nan were not given."""
+    numbers = numbers_as_given(given, part.name)
+    mine, kind = numbers.astype(float), float_kind(numbers)
     right = np.where(part.index < 0, np.nan, flat[part.kind].ravel()[part.index])
-    entries = int(np.isfinite(right).sum())
     fitted, turned = _fitted(mine, right.shape)
+    absent = np.isnan(mine) & (part.index >= 0) if partial else np.zeros(right.shape, bool)
+    unknown = ~np.isfinite(right) & (part.index >= 0)
+    right = np.where(absent, np.nan, right)
+    entries = int(np.isfinite(right).sum())
 
     def cut(bound: dict[str, Array]) -> Array:
         found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
@@ -291,10 +320,8 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
 
     case = Case(part, right, right, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
     if fitted is None:
-        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}" + _unsummed(
-            case, mine, suspects
-        )
-        return Verdict(part.name, "wrong", reason, entries, entries)
+        reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
+        return Verdict(part.name, "wrong", reason + _what_shape(case, mine, suspects), entries, entries)
     case = replace(case, mine=fitted)
     wrong = case.wrong()
     if turned:
@@ -306,37 +333,56 @@ def _judge(part: Part, given: Any, flat: dict[str, Array], limits: _Limits, susp
         return Verdict(part.name, "wrong", reason, entries, int(wrong.sum()), _worst(case, wrong))
     if wrong.any():
         return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
+    if absent.any() or unknown.any():
+        return Verdict(part.name, "undecided", _not_compared(absent, unknown, part.index >= 0), entries, 0)
     stable = cut(limits.of(kind, False)) + 2.0**-40 * case.tolerance  # 30 digits have roundings, too
-    unsure = case.there & (np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
+    tells = max(TELLS, 32 * float(np.finfo(kind).eps))
+    unsure = case.there & (tells * np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
     unsure |= case.there & np.isinf(case.tolerance) & (fitted != right)
     if unsure.any():
         reason = (
-            f"{int(unsure.sum())} of {entries} entries are smaller than the rounding of the textbook's form, such as "
-            "o (1 - o) where o is near 1; try smaller inputs or weights"
+            f"of {int(unsure.sum())} of {entries} entries the textbook's form, such as o (1 - o) where o is near 1, "
+            "keeps too few digits to tell; try smaller inputs or weights"
         )
         return Verdict(part.name, "undecided", reason, entries, 0, _worst(case, unsure))
     return Verdict(part.name, "right", "", entries, 0)
 
 
-def _kind(given: Any) -> Any:
-    """The kind of floats that a gradient was computed with."""
-    kind = np.asarray(given).dtype
-    return kind.type if kind in (np.float32, np.float16) else np.float64
+def _not_compared(absent: Array, unknown: Array, there: Array) -> str:
+    """How many entries had nothing to be compared with, and on which side."""
+    found = []
+    for which, why in (
+        (unknown, "were not asked for, or are not finite, in what is taken to be right"),
+        (absent & ~unknown, "were not given"),
+    ):
+        if which.any():
+            found.append(f"{int(which.sum())} of {int(there.sum())} entries {why}")
+    return " and ".join(found)
 
 
 def _fitted(mine: Array, shape: tuple[int, ...]) -> tuple[Array | None, bool]:
-    """The array in this shape, and whether it had to be transposed; axes of length one do not matter otherwise."""
+    """The array in this shape, and whether it had to be transposed.
+
+    A matrix with axes of length one may be given without these, as the network gives it; further axes are not taken:
+    what has shape (4, 1) is not subtracted from four numbers. A single number may have any.
+    """
     if mine.shape == shape:
         return mine, False
     if len(shape) == 2 and mine.shape == shape[::-1]:
         return mine.T, True
-    lengths = [n for n in shape if n != 1]
-    given = [n for n in mine.shape if n != 1]
-    if given == lengths:
+    if mine.shape == tuple(n for n in shape if n != 1) or mine.size == 1 == np.prod(shape):
         return mine.reshape(shape), False
-    if len(lengths) == 2 and given == lengths[::-1]:
-        return np.squeeze(mine).T.reshape(shape), True
     return None, False
+
+
+def _what_shape(case: Case, mine: Array, suspects: Suspects) -> str:
+    """What to do with an array of another shape, if that is known."""
+    n = case.right.size
+    if mine.shape == (n, 1):
+        return f": drop the axis of length 1, or what is subtracted from {n} numbers makes {n} x {n}"
+    if mine.shape == (1, n):
+        return ": drop the axis of length 1"
+    return _unsummed(case, mine, suspects)
 
 
 def _unsummed(case: Case, mine: Array, suspects: Suspects) -> str:

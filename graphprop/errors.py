@@ -18,6 +18,10 @@ class UnknownNameError(GraphpropError, KeyError):
         return str(self.args[0])
 
 
+class WrongGradientError(GraphpropError, AssertionError):
+    """A gradient that was checked and is wrong; in a test that is a failure, not an error."""
+
+
 class CycleError(GraphpropError):
     """An edge that would close a cycle; `cycle` lists the nodes, the first one again at the end."""
 

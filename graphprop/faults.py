@@ -15,6 +15,8 @@ from graphprop.levels import level_numbers
 from graphprop.sweeps import Run, pulled
 
 Pull = Callable[[int, Array], Array]
+SQUARES = ("half_squared", "square", "gaussian")  # losses and activations that bring a factor 2
+TRIED = 20  # weights that may have been forgotten
 MOST = 100_000_000  # numbers that are computed before the search ends, some seconds
 KEPT = 10_000_000  # numbers that are kept for the next search
 
@@ -57,6 +59,20 @@ class Suspects:
                 self._left -= self._size
                 if self._left < 0:
                     return
+            yield text, self._numbers(text, make)
+
+    @property
+    def squares(self) -> bool:
+        """Whether something is squared, whose derivative has a 2 that may be forgotten."""
+        goal, layout = self.run.goal, self.run.layout
+        kinds = {node.kind for node in layout.nodes}
+        return not kinds.isdisjoint(SQUARES) or (goal.loss is not None and goal.loss.name in SQUARES)
+
+    def without_a_weight(self, size: float) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Weights of this size, forgotten one at a time where derivatives flow back through their edge."""
+        run, w = self.run, self.run.w
+        near = np.flatnonzero(np.abs(w - size) <= 2.0**-20 * abs(size))
+        for text, make in _of_weights(run, near[:TRIED]):
             yield text, self._numbers(text, make)
 
     def _numbers(self, text: str, make: Callable[[], tuple[Array, Array]]) -> dict[str, Array]:
@@ -103,6 +119,7 @@ def _faults(run: Run, single: set[int]) -> Iterator[Fault]:
     for group, words in _groups(run.layout, single):
         yield from _of_derivatives(run, group, words)
     yield from _of_paths(run, single)
+    yield from _of_weights(run, np.flatnonzero(np.isin(_sources(run.layout), list(single)) & (run.w != 1)))
 
 
 def _swept(run: Run, direct: Array, pull: Pull, w: Array) -> tuple[Array, Array]:
@@ -248,6 +265,28 @@ def _without(run: Run, direct: Array, edges: Iterable[int]) -> tuple[Array, Arra
     for e in edges:
         w[run.layout.edge_slice(int(e))] = 0.0
     return _swept(run, direct, run.pull, w)
+
+
+# ------------------------------------------------------------------ weights
+
+
+def _of_weights(run: Run, uses: Array) -> Iterator[Fault]:
+    """A weight that is forgotten where the derivative flows back through its edge."""
+    w = run.w
+    for use in uses.tolist():
+        text = f"the weight {run.layout.label_use(use)} = {w[use]:.6g} is forgotten"
+        yield text, partial(_without_weight, run, use)
+
+
+def _sources(layout: Layout) -> Array:
+    """The node whose output each use of a weight multiplies."""
+    return np.repeat(layout.edge_source, np.diff(layout.edge_start))
+
+
+def _without_weight(run: Run, use: int) -> tuple[Array, Array]:
+    w = run.w.copy()
+    w[use] = 1.0
+    return _swept(run, run.direct(), run.pull, w)
 
 
 # ------------------------------------------------------------------ uses of tied weights

@@ -177,7 +177,7 @@ def is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
         return False
     try:
         array = np.asarray(given)
-    except ValueError:
+    except Exception:  # told where it is read as numbers
         return False
     return array.dtype.kind in "iu" and array.shape == shape
 

@@ -6,7 +6,7 @@ A part is a matrix of places in the flat arrays of a gradient. What numbers stan
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,10 @@ def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
         v = layout.nodes[layout.number[key]]
         hint = f"a derivative by an input is given as {{'input': {{{key!r}: ...}}}}" if v.is_input else "it has no bias"
         raise UnknownNameError(f"{key!r} is a node, but {hint}")
+    layers = [part.name for part in _layer_parts(layout)]
     known = [*layout.parameters, *(v for v in layout.names if layout.nodes[layout.number[v]].bias is not None)]
     edges = list(layout.edge_number)
-    raise unknown("part of the gradient", key, ["W1", "b1", "theta", "value", *known, *edges][:10_001])
+    raise unknown("part of the gradient", key, [*layers, "theta", "value", *known, *edges][:10_001])
 
 
 def named_part(layout: Layout, what: str, key: Any, samples: int, batched: bool) -> Part:
@@ -190,21 +191,28 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
     return Part(name, "weights", index, layout)
 
 
+def _layer_parts(layout: Layout) -> list[Part]:
+    """W and b of every layer; none if the network has no layers."""
+    try:
+        check_layered(layout, "")
+    except GraphpropError:
+        return []
+    found = []
+    for k in range(1, int(level_numbers(layout).max(initial=0)) + 1):
+        found.append(layer_part(layout, "W", str(k)))
+        try:
+            found.append(layer_part(layout, "b", str(k)))
+        except NoLayerError:
+            continue
+    return found
+
+
 def all_parts(layout: Layout, samples: int, batched: bool) -> Iterator[Part]:
     """Everything that a gradient holds: by layers if there are some, else all weights and all biases."""
     yield Part("value", "value", np.array(0), layout)
-    try:
-        check_layered(layout, "")
-        count = int(level_numbers(layout).max(initial=0))
-    except GraphpropError:
-        count = 0
-    for k in range(1, count + 1):
-        yield layer_part(layout, "W", str(k))
-        try:
-            yield layer_part(layout, "b", str(k))
-        except UnknownNameError:
-            continue
-    if not count:
+    layers = _layer_parts(layout)
+    yield from layers
+    if not layers:
         yield Part("weights", "weights", np.arange(len(layout.row)), layout)
         if len(layout.bias_row):
             yield Part("biases", "biases", np.arange(len(layout.bias_row)), layout)
@@ -213,3 +221,32 @@ def all_parts(layout: Layout, samples: int, batched: bool) -> Iterator[Part]:
     rows, columns = int(layout.a_start[-1]), int(layout.o_start[-1])
     yield Part("delta", "delta", np.arange(samples * rows).reshape(samples, rows), layout, batched)
     yield Part("o", "o", np.arange(samples * columns).reshape(samples, columns), layout, batched)
+
+
+def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
+    """The names of what the derivatives by theta lack: layers, if there are some, else parameters, edges and nodes."""
+    lacks = {"weights": np.ones(len(layout.row), bool), "biases": np.ones(len(layout.bias_row), bool)}
+    theta = np.ones(layout.size, bool)
+    for part in given:
+        if part.kind in lacks or part.kind == "theta":
+            (theta if part.kind == "theta" else lacks[part.kind])[part.index[part.index >= 0]] = False
+    lacks["weights"] &= theta[layout.position]
+    lacks["biases"] &= theta[layout.bias_position]
+    if not lacks["weights"].any() and not lacks["biases"].any():
+        return ()
+    if layers := _layer_parts(layout):
+        return tuple(part.name for part in layers if lacks[part.kind][part.index[part.index >= 0]].any())
+    uses = np.append(layout.position[lacks["weights"]], layout.bias_position[lacks["biases"]])
+    names = [str(name) for name, positions in layout.parameters.items() if np.isin(positions, uses).any()]
+    named = np.zeros(layout.size, bool)
+    for positions in layout.parameters.values():
+        named[positions] = True
+    edges = np.unique(
+        np.repeat(np.arange(len(layout.edge_source)), np.diff(layout.edge_start))[
+            lacks["weights"] & ~named[layout.position]
+        ]
+    )
+    ends = [(layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]) for e in edges.tolist()]
+    rows = layout.bias_row[lacks["biases"] & ~named[layout.bias_position]]
+    nodes = np.unique(np.searchsorted(layout.a_start, rows, side="right") - 1)
+    return (*names, *(f"w({u}, {v})" for u, v in ends), *(f"b[{layout.names[v]}]" for v in nodes.tolist()))

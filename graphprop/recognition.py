@@ -6,7 +6,7 @@ Matrices are compared by all of their entries together, so that a lucky number i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,19 +40,11 @@ class Case:
 
 def recognise(case: Case, suspects: Suspects) -> str:
     """What is wrong, if it is one of the usual things; else empty."""
-    found = (
-        explanation
-        for search in (_not_numbers, _nothing, _named_factors, _swaps, _uses)
-        for explanation in search(case)
-    )
-    for text in found:
-        return text
-    for text in _mistakes(case, suspects):
-        return text
-    for search in (_any_factor, _factors_of_lines, _factor_of_some):
-        for text in search(case):
-            return text
-    return ""
+    searches: tuple[Callable[[Case, Suspects], Iterator[str]], ...] = (
+        _not_numbers, _nothing, _named_factors, _swaps, _uses, _mistakes, _any_factor, _factors_of_lines,
+        _factor_of_some,
+    )  # fmt: skip
+    return next((text for search in searches for text in search(case, suspects)), "")
 
 
 # ------------------------------------------------------------------ what agrees
@@ -84,48 +76,73 @@ def _joined(*parts: str) -> str:
 # ------------------------------------------------------------------ patterns
 
 
-def _not_numbers(case: Case) -> Iterator[str]:
+def _not_numbers(case: Case, _: Suspects) -> Iterator[str]:
     bad = case.there & ~np.isfinite(case.mine)
     if bad.any():
         yield f"{_count(bad)} not finite"
 
 
-def _nothing(case: Case) -> Iterator[str]:
+def _nothing(case: Case, _: Suspects) -> Iterator[str]:
     if not case.mine[case.there].any():
         yield "it is 0 everywhere"
 
 
-def _named_factors(case: Case) -> Iterator[str]:
+def _named_factors(case: Case, suspects: Suspects) -> Iterator[str]:
     for turned, mine in _oriented(case):
         for c, words in factors(case.samples):
             if (turned or c != 1) and _equal(case, mine, c * case.right, max(1.0, abs(c))):
-                yield _joined(turned, words)
+                yield _joined(turned, words and words + _why_factor(case, mine, c, suspects))
 
 
 def factors(samples: int) -> Iterator[tuple[float, str]]:
-    """Factors that have a meaning, with the words for them; 1 has none."""
+    """Factors that are usual, with the words for what they are; 1 has none."""
     yield 1.0, ""
     yield -1.0, "the sign is flipped"
-    sizes = [(2.0, "twice what it should be: a factor 1/2 is missing")]
-    sizes.append((0.5, "half of what it should be: a factor 2 is missing, or a 1/2 too many"))
-    if samples > 1:
-        B = f"B = {samples} samples"
-        sizes.insert(0, (float(samples), f"{samples} times what it should be: the factor 1/B is missing, for {B}"))
-        sizes.insert(1, (1 / samples, f"1/{samples} of what it should be: a factor 1/B too many, for {B}"))
-    seen = set()
-    for c, words in sizes:
-        if c not in seen:
-            seen.add(c)
-            yield c, f"it is {words}"
-            yield -c, f"it is {words}, and the sign is flipped"
+    sizes = {float(samples): f"{samples} times", 1 / samples: f"1/{samples} of"} if samples > 1 else {}
+    for c, times in (sizes | {2.0: "twice", 0.5: "half of"}).items():
+        yield c, f"it is {times} what it should be"
+        yield -c, f"it is {times} what it should be, and the sign is flipped"
 
 
-def _any_factor(case: Case) -> Iterator[str]:
+def _why_factor(case: Case, mine: Array, c: float, suspects: Suspects) -> str:
+    """What may have been forgotten, for a factor: a usual one, or a weight of the graph."""
+    found = _usual(case, c, suspects)
+    for text, numbers in suspects.without_a_weight(1 / c):
+        if _alike(case, mine, _predicted(case, numbers)):
+            found.append(text)
+            break
+    return _reasons(found)
+
+
+def _usual(case: Case, c: float, suspects: Suspects) -> list[str]:
+    """What a factor stands for: the mean of a batch, or the 2 that a square brings, where there is one."""
+    B, size, found = case.samples, abs(c), []
+    if B > 1 and size == B:
+        found.append(f"the factor 1/B is missing, for B = {B} samples")
+    if B > 1 and size == 1 / B:
+        found.append(f"a factor 1/B too many, for B = {B} samples")
+    if size in (2.0, 0.5) and suspects.squares:
+        found.append("a factor 1/2 is missing" if size == 2 else "a factor 2 is missing, or a 1/2 too many")
+    return found
+
+
+def _reasons(found: list[str]) -> str:
+    return f": {', or '.join(found)}" if found else ""
+
+
+def _predicted(case: Case, numbers: Mapping[str, Array]) -> Array:
+    """What stands in the places of the matrix where all numbers are these."""
+    flat, index = numbers[case.part.kind].ravel(), case.part.index
+    return np.where(index < 0, np.nan, flat[index])
+
+
+def _any_factor(case: Case, suspects: Suspects) -> Iterator[str]:
     for turned, mine in _oriented(case):
         c = _common_factor(case, case.right, mine)
         if c is not None:
             factor = f"{c:.9g}" if abs(c - 1) > 1e-7 else repr(c)
-            yield _joined(turned, f"it is {factor} times what it should be, in every entry")
+            words = f"it is {factor} times what it should be, in every entry"
+            yield _joined(turned, words + _why_factor(case, mine, c, suspects))
 
 
 def _common_factor(case: Case, right: Array, mine: Array) -> float | None:
@@ -140,7 +157,7 @@ def _common_factor(case: Case, right: Array, mine: Array) -> float | None:
     return c if c and (np.abs(y - c * x) <= slack).all() else None
 
 
-def _factors_of_lines(case: Case) -> Iterator[str]:
+def _factors_of_lines(case: Case, _: Suspects) -> Iterator[str]:
     """Each row, or each column, has a factor of its own."""
     if case.mine.ndim != 2 or min(case.mine.shape) < 2 or not case.there.all():
         return
@@ -162,16 +179,17 @@ def _factors_of_lines(case: Case) -> Iterator[str]:
         yield f"each {what} has a factor of its own, {shown}: {meaning}"
 
 
-def _factor_of_some(case: Case) -> Iterator[str]:
-    """The wrong entries alone have a factor that has a meaning."""
+def _factor_of_some(case: Case, suspects: Suspects) -> Iterator[str]:
+    """The wrong entries alone have a factor that is usual."""
     wrong = case.wrong()
     x, y, tolerance = case.right[wrong], case.mine[wrong], case.tolerance[wrong]
     for c, words in factors(case.samples):
         if c != 1 and (np.abs(y - c * x) <= tolerance * max(1.0, abs(c))).all():
+            words += _why_factor(case, case.mine, c, suspects)
             yield f"{_count(wrong)} wrong: {words.replace('it is', 'each is')}"
 
 
-def _swaps(case: Case) -> Iterator[str]:
+def _swaps(case: Case, _: Suspects) -> Iterator[str]:
     wrong = np.flatnonzero(case.wrong().ravel())
     right, mine, tolerance = case.right.ravel(), case.mine.ravel(), case.tolerance.ravel()
     if len(wrong) == 2:
@@ -202,7 +220,7 @@ def _same_line(rows: Array, row: Array, tolerance: Array) -> int:
     return int(found[0]) if len(found) else -1
 
 
-def _uses(case: Case) -> Iterator[str]:
+def _uses(case: Case, _: Suspects) -> Iterator[str]:
     """A tied weight of which one use is lost, or all but one."""
     if case.part.kind != "theta":
         return
@@ -241,14 +259,13 @@ def _mistakes(case: Case, suspects: Suspects) -> Iterator[str]:
     if part.kind == "value":
         return
     for text, numbers in suspects.of(_wrong_nodes(case)):
-        flat = numbers[part.kind].ravel()
-        predicted = np.where(part.index < 0, np.nan, flat[part.index])
+        predicted = _predicted(case, numbers)
         if not np.isfinite(predicted[case.there]).all() or _alike(case, predicted, case.right):
             continue
         for turned, mine in _oriented(case):
             for c, words in factors(case.samples):
                 if _alike(case, mine, c * predicted):
-                    together.append(_joined(turned, text, words))
+                    together.append(_joined(turned, text, words and words + _reasons(_usual(case, c, suspects))))
                     if not turned and c == 1:
                         yield together[-1]
     yield from together

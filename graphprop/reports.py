@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import WrongGradientError
 
 HEADS = ("way", "worst error", "relative", "at", "entries", "time", "verdict")
 
@@ -92,9 +92,10 @@ class Report:
         return self.ok
 
     def raise_if_failed(self) -> None:
-        """Raise an error with this report if a way fails; what is undecided is no failure."""
+        """Raise an `AssertionError` with this report if a way fails; what is undecided is no failure."""
+        __tracebackhide__ = True
         if self.verdict == "fails":
-            raise GraphpropError(f"the gradients disagree\n{self}")
+            raise WrongGradientError(f"the gradients disagree\n{self}")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dictionaries, lists, texts and numbers, for json."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.activations import ACTIVATIONS, resolve
 from graphprop.differentiable import FINITE, Activation
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.layout import Name
 from graphprop.network import Network
 from graphprop.parameters import Parameter
@@ -51,7 +51,7 @@ def assert_gradients_match(net: Network, inputs: Any = None, node: Name = None, 
 
     report = check(net, inputs, node, **arguments)
     if report.verdict == "fails":
-        raise AssertionError(f"{report}\n\n{_as_code(net)}")
+        raise WrongGradientError(f"{report}\n\n{_as_code(net)}")
     return report
 
 
@@ -73,7 +73,7 @@ def assert_gradient_is_right(subject: Any, *arguments: Any, **options: Any) -> R
 
     report = gradcheck(subject, *arguments, **options)
     if report.verdict == "fails":
-        raise AssertionError(str(report))
+        raise WrongGradientError(str(report))
     return report
 
 

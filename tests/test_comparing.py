@@ -110,10 +110,34 @@ def test_gradients_of_scalars_are_numbers() -> None:
     assert not gp.compare(g, {"f": 28.1})
 
 
-def test_axes_of_length_one_do_not_matter() -> None:
+def test_axes_of_length_one_may_be_left_out_as_the_network_does_but_not_added() -> None:
     g, mine = plain.g, plain.gradients()
-    assert gp.compare(g, {"b1": mine["b1"][:, None], "b2": mine["b2"][None, :]})
+    column = gp.compare(g, {"b1": mine["b1"][:, None]})["b1"]
+    assert (column.status, column.entries) == ("wrong", 3)
+    assert column.reason == (
+        "its shape is 3 x 1, the gradient's is 3: drop the axis of length 1, or what is subtracted from 3 numbers "
+        "makes 3 x 3"
+    )
+    assert gp.compare(g, {"b1": mine["b1"][None, :]})["b1"].reason.endswith("drop the axis of length 1")
     assert gp.compare(g, {"W1": mine["W1"].tolist()})
+    net = gp.mlp([2, 3, 1], "tanh", seed=1, by="layer")
+    g = net.backward(net.forward([0.5, -1.0]), "y", component=0)
+    W2 = g.weight["h1", "y"]
+    assert W2.shape == net.weight("h1", "y").shape == (3,)
+    assert gp.compare(g, {"W2": W2})
+    assert gp.compare(g, {"W2": W2[None, :]})
+    assert gp.compare(g, {("h1", "y"): W2[None, :]})
+    assert gp.compare(g, {"W2": W2[:, None]})["W2"].reason.startswith("it is the transpose")
+    assert gp.compare(g, {"W2": W2[None, None, :]})["W2"].status == "wrong"
+    for one in (1.0, [1.0], [[1.0]]):
+        assert gp.compare(g, {"b2": one})
+    batch = net.backward(net.forward([[0.5, -1.0], [1.0, 2.0]]), "y", component=0)
+    assert gp.compare(batch, {"delta": {"y": batch.delta["y"]}})
+    neuron = gp.mlp([2, 1], "tanh", seed=1)
+    g = neuron.backward(neuron.forward([[0.5, -1.0], [1.0, 2.0]]), ("y", 0))
+    gamma = g.gamma["y", 0]
+    assert gp.compare(g, {"gamma": {("y", 0): gamma}})
+    assert gp.compare(g, {"gamma": {("y", 0): gamma[:, None]}}).verdicts[0].status == "wrong"
 
 
 def test_a_gradient_agrees_with_itself_and_with_the_recursion_and_the_other_declaration() -> None:
@@ -264,6 +288,61 @@ def test_a_factor_of_some_entries_is_named() -> None:
     W1 = plain.gradients()["W1"].copy()
     W1[[0, 2], [1, 1]] *= 2
     assert reason(plain, W1=W1).startswith("2 of 9 entries are wrong: each is twice what it should be")
+
+
+def in_a_row(*weights: float, loss: bool = False, samples: int = 1) -> gp.Gradients:
+    """x -> h -> k -> y with these weights, tanh, sigmoid and identity."""
+    net = gp.Network()
+    net.add_input("x")
+    for u, v, f, w in zip("xhk", "hky", ("tanh", "sigmoid", "identity"), weights, strict=True):
+        net.add_node(v, f, {u: w}, bias=0.1)
+    trace = net.forward([[0.4 + 0.3 * s] for s in range(samples)])
+    if loss:
+        return net.backward(trace, loss="half_squared", target=[[0.2]] * samples)
+    return net.backward(trace, "y")
+
+
+def test_a_forgotten_weight_is_not_taken_for_a_factor_of_a_square() -> None:
+    g = in_a_row(0.7, 0.3, 2.0)
+    before = {("x", "h"): g.weight["x", "h"], "h": g.bias["h"], ("h", "k"): g.weight["h", "k"], "k": g.bias["k"]}
+    found = gp.compare(g, {name: x / 2 for name, x in before.items()} | {("k", "y"): g.weight["k", "y"]})
+    assert {v.reason for v in found.verdicts} == {
+        "", "it is half of what it should be: the weight w(k, y) = 2 is forgotten",
+    }  # fmt: skip
+    g = in_a_row(0.7, 0.3, 2.0, loss=True)
+    assert gp.compare(g, {"h": g.bias["h"] / 2}).verdicts[0].reason == (
+        "it is half of what it should be: a factor 2 is missing, or a 1/2 too many, "
+        "or the weight w(k, y) = 2 is forgotten"
+    )
+    assert gp.compare(g, {"y": g.bias["y"] / 2}).verdicts[0].reason == (
+        "it is half of what it should be: a factor 2 is missing, or a 1/2 too many"
+    ), "the weight does not stand between y and the loss"
+
+
+@pytest.mark.parametrize("weight", [2.0, 0.5, -1.0, 3.0, 1 / 3, -2.0, 2.7, -0.4, 0.25])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_forgotten_weight_is_named_whatever_it_is_and_no_other_cause_is_claimed(weight: float, samples: int) -> None:
+    g = in_a_row(0.7, weight, 1.9, samples=samples)
+    for mine in (
+        {"W1": g.weight["x", "h"] / weight},
+        {"b1": g.bias["h"] / weight},
+        g.theta / [weight, weight, 1, 1, 1, 1],
+    ):
+        reason = gp.compare(g, mine).verdicts[0].reason
+        assert f"the weight w(h, k) = {weight:.6g} is forgotten" in reason, reason
+        assert "square" not in reason
+        assert "a factor 2" not in reason
+        assert "a factor 1/2" not in reason
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5, -2.0])
+def test_a_factor_of_2_has_no_cause_where_nothing_is_squared(factor: float) -> None:
+    g = in_a_row(0.7, 0.3, 1.9)
+    for mine in (factor * g.theta, {"b1": factor * g.bias["h"]}):
+        reason = gp.compare(g, mine).verdicts[0].reason
+        assert reason.removesuffix(", and the sign is flipped") in (
+            "it is twice what it should be", "it is half of what it should be",
+        )  # fmt: skip
 
 
 def test_one_number_is_no_pattern() -> None:
@@ -500,7 +579,7 @@ def test_a_shape_that_does_not_fit_is_told_and_the_rest_is_compared() -> None:
     assert found["W1"].reason == "its shape is 2 x 3, the gradient's is 3 x 3"
     assert found["W2"].reason == "its shape is 9, the gradient's is 3 x 3"
     assert found["b1"].status == "right"
-    with pytest.raises(gp.GraphpropError, match="not right in W1, W2"):
+    with pytest.raises(gp.WrongGradientError, match="not right in W1, W2"):
         found.raise_if_failed()
 
 
@@ -530,6 +609,9 @@ def test_a_layer_that_there_is_not_is_told_and_the_rest_is_compared() -> None:
         (plain, np.zeros((3, 3)), "matrices are given by name"),
         (plain, "W1", "numbers are needed"),
         (plain, {"w1": 1.0}, "unknown part of the gradient 'w1'"),
+        (plain, {"gradient": 1.0}, "known: W1, b1, W2, b2, theta, value, h, y"),
+        (plain, {"w2": 1.0}, "did you mean 'W2'"),
+        (skipping, {"gradient": 1.0}, "known: theta, value, h, y"),
         (plain, {"W1": 1.0, "W2x": 1.0}, "unknown part of the gradient 'W2x'"),
         (plain, {"W0": 1.0}, "unknown part of the gradient 'W0'"),
         (plain, {"V": 1.0}, "unknown part of the gradient 'V'"),
@@ -595,15 +677,94 @@ def test_entries_without_an_edge_are_not_compared() -> None:
     assert found["W1"].entries == 3
 
 
-def test_derivatives_that_were_not_asked_for_are_not_compared() -> None:
+# ------------------------------------------------------------------ what was not compared
+
+
+def some_of_the_gradient() -> gp.Gradients:
     trace = plain.net.forward(plain.X)
-    some = gp.recursion.backpropagate(plain.net, trace, loss="half_squared", target=plain.T, of=["y"])
-    found = gp.compare(some, plain.g)
-    assert found, str(found)
-    assert found["W1"].entries == 0
-    found = gp.compare(plain.g, some)
-    assert found, str(found)
-    assert (found["W1"].entries, found["W2"].entries) == (0, 9)
+    return gp.recursion.backpropagate(plain.net, trace, loss="half_squared", target=plain.T, of=["y"])
+
+
+@pytest.mark.parametrize("mine", [np.ones((3, 3)), np.full((3, 3), np.nan), plain.gradients()["W1"]], ids=str)
+def test_what_was_not_asked_for_is_undecided_whatever_is_given(mine: Array) -> None:
+    found = gp.compare(some_of_the_gradient(), {"W1": mine})
+    assert not found
+    assert (found["W1"].status, found["W1"].entries) == ("undecided", 0)
+    assert found["W1"].reason.startswith("9 of 9 entries were not asked for")
+    found.raise_if_failed()
+
+
+@pytest.mark.parametrize("door", ["theta", "W1", "edge", "delta", "gradients", "the same gradients"])
+def test_a_gradient_of_some_nodes_is_never_all_right(door: str) -> None:
+    some, g = some_of_the_gradient(), plain.g
+    mine = {
+        "theta": g.theta, "W1": {"W1": g.weight["x", "h"]}, "edge": {("x", "h"): g.weight["x", "h"]},
+        "delta": {"delta": {"h": g.delta["h"]}}, "gradients": g, "the same gradients": some,
+    }[door]  # fmt: skip
+    found = gp.compare(some, mine)
+    assert not found
+    assert "right" not in str(found).splitlines()[0].replace("not right", "")
+    assert {v.status for v in found.verdicts} <= {"right", "undecided"}
+
+
+def test_gradients_that_lack_something_are_undecided_there_and_wrong_where_they_are_wrong() -> None:
+    found = gp.compare(plain.g, some_of_the_gradient())
+    assert {v.name: (v.status, v.entries) for v in found.verdicts} == {
+        "value": ("right", 1), "W1": ("undecided", 0), "b1": ("undecided", 0), "W2": ("right", 9), "b2": ("right", 3),
+        "delta": ("undecided", 9), "o": ("undecided", 18),
+    }  # fmt: skip
+    assert found["W1"].reason == "9 of 9 entries were not given"
+    wrong = dataclasses.replace(some_of_the_gradient(), weight_uses=-some_of_the_gradient().weight_uses)
+    assert gp.compare(plain.g, wrong)["W2"].reason == "the sign is flipped"
+
+
+def test_parts_that_were_left_out_are_named() -> None:
+    mine = plain.gradients()
+    found = gp.compare(plain.g, {"W1": mine["W1"]})
+    assert found, "what was given is right"
+    assert found.not_given == ("b1", "W2", "b2")
+    assert str(found).splitlines()[0] == (
+        "gradient of half_squared of y: right in what was given; not given: b1, W2, b2"
+    )
+    assert found.to_dict()["not_given"] == ["b1", "W2", "b2"]
+    assert "not given: b1, W2, b2" in found._repr_html_()
+    assert "not given: b1, W2, b2" in repr(found)
+    wrong = gp.compare(plain.g, {"W1": -mine["W1"], "b1": mine["b1"]})
+    assert str(wrong).splitlines()[0].endswith("not right in W1; not given: W2, b2")
+    for whole in (mine, {"theta": plain.g.theta}, plain.g.theta, plain.g):
+        assert gp.compare(plain.g, whole).not_given == ()
+        assert "all right" in str(gp.compare(plain.g, whole))
+    assert gp.compare(plain.g, {"value": plain.g.value}).not_given == ("W1", "b1", "W2", "b2")
+    assert gp.compare(skipping.g, {("x", "h"): skipping.g.weight["x", "h"], "y": skipping.g.bias["y"]}).not_given == (
+        "w(h, y)", "w(x, y)", "b[h]",
+    )  # fmt: skip
+
+
+def test_a_tied_weight_is_given_by_its_sum_or_by_each_of_its_uses() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f = net.parameter("f", 0.8)
+    net.add_node("p", "tanh", {"x": f})
+    net.add_node("y", "identity", {"p": f, "x": 0.3})
+    g = net.backward(net.forward([0.4]), "y")
+    uses = {edge: g.weight[edge] for edge in net.edges}
+    assert gp.compare(g, {"f": g.parameter["f"]}).not_given == ("w(x, y)",)
+    assert gp.compare(g, {("x", "p"): uses["x", "p"], ("x", "y"): uses["x", "y"]}).not_given == ("f",)
+    assert gp.compare(g, uses).not_given == ()
+
+
+@pytest.mark.parametrize("exponent", range(-308, -290, 2))
+def test_a_tiny_entry_that_is_off_by_a_thousandth_is_never_right(exponent: int) -> None:
+    for kind, size in (("sigmoid", 0.3), ("tanh", 2.0), ("softplus", -1.0)):
+        net = gp.Network()
+        net.add_input("x")
+        net.add_node("h", kind, {"x": size})
+        net.add_node("y", "identity", {"h": 10.0**exponent})
+        g = net.backward(net.forward([1.0]), "y")
+        assert gp.compare(g, {("x", "h"): float(g.weight["x", "h"])})
+        off = float(g.weight["x", "h"]) * 1.001
+        for mine in ({("x", "h"): off}, {"gamma": {"h": 1.001 * g.gamma["h"]}}, g.theta * [1.001, 1]):
+            assert gp.compare(g, mine).verdicts[0].status != "right"
 
 
 def test_where_the_bound_overflows_nothing_is_told() -> None:
@@ -622,8 +783,9 @@ def test_where_the_bound_overflows_nothing_is_told() -> None:
 
 def test_a_comparison_shows_itself_as_text_table_and_plain_data() -> None:
     found = gp.compare(plain.g, plain.gradients() | {"W1": -plain.gradients()["W1"]})
-    assert repr(found) == str(found)
+    assert repr(found) == "<Comparison: gradient of half_squared of y: not right in W1>"
     assert str(found).splitlines()[0] == "gradient of half_squared of y: not right in W1"
+    assert "<p>gradient of half_squared of y: not right in W1</p><table>" in found._repr_html_()
     assert "<td>the sign is flipped</td>" in found._repr_html_()
     plainly = found.to_dict()
     assert json.loads(json.dumps(plainly)) == plainly

@@ -96,6 +96,72 @@ def test_a_failure_shows_the_report_and_the_network_and_nothing_from_inside(pyte
     assert "testing.py" not in text  # the traceback ends in the test
 
 
+WRONG = """
+    import numpy as np
+    import graphprop as gp
+
+    def squares(x):
+        return (x ** 2).sum(), -2 * x
+
+    def comparison():
+        net = gp.mlp([2, 3, 1], "tanh", seed=1, by="layer")
+        g = net.backward(net.forward([0.5, -1.0]), "y", component=0)
+        return gp.compare(g, {"W1": -g.weight["x", "h1"]})
+"""
+
+
+def test_an_assert_shows_the_whole_text_line_by_line(pytester: pytest.Pytester) -> None:
+    checks = ("comparison()", "gp.gradcheck(squares, np.ones(2))")
+    ways = ("assert {}", "found = {}; assert found and True", "assert {} and True")
+    tests = [way.format(check) for check in checks for way in ways]
+    code = "".join(f"\n    def test_{i}():\n        {test}\n" for i, test in enumerate(tests))
+    found = run(pytester, WRONG + code)
+    found.assert_outcomes(failed=6)
+    text = found.stdout.str().partition("short test summary")[0]
+    assert "\\n" not in text
+    lines = text.splitlines()
+    assert lines.count("W1: wrong; the sign is flipped") == 3
+    assert sum(line.startswith("    w(0, x[1], h1): ") for line in lines) == 3
+    assert lines.count("theta[0] is -2, differences of the value give 2 (the sign)") == 3
+
+
+def test_raise_if_failed_fails_the_test_in_its_own_line(pytester: pytest.Pytester) -> None:
+    checks = ("comparison()", "gp.gradcheck(squares, np.ones(2))", "gp.check(wrong(), [1.0])")
+    code = f"""{WRONG}
+    def wrong():
+        bad = gp.Activation("bad", lambda a: a * a, lambda a, o: 2.002 * a, check=False)
+        net = gp.Network()
+        net.add_input("x")
+        net.add_node("y", bad, {{"x": 0.5}})
+        return net
+    """
+    code += "".join(f"\n    def test_{i}():\n        {test}.raise_if_failed()\n" for i, test in enumerate(checks))
+    found = run(pytester, code)
+    found.assert_outcomes(failed=3)
+    text = found.stdout.str()
+    for check in checks:
+        assert f">       {check}.raise_if_failed()" in text
+    assert "comparing.py" not in text, "the traceback ends in the test"
+    assert "reports.py" not in text
+    assert text.partition("short test summary")[0].count(": WrongGradientError") == 3
+
+
+def test_what_a_check_raises_is_an_assertion_and_one_of_the_librarys_errors() -> None:
+    wrong = gp.gradcheck(lambda x: (np.sum(x**2), -2 * x), np.ones(2))
+    for error in (AssertionError, gp.GraphpropError, gp.WrongGradientError):
+        with pytest.raises(error, match="the wrong sign"):
+            wrong.raise_if_failed()
+        with pytest.raises(error, match="the derivative of bad"):
+            assert_gradients_match(one_node(BAD), [1.0])
+
+
+def one_node(f: gp.Activation) -> gp.Network:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", f, {"x": 0.5})
+    return net
+
+
 def test_starting_pytest_imports_neither_the_library_nor_numpy(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
