@@ -15,6 +15,7 @@ import numpy as np
 from graphprop.arrays import float_kind, numbers_as_given, real_array
 from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.faults import Suspects
+from graphprop.foreign import as_floats
 from graphprop.layout import Array
 from graphprop.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of
 from graphprop.passes import what_differs
@@ -232,7 +233,7 @@ def _flat(g: Gradients) -> dict[str, Array]:
         "value": g.value, "delta": g.a_flat, "o": g.o_flat, "weights": g.weight_uses, "biases": g.bias_uses,
         "theta": g.theta,
     }  # fmt: skip
-    return {kind: np.asarray(array, dtype=float) for kind, array in numbers.items()}
+    return {kind: as_floats(array) for kind, array in numbers.items()}
 
 
 def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | Verdict, Any]]:

@@ -19,6 +19,7 @@ from graphprop.activations import ACTIVATIONS
 from graphprop.arithmetic import Floats
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.escaping import label, markup
+from graphprop.foreign import as_floats
 from graphprop.layout import Layout, Name
 from graphprop.results import Trace, check_trace
 from graphprop.sample import Sample, between, read_sample, write_equations
@@ -258,7 +259,7 @@ class _Web:
     def __init__(self, trace: Trace, s: int, u: int, v: int) -> None:
         self.layout: Layout = trace.layout
         self.width = int(self.layout.o_start[-1])
-        floats = [np.asarray(x, dtype=float) for x in (trace.theta, trace.a_flat[s], trace.o_flat[s])]
+        floats = [as_floats(x) for x in (trace.theta, trace.a_flat[s], trace.o_flat[s])]
         self.sample: Sample = read_sample(write_equations(self.layout, floats[0], Floats()), floats[1], floats[2])
         self.source, self.region = u, between(self.layout, [u], [v])
         self.inside = set(self.region)

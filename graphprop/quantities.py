@@ -28,6 +28,7 @@ from graphprop.expressions import (
     product,
     total,
 )
+from graphprop.foreign import as_floats
 from graphprop.layout import Array, Layout, Node
 from graphprop.objective import Objective
 from graphprop.results import Gradients, Trace
@@ -36,14 +37,6 @@ from graphprop.textbook import is_own, loss_formula, loss_slope, probabilities, 
 
 Key = tuple[Any, ...]
 Derived = tuple[Expression | None, str]  # a formula, and words on it
-
-
-def as_floats(array: Array) -> Array:
-    """The numbers of a result as floats, whatever they were computed with."""
-    try:
-        return np.asarray(array, dtype=float)
-    except TypeError:
-        raise GraphpropError("symbols are not shown as numbers; run the network on floats, or on mpmath's") from None
 
 
 def grouped(places: Array, size: int) -> tuple[Array, Array]:
@@ -74,7 +67,7 @@ class Book:
         self.a, self.o, self.theta = map(as_floats, (trace.a_flat, trace.o_flat, trace.theta))
         self.a_grad, self.o_grad = as_floats(gradients.a_flat), as_floats(gradients.o_flat)
         self.weight_grad, self.bias_grad = as_floats(gradients.weight_uses), as_floats(gradients.bias_uses)
-        self.theta_grad, self.value = as_floats(gradients.theta), float(gradients.value)
+        self.theta_grad, self.value = as_floats(gradients.theta), float(as_floats(gradients.value))
         self.read = {int(column): j for j, column in enumerate(self.goal.columns)}
         self.terms, self.seed = self._evaluate()
         self.is_output = self.goal.loss is None and len(self.read) == 1 and bool((self.seed == 1).all())

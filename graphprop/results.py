@@ -17,6 +17,7 @@ import numpy as np
 from graphprop.arguments import block_matrix
 from graphprop.arithmetic import Floats
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.foreign import as_floats
 from graphprop.layout import Array, Layout, Name, Node
 from graphprop.objective import Objective
 from graphprop.values import Values, number, short, shown, squeezed, table
@@ -382,10 +383,18 @@ def _why_no_a(layout: Layout, name: Name) -> str:
     return f"{name!r} is an input, which has no pre-activation" if is_input else ""
 
 
+def _compared(x: Any) -> Array:
+    try:
+        return as_floats(x)
+    except GraphpropError:
+        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+
+
 def _excess(x: Array, y: Array) -> Array:
     """How far apart the entries of two arrays are: relative to their size, and a little to the largest of all."""
+    x, y = _compared(x), _compared(y)
     absolute = _apart(x, y)[0]
-    size = np.nan_to_num(np.maximum(np.abs(x), np.abs(y)).astype(float))
+    size = np.nan_to_num(np.maximum(np.abs(x), np.abs(y)))
     with np.errstate(all="ignore"):
         excess = np.where(absolute > 0, absolute / (size + 1e-3 * size.max(initial=0.0)), 0.0)
     result: Array = np.where(np.isnan(absolute), np.inf, excess)
@@ -394,10 +403,7 @@ def _excess(x: Array, y: Array) -> Array:
 
 def _apart(x: Any, y: Any) -> tuple[Any, Any]:
     """Absolute difference, and relative to the larger of both; nan against a number is infinitely far."""
-    try:
-        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    except TypeError:
-        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+    x, y = _compared(x), _compared(y)
     with np.errstate(all="ignore"):
         absolute = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
         relative = np.where(absolute > 0, absolute / np.maximum(np.abs(x), np.abs(y)), 0.0)

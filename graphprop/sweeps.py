@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import Floats
+from graphprop.foreign import as_floats
 from graphprop.layout import Array, Layout
 from graphprop.levels import level_numbers
 from graphprop.objective import Objective
@@ -64,10 +65,10 @@ class Run:
     @classmethod
     def of(cls, trace: Trace, goal: Objective) -> Run:
         """The run of a trace, whose numbers may be of another kind, such as those of mpmath."""
-        theta, a, o = (np.asarray(x, dtype=float) for x in (trace.theta, trace.a_flat, trace.o_flat))
+        theta, a, o = map(as_floats, (trace.theta, trace.a_flat, trace.o_flat))
         if trace.numbers is not None:
-            seed = None if goal.seed is None else np.asarray(goal.seed, dtype=float)
-            goal = replace(goal, seed=seed, targets=tuple(np.asarray(t, dtype=float) for t in goal.targets))
+            seed = None if goal.seed is None else as_floats(goal.seed)
+            goal = replace(goal, seed=seed, targets=tuple(map(as_floats, goal.targets)))
         return cls(trace.layout, goal, a, o, theta, levels_of(trace.layout))
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import UnknownNameError
+from graphprop.foreign import text_of
 from graphprop.layout import Array
 
 
@@ -85,8 +86,7 @@ def short(value: Any) -> str:
         return f"[{', '.join(entries)}{', ...' if value.size > 4 else ''}]"
     if isinstance(value, float | np.floating):
         return "-" if np.isnan(value) else f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text_of(value, 40)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], count: int, most: int = 100) -> str:

@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "escaping", "steps"},
     {"frames", "mirror"},
     {"order", "arrays", "expressions"},
+    {"foreign"},
     {"memory", "twofold"},
     {"soft_targets"},
     {"trials"},

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphprop.render.lettering import BLUE, BROWN, as_float, sign
+from graphprop.foreign import as_float
+from graphprop.render.lettering import BLUE, BROWN, sign
 
 LOWEST, HIGHEST = (0x5B, 0x8F, 0xD0), (0xF6, 0xAE, 0x60)
 NEUTRAL = "#555555"

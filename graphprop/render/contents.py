@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.foreign import as_float, floats
 from graphprop.layout import Array, Node
 from graphprop.render.colours import fill, stroke, stroke_width
 from graphprop.render.legends import legend, letter, tied
@@ -17,14 +18,13 @@ from graphprop.render.lettering import (
     GREY,
     Line,
     Run,
-    as_float,
     digits,
     line_width,
     name_line,
     name_text,
     sign_colour,
 )
-from graphprop.render.numbers import Numbers, floats
+from graphprop.render.numbers import Numbers
 from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table
 from graphprop.render.selection import Selection
 
@@ -158,11 +158,11 @@ class _Content:
 
     def _biases(self, v: int) -> tuple[list[Any], list[Any] | None] | None:
         """The biases of a node and their derivatives; nan where there is none."""
-        layout, gradients = self.layout, self.numbers.gradients
+        layout, known = self.layout, self.numbers.bias_slopes
         if layout.nodes[v].bias is None:
             return None
-        values = layout.scatter_bias(v, self.numbers.theta[layout.bias_position])
-        slopes = None if gradients is None else layout.scatter_bias(v, gradients.bias_uses).tolist()
+        values = layout.scatter_bias(v, self.numbers.parameters[layout.bias_position])
+        slopes = None if known is None else layout.scatter_bias(v, known).tolist()
         return values.tolist(), slopes
 
     def _bias_letters(self, v: int) -> list[str]:
@@ -375,15 +375,15 @@ def loss_shape(numbers: Numbers, dim: bool) -> Shape:
     assert gradients is not None
     assert gradients.objective.loss is not None
     entry, kind = gradients.objective.loss, gradients.objective.loss.name.replace("_", "-")
-    targets = [t for rows in gradients.objective.targets for t in rows[numbers.sample].tolist()]
+    targets = numbers.targets
     lines: list[Line] = [(Run("t ", "small italic", GREY), Run(_listed(targets, 4), "small"))]
     if numbers.samples > 1:
         lines.append((Run(f"mean of {numbers.samples} samples", "small grey"),))
     if line_width(lines[0]) > 130:
         lines[0] = (Run(f"{len(targets)} targets", "small grey"),)
-    tip = f"J: {kind}, {entry.text}\nJ = {digits(gradients.value)}\nt = {_listed(targets)}"
+    tip = f"J: {kind}, {entry.text}\nJ = {digits(numbers.value)}\nt = {_listed(targets)}"
     heading = (Run("J", "name"),)
-    value = digits(gradients.value)
+    value = digits(numbers.value)
     lit = False if dim else None
     return Shape("J", None, "loss", kind, "J", tip, heading, value, lines=tuple(lines), fill="#f2f2f2", lit=lit)
 

@@ -17,6 +17,7 @@ from graphprop.render.playback import Playback, nothing_told
 
 SUMMARY = "This is a summary: steps and explanations are of single nodes. Draw fewer of them, with focus= or top=."
 NO_TRACE = "Only the structure is known: with a trace there are values and the steps of the forward pass."
+SYMBOLS = "Some of the numbers are formulas: with numbers in their place there are steps and explanations."
 NO_GRADIENTS = "No gradients were given: there are no steps of the backward pass."
 
 
@@ -27,6 +28,8 @@ def write_page(drawn: dict[str, Any], svg: str, parts: Parts, numbers: Numbers |
     data["edges"] = [{key: edge[key] for key in ("id", "source", "target")} for edge in drawn["edges"]]
     if numbers is None or parts.detail == "groups":
         told = nothing_told() | {"notes": [SUMMARY]}
+    elif numbers.has_formulas:
+        told = nothing_told() | {"notes": [SYMBOLS]}
     else:
         told = Playback(parts, numbers).data()
         if numbers.trace is None:

@@ -37,9 +37,9 @@ def tied(numbers: Numbers, letters: dict[int, str]) -> tuple[tuple[Tie, ...], st
         line: Line = ()
         if position in named:
             line = (Run(f"{name_text(layout.label_position(position), 20)} ", "small italic"),)
-        line += (Run("= ", "small", GREY), Run(digits(numbers.theta[position]), "small bold"))
-        if numbers.gradients is not None:
-            slope = numbers.gradients.theta[position]
+        line += (Run("= ", "small", GREY), Run(digits(numbers.parameters[position]), "small bold"))
+        if numbers.parameter_slopes is not None:
+            slope = numbers.parameter_slopes[position]
             line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
             line += (Run(digits(slope), "small", sign_colour(slope), "backward"),)
             line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphprop.escaping import ELLIPSIS, visible
+from graphprop.foreign import as_float
 from graphprop.layout import Name
 
 MINUS = "\N{MINUS SIGN}"
@@ -71,14 +72,6 @@ def plain(line: Line) -> str:
 
 
 # ------------------------------------------------------------------ numbers
-
-
-def as_float(x: Any) -> float | None:
-    """The number as a float; None for a formula or what is none."""
-    try:
-        return float(x)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def digits(x: Any) -> str:

@@ -1,20 +1,21 @@
 """The numbers of one sample that a picture shows, flat and by the layout; nothing is computed but softmax's p.
 
-None stands for what was not given, nan for what was not asked for.
+None stands for what was not given, nan for what was not asked for, a short text for a formula.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.foreign import Formula, floats, readable
 from graphprop.layout import Array, Layout
 from graphprop.passes import check_gradients, check_gradients_of
-from graphprop.render.lettering import as_float, digits, name_text
+from graphprop.render.lettering import digits, name_text
 from graphprop.results import Gradients, Trace, check_trace
 
 
@@ -28,38 +29,74 @@ class Numbers:
     gradients: Gradients | None
     sample: int
     by_weights: bool  # whether edges are drawn by their weights rather than by their gradients
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)  # parts of formulas that were evaluated
+
+    def _read(self, array: Any) -> Array:
+        return readable(np.asarray(array), self._known)
 
     @property
     def samples(self) -> int:
         given = self.trace or self.gradients
         return 1 if given is None else len(given.o_flat)
 
-    @property
+    @cached_property
     def a(self) -> Array | None:
-        return None if self.trace is None else self.trace.a_flat[self.sample]
+        return None if self.trace is None else self._read(self.trace.a_flat[self.sample])
 
-    @property
+    @cached_property
     def o(self) -> Array | None:
-        return None if self.trace is None else self.trace.o_flat[self.sample]
+        return None if self.trace is None else self._read(self.trace.o_flat[self.sample])
 
-    @property
+    @cached_property
     def da(self) -> Array | None:
-        return None if self.gradients is None else self.gradients.a_flat[self.sample]
+        return None if self.gradients is None else self._read(self.gradients.a_flat[self.sample])
 
-    @property
+    @cached_property
     def do(self) -> Array | None:
-        return None if self.gradients is None else self.gradients.o_flat[self.sample]
+        return None if self.gradients is None else self._read(self.gradients.o_flat[self.sample])
+
+    @cached_property
+    def parameters(self) -> Array:
+        """All of theta."""
+        return self._read(self.theta)
 
     @cached_property
     def weights(self) -> Array:
         """Of each weight use."""
-        result: Array = self.theta[self.layout.position]
+        result: Array = self.parameters[self.layout.position]
         return result
 
-    @property
+    @cached_property
     def slopes(self) -> Array | None:
         """The derivative by each weight use."""
-        return None if self.gradients is None else self.gradients.weight_uses
+        return None if self.gradients is None else self._read(self.gradients.weight_uses)
+
+    @cached_property
+    def bias_slopes(self) -> Array | None:
+        """The derivative by each bias use."""
+        return None if self.gradients is None else self._read(self.gradients.bias_uses)
+
+    @cached_property
+    def parameter_slopes(self) -> Array | None:
+        """The derivative by each entry of theta."""
+        return None if self.gradients is None else self._read(self.gradients.theta)
+
+    @cached_property
+    def value(self) -> Any:
+        """What is differentiated."""
+        return None if self.gradients is None else self._read(self.gradients.value)[()]
+
+    @cached_property
+    def targets(self) -> list[Any]:
+        """What the loss compares with."""
+        assert self.gradients is not None
+        return [t for rows in self.gradients.objective.targets for t in self._read(rows[self.sample]).tolist()]
+
+    @cached_property
+    def has_formulas(self) -> bool:
+        """Whether some of the values or derivatives are no numbers."""
+        known = (self.parameters, self.a, self.o, self.da, self.do, self.slopes)
+        return any(isinstance(x, Formula) for array in known if array is not None for x in array.ravel().tolist())
 
     @cached_property
     def strokes(self) -> Array | None:
@@ -100,7 +137,7 @@ class Numbers:
         """One line on the objective and the sample."""
         parts = []
         if self.gradients is not None:
-            objective, value = self.gradients.objective, digits(self.gradients.value)
+            objective, value = self.gradients.objective, digits(self.value)
             if objective.loss is not None:
                 parts.append(f"loss J = {value} ({objective.loss.name.replace('_', '-')})")
             elif self.goal == "J":
@@ -113,14 +150,6 @@ class Numbers:
             more = "; derivatives by weights and biases are over all" if self.gradients is not None else ""
             parts.append(f"sample [{self.sample}] of {self.samples}{more}")
         return " · ".join(parts)
-
-
-def floats(array: Array) -> Array:
-    """The numbers as floats; nan for formulas."""
-    if array.dtype != object:
-        return array
-    known = (as_float(x) for x in array.ravel().tolist())
-    return np.array([np.nan if x is None else x for x in known]).reshape(array.shape)
 
 
 def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:

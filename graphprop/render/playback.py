@@ -15,12 +15,13 @@ import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.explanations import objective_text
+from graphprop.foreign import floats
 from graphprop.layout import Layout
 from graphprop.path_sums import PathSum, arrows, many, sum_paths
 from graphprop.quantities import Book, Key, without_numbers
 from graphprop.render.formulas import Formulas
 from graphprop.render.lettering import name_text
-from graphprop.render.numbers import Numbers, floats
+from graphprop.render.numbers import Numbers
 from graphprop.render.parts import Parts
 from graphprop.results import Gradients, Trace
 
@@ -220,7 +221,7 @@ class Playback:
     def _paths(self) -> tuple[dict[str, list[dict[str, Any]]], int]:
         """From each node to what is differentiated, or to the outputs; and how many were left out."""
         trace = self.numbers.trace
-        if trace is None or trace.o_flat.dtype == object:
+        if trace is None:
             return {}, 0
         columns = self.book.goal.columns.tolist() if self.numbers.gradients else _output_columns(self.layout)
         targets = [self.book.at_column(column) for column in columns]

@@ -7,12 +7,13 @@ from collections import Counter
 
 import numpy as np
 
+from graphprop.foreign import floats
 from graphprop.layout import Array
 from graphprop.render.colours import fill, stroke_width
 from graphprop.render.contents import loss_shape, rms
 from graphprop.render.legends import legend
 from graphprop.render.lettering import GREY, Line, Run, digits, name_line
-from graphprop.render.numbers import Numbers, floats
+from graphprop.render.numbers import Numbers
 from graphprop.render.parts import Edge, Entry, Parts, Shape
 from graphprop.render.selection import Selection
 
