@@ -190,9 +190,7 @@ def _broken(digits: int | None, step: Step, most: int = 4) -> str:
         sign = "+"
         if start and isinstance(part[0], Minus):
             sign, part = "-", (part[0].of, *part[1:])
-        written = write(Sum(part), LATEX, digits)
-        if start and sign == "+" and written.startswith("-"):
-            sign = ""
+        written = write(Sum(part), LATEX, digits, leading=not start)
         text += written if not start else rf" \\{chr(10)} &\quad {{}}{sign} {written}"
     return text
 

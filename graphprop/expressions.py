@@ -393,15 +393,20 @@ def write_symbol(symbol: Symbol | Derivative | Slope | Expression, style: Text) 
     return write(symbol, style)
 
 
-def write(e: Expression, style: Text, digits: int | None = None) -> str:
-    """An expression in a language: with symbols, or with the numbers of its quantities in so many digits."""
+def write(e: Expression, style: Text, digits: int | None = None, leading: bool = True) -> str:
+    """An expression in a language: with symbols, or with the numbers of its quantities in so many digits.
+
+    A negative number stands in brackets unless it is `leading`: the first thing in the formula or in a bracket.
+    """
     match e:
         case Constant(value):
-            return style.number(repr(value).removesuffix(".0"))
+            return _signed(style.number(repr(value).removesuffix(".0")), style, leading)
         case Quantity(symbol, value):
-            return write_symbol(symbol, style) if digits is None else style.number(decimal(value, digits))
+            if digits is None:
+                return write_symbol(symbol, style)
+            return _signed(style.number(decimal(value, digits)), style, leading)
         case Sum(terms):
-            text = _operand(terms[0], style, digits, (Sum, Cases), leading=True)
+            text = _operand(terms[0], style, digits, (Sum, Cases), leading)
             for term in terms[1:]:
                 sign, term = (style.minus, term.of) if isinstance(term, Minus) else (style.plus, term)
                 text += sign + _operand(term, style, digits, (Sum, Cases, Minus))
@@ -409,13 +414,13 @@ def write(e: Expression, style: Text, digits: int | None = None) -> str:
         case Product(factors):
             inside = (Sum, Cases, Minus, *(() if isinstance(style, Latex) else (Quotient,)))
             rest = [_operand(factor, style, digits, inside) for factor in factors[1:]]
-            return style.times.join([_operand(factors[0], style, digits, inside, leading=True), *rest])
+            return style.times.join([_operand(factors[0], style, digits, inside, leading), *rest])
         case Minus(of):
             return style.minus.strip() + _operand(of, style, digits, (Sum, Cases, Minus))
         case Quotient(top, bottom) if isinstance(style, Latex):
             return style.quotient(write(top, style, digits), write(bottom, style, digits))
         case Quotient(top, bottom):
-            above = _operand(top, style, digits, (Sum, Cases, Quotient, Minus), leading=True)
+            above = _operand(top, style, digits, (Sum, Cases, Quotient, Minus), leading)
             return style.quotient(above, _operand(bottom, style, digits, (Sum, Product, Quotient, Cases, Minus)))
         case Square(of):
             base = _operand(of, style, digits, (Sum, Product, Quotient, Cases, Minus, Square))
@@ -427,10 +432,15 @@ def write(e: Expression, style: Text, digits: int | None = None) -> str:
     raise TypeError(e)
 
 
+def _signed(text: str, style: Text, leading: bool) -> str:
+    return style.brackets(text) if not leading and text[:1] in "-\u2212" else text
+
+
 def _operand(e: Expression, style: Text, digits: int | None, bracketed: tuple[type, ...], leading: bool = False) -> str:
-    """A part of an expression, in brackets if it is of such a kind or a negative number behind a sign."""
-    text, looks = write(e, style, digits), e
+    """A part of an expression, in brackets if it is of such a kind."""
+    looks = e
     if isinstance(e, Quantity) and digits is None and not isinstance(e.symbol, Symbol | Derivative | Slope):
         looks = e.symbol
-    negative = not leading and text[:1] in "-\u2212"
-    return style.brackets(text) if isinstance(looks, bracketed) or negative else text
+    if isinstance(looks, bracketed):
+        return style.brackets(write(e, style, digits))
+    return write(e, style, digits, leading)

@@ -211,7 +211,7 @@ def label(edge: Edge) -> Figure:
     for i, entry in enumerate(edge.entries):
         y = -high / 2 + LABEL_ROW * (i + 0.5)
         if entry.letter:
-            marks += _letter(entry.letter, -wide / 2, y)
+            marks += letter_box(entry.letter, -wide / 2, y)
         x = -wide / 2 + lettered
         for w, column in zip(widths, columns, strict=True):
             marks.append(Text(x + 3, base(y, "small"), column[i], "start"))
@@ -226,7 +226,7 @@ def _one_entry(entry: Entry, boxed: bool) -> Figure:
     high = LABEL_ROW * max(len(lines), 1)
     marks: list[Box | Text] = []
     if boxed:
-        marks += _letter(entry.letter, -wide / 2, -high / 2 + LABEL_ROW / 2)
+        marks += letter_box(entry.letter, -wide / 2, -high / 2 + LABEL_ROW / 2)
     for i, line in enumerate(lines):
         y = -high / 2 + LABEL_ROW * (i + 0.5)
         marks.append(Text(-wide / 2 + 3 + lettered, base(y, "small"), line, "start"))
@@ -238,7 +238,8 @@ def _letters_width(entries: tuple[Entry, ...]) -> float:
     return max(longest + 6, LETTER) if longest else 0.0
 
 
-def _letter(text: str, x: float, y: float) -> list[Box | Text]:
+def letter_box(text: str, x: float, y: float) -> tuple[Box, Text]:
+    """The letter of a tied weight in its box, from its left end and its middle."""
     room = max(width(text, "small bold") + 5, 13.0)
     box = Box(x, y - 6.5, room, 13, fill="#ffffff", stroke="#222222", round=4)
-    return [box, Text(x + room / 2, base(y, "small bold"), (Run(text, "small bold"),))]
+    return box, Text(x + room / 2, base(y, "small bold"), (Run(text, "small bold"),))

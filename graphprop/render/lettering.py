@@ -1,6 +1,7 @@
 """How numbers and names are written in a picture, and how much room that takes.
 
-Widths are those of Helvetica, which its usual stand-ins share, with a margin for others.
+The fonts are those that an SVG asks for. Which of them is there is not known, so a character is as wide as in the
+widest: DejaVu Sans, and a few in Helvetica, whose widths Arial and Liberation Sans share.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from graphprop.layout import Name
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"  # for what was not computed
 
+FONTS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 INK, GREY, BLUE, BROWN = "#111111", "#5a5a5a", "#34499a", "#a34d00"
 
 
@@ -149,27 +151,40 @@ def name_line(name: Name, most: int = 22, small: bool = False) -> Line:
 
 # ------------------------------------------------------------------ widths
 
-MARGIN = 1.06
 WIDTHS = """
-278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 278 278
-584 584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 611 722 667 944
-667 667 611 278 278 278 469 556 333 556 556 500 556 556 278 556 556 222 222 500 222 833 556 556 556 556 333 500
-278 556 500 722 500 500 500 334 260 334 584
+318 401 460 838 636 950 780 275 390 390 500 838 318 361 318 337 636 636 636 636 636 636 636 636 636 636 337 337
+838 838 838 556 1015 684 686 722 770 667 611 778 752 295 500 667 557 863 748 787 667 787 722 667 611 732 684 989
+685 667 685 390 337 390 838 556 500 613 635 550 635 615 352 635 634 278 278 579 278 974 634 612 635 635 411 521
+392 634 592 818 592 592 525 636 337 636 838
 """  # of the printable ASCII characters, in thousandths of the size
-HELVETICA = {chr(32 + k): int(w) for k, w in enumerate(WIDTHS.split())} | {MINUS: 584, DASH: 556, ELLIPSIS: 1000}
+BOLD_WIDTHS = """
+348 456 521 838 696 1002 872 306 457 457 523 838 380 415 380 365 696 696 696 696 696 696 696 696 696 696 400 400
+838 838 838 611 1000 774 762 734 830 683 683 821 837 372 556 775 637 995 837 850 733 850 770 720 682 812 774 1103
+771 724 725 457 365 457 838 556 500 675 716 593 716 678 435 716 712 343 343 665 343 1042 712 687 716 716 493 595
+478 712 652 924 645 652 582 712 365 712 838
+"""
+SIGNS = {MINUS: 838, DASH: 556, ELLIPSIS: 1000, "γ": 690, "δ": 690, "∂": 550, "√": 670, "∝": 720, "·": 380, "∞": 840}
+OTHER, OTHER_BOLD, FULL = 800, 900, 1000
+
+
+def _table(widths: str) -> dict[str, int]:
+    return {chr(32 + k): int(w) for k, w in enumerate(widths.split())} | SIGNS
+
+
+REGULAR, BOLD = _table(WIDTHS), _table(BOLD_WIDTHS)
 
 
 def width(text: str, style: str) -> float:
-    """The room that a text takes in points."""
+    """The room that a text takes in points, in the widest of the fonts."""
     look = STYLES[style]
-    units = sum(HELVETICA[c] if c in HELVETICA else _other_width(c) for c in text)
-    return units / 1000 * look.size * MARGIN * (1.07 if look.bold else 1.0)
+    known, other = (BOLD, OTHER_BOLD) if look.bold else (REGULAR, OTHER)
+    return sum(known[c] if c in known else _other_width(c, other) for c in text) / 1000 * look.size
 
 
-def _other_width(c: str) -> int:
+def _other_width(c: str, other: int) -> int:
     if unicodedata.combining(c) or unicodedata.category(c) == "Cf":
         return 0
-    return 1000 if unicodedata.east_asian_width(c) in "WF" else 640
+    return FULL if unicodedata.east_asian_width(c) in "WF" else other
 
 
 def line_width(line: Line) -> float:

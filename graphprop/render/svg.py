@@ -10,12 +10,11 @@ from collections.abc import Iterable
 
 from graphprop.escaping import markup
 from graphprop.render.colours import NEUTRAL
-from graphprop.render.figures import Box, Figure, Text, base
-from graphprop.render.lettering import STYLES, Line, Run, line_width, width
+from graphprop.render.figures import Box, Figure, Text, base, letter_box
+from graphprop.render.lettering import FONTS, STYLES, Line, Run, line_width, width
 from graphprop.render.parts import Edge, Legend, Parts, Shape
 from graphprop.render.places import Curve, Placement, Point
 
-FONTS = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 PAD = 18.0
 OUTLINE = "#222222"
 LIT = "#f2c200"
@@ -227,10 +226,9 @@ def _legend(legend: Legend) -> tuple[str, float, float]:
     if legend.ties:
         rows.append(_words("boxed letter: tied weights"))
         for tie in legend.ties:
-            boxed = _marks([Box(0, -9.5, 13 + 6 * (len(tie.letter) - 1), 13, "#ffffff", OUTLINE, 4)])
-            letter = _text(Text(6.5 + 3 * (len(tie.letter) - 1), 0.85, (Run(tie.letter, "small bold"),)))
-            line = _text(Text(20 + 6 * (len(tie.letter) - 1), 0.85, tie.text, "start"))
-            rows.append((boxed + letter + line, 26 + line_width(tie.text)))
+            box, letter = letter_box(tie.letter, 0, -3)
+            line = Text(box.width + 7, 0.85, tie.text, "start")
+            rows.append((_marks((box, letter, line)), line.x + line_width(tie.text)))
     if legend.ties_text:
         rows.append(_words(legend.ties_text))
     if not rows:
