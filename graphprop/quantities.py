@@ -400,6 +400,10 @@ class Book:
                 terms.append(product(obar, self._local(s, v, k, i)))
         return total(terms), "" if terms else self._no_path()
 
+    def is_passed_on(self, column: int) -> bool:
+        """Whether the objective depends on this output by way of other nodes."""
+        return any(self.at_row(int(self.layout.row[use]))[0] in self.leading for use in self.uses_of(column))
+
     def _arriving(self, s: int, column: int) -> list[Expression]:
         """The terms of obar: what the objective reads directly, and what comes from the children."""
         terms: list[Expression] = []

@@ -1,5 +1,33 @@
-"""What all tests and snippets see: a terminal of 80 columns, however wide it is."""
+"""What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one."""
+
+from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
 
 os.environ["COLUMNS"] = "80"
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MISSING = "" if BROWSER else "Chromium"
+if not find_spec("playwright"):
+    MISSING = " and ".join(filter(None, ("Playwright", MISSING)))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if MISSING:
+        if os.environ.get("CI"):
+            pytest.fail(f"{MISSING} is missing, which the tests of the page need")
+        pytest.skip(f"needs {MISSING}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,6 @@ from tests.golden import CASES, GRAPHS, build, inputs, objective
 from tests.pictures import HOSTILE, hostile_net, ladder
 
 ROOT = Path(__file__).parent.parent
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-MISSING = "" if BROWSER else "Chromium"
-if not find_spec("playwright"):
-    MISSING = " and ".join(filter(None, ("Playwright", MISSING)))
 WIDE = {"width": 1360, "height": 800}
 TAG = re.compile(r"<[^>]*>")
 JOINER = re.compile("\u2060")  # has no width
@@ -49,21 +42,6 @@ def net() -> gp.Network:
 def given(net: gp.Network) -> tuple[gp.Trace, gp.Gradients]:
     trace = net.forward({"x1": 1.0, "x2": -2.0})
     return trace, net.backward(trace, loss="half_squared", target={"y": 0.25})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if MISSING:
-        if os.environ.get("CI"):
-            pytest.fail(f"{MISSING} is missing, which the tests of the page need")
-        pytest.skip(f"needs {MISSING}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -341,15 +319,22 @@ def test_a_click_in_the_diagram_hits_the_line_of_an_edge_and_its_label(page: Any
 
 def test_the_largest_paths_are_those_of_the_library_and_light_up(page: Any) -> None:
     drawn = net()
-    trace, _ = given(drawn)
+    trace, g = given(drawn)
     expected = gp.paths(drawn, trace, "x1", "y", top=5)
+    by_output = g.o["y"]  # the page is about J
     node(page, "x1").click()
     page.mouse.move(5, 5)
     amounts = page.locator("#told .path > .amount").all_inner_texts()
     shown = [path.contribution for path in expected.top] + ([expected.rest] if expected.rest_count else [])
+    shown = [by_output * x for x in shown]
     assert len(amounts) == len(shown)
     assert all(close(text, x) for text, x in zip(amounts, shown, strict=True))
-    assert f"the largest of {expected.count} paths" in page.locator("#told").inner_text()
+    told = page.locator("#told").inner_text()
+    assert f"the largest of {expected.count} paths" in told
+    assert f"∂J/∂o[x1] = {g.input['x1']:.6g}".replace("-", "−") in told
+    products = [text for text in page.locator("#told .path .product").all_inner_texts() if text[0] != "="]
+    assert products
+    assert all(product.endswith(" · ∂J/∂o[y]") for product in products)
     buttons = page.locator("#told .path button")
     assert buttons.all_inner_texts() == [" → ".join(path.nodes) for path in expected.top]
     buttons.first.click()
@@ -365,6 +350,30 @@ def test_the_largest_paths_are_those_of_the_library_and_light_up(page: Any) -> N
     assert lit(page) == set(expected.top[0].nodes)
     page.keyboard.press("Escape")
     assert lit(page) == set()
+
+
+def test_the_paths_of_a_page_add_up_to_the_derivative_it_is_about() -> None:
+    drawn = gp.Network()
+    drawn.add_input("x")
+    drawn.add_node("h", "tanh", {"x": 0.5})
+    drawn.add_node("y", "sigmoid", {"h": 2.0, "x": -1.0})  # it is read, and passed on
+    drawn.add_node("z", "square", {"y": 1.5, "h": 0.25})
+    drawn.set_outputs(["y", "z"])
+    trace = drawn.forward([0.75])
+    g = drawn.backward(trace, loss="half_squared", target=[0.5, 0.25])
+    for goal, derivatives in ((g, {"n0": g.input["x"], "n1": g.gamma["h"]}), (drawn.backward(trace, "z"), None)):
+        paths = page_data(gp.draw(drawn, trace, goal))["paths"]
+        if derivatives is None:
+            assert {told["symbol"] for told in paths["n1"]} == {"∂o[z]/∂a[h]"}
+            continue
+        for node, derivative in derivatives.items():
+            by = {"n0": "∂J/∂o[x]", "n1": "∂J/∂a[h]"}[node]
+            assert [told["symbol"] for told in paths[node]] == [f"{by} through o[y]", f"{by} through o[z]"]
+            assert sum(number(told["total"]) for told in paths[node]) == pytest.approx(derivative, rel=1e-5)
+            last = [told["paths"][0]["formula"].split(" · ")[-1] for told in paths[node]]
+            assert last == ["direct[y]", "∂J/∂o[z]"]
+            for row in [row for told in paths[node] for row in told["paths"]]:
+                assert computed(row["numbers"]) == pytest.approx(number(row["amount"]), rel=1e-3)
 
 
 def test_hover_lights_ancestors_and_descendants(page: Any) -> None:
@@ -446,6 +455,20 @@ def test_pan_zoom_and_fit(page: Any) -> None:
         assert view_box(page) == pytest.approx(fitted, abs=1.0)
 
 
+def test_one_escape_after_a_search_closes_what_was_found(page: Any) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("h2")
+    page.keyboard.press("Enter")
+    assert page.locator("#told h2").inner_text() == "h2 tanh"
+    page.keyboard.press("Escape")
+    assert page.locator("#told").is_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("h1")
+    assert page.locator("g.node.found").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("g.node.found").count() == 0
+
+
 # ---------------------------------------------------------------- keys, colours, sizes
 
 
@@ -504,15 +527,15 @@ def test_dark_and_light_by_the_system_and_by_the_switch(open_page: Open) -> None
         page = open_page(drawing, color_scheme=scheme)
 
         def ground(page: Any = page) -> float:
-            return luminance(page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor"))
+            return luminance(page.locator(".graphprop-page").evaluate("e => getComputedStyle(e).backgroundColor"))
 
         assert (ground() > 0.5) == (scheme == "light")
         for switched in range(2):
             for selector, background in [
-                ("h1", "body"),
-                ("#subtitle", "body"),
+                ("h1", ".graphprop-page"),
+                ("#subtitle", ".graphprop-page"),
                 (".hint", "#step"),
-                ("summary", "body"),
+                ("summary", ".graphprop-page"),
                 ("#play", "#play"),
                 ("#where", "#stepper"),
             ]:
@@ -721,6 +744,72 @@ def test_the_policy_forbids_every_other_script_style_and_source(browser: Any, tm
         }"""
     )
     assert sorted(blocked) == ["img-src", "script-src-attr", "script-src-elem", "style-src-elem", "undefined"]
+    page.close()
+
+
+AROUND = """<!DOCTYPE html><html><head><style>h2 { color: rgb(1, 2, 3) }</style></head><body>
+<h1>A notebook</h1><h2>of somebody</h2><p class="hint">text <a href="#x">link</a></p><button id="play">run</button>
+<header>its own</header><main><section id="step">cell</section></main><input id="search"><select id="speed"></select>
+<details><summary>more</summary></details><footer><dl><dt>a</dt><dd>b</dd></dl></footer>
+<div id="here" style="height: 800px"></div>
+<div id="there" style="height: 800px"></div></body></html>"""
+STYLES = """() => JSON.stringify([document.documentElement, ...document.querySelectorAll("body, body *")].filter(
+    e => !e.closest("#here, #there")).map(e => [e.tagName, ...Object.entries(getComputedStyle(e))]))"""
+PUT_IN = """([place, html]) => {
+    const box = document.getElementById(place);
+    box.innerHTML = html;
+    for (const old of box.querySelectorAll("script:not([type])")) {
+        const script = document.createElement("script");
+        script.textContent = old.textContent;
+        old.replaceWith(script);
+    }
+}"""  # as a notebook does
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_put_into_another_document_it_changes_nothing_outside_and_works_twice(browser: Any, scheme: str) -> None:
+    context = browser.new_context(viewport=WIDE, reduced_motion="reduce", color_scheme=scheme)
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.set_content(AROUND)
+    page.evaluate(
+        "document.getElementById('here').style.height = document.getElementById('there').style.height = '800px'"
+    )
+    before = page.evaluate(STYLES)
+    drawn = net()
+    for place, drawing in (("here", gp.draw(drawn, *given(drawn))), ("there", gp.draw(gp.mlp([2, 2, 1], seed=0)))):
+        page.evaluate(PUT_IN, [place, drawing.html])
+    assert page.evaluate(STYLES) == before
+    page.click("body > h1")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("d")
+    assert page.locator("#here #where").inner_text() == "Whole picture"
+    page.click("#here #next")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#here #where").inner_text() == "Forward 2 of 6: h1"
+    assert page.locator("#there #where").inner_text() == "No steps"
+    page.locator("#there g.node").first.click()
+    assert page.locator("#there #told").is_visible()
+    assert page.locator("#here #told").is_hidden()
+    assert page.locator("#here #view svg").bounding_box()["height"] > 200
+    context.close()
+    assert not troubles
+
+
+def test_a_picture_that_is_wider_than_its_place_is_shown_smaller(browser: Any, tmp_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 500, "height": 400})
+    page.set_content(f"<body style='margin: 0'>{gp.draw(ladder(12)).svg}</body>")
+    picture = page.locator("svg")
+    width, height = (float(picture.get_attribute(side)) for side in ("width", "height"))
+    box = picture.bounding_box()
+    assert width > 500
+    assert box["width"] == pytest.approx(500)
+    assert box["height"] == pytest.approx(500 * height / width, rel=0.01)
+    path = gp.draw(ladder(4)).save(tmp_path / "net.svg")
+    page.set_content("<img>")
+    page.goto(path.as_uri())
+    assert page.locator("svg").count() == 1
     page.close()
 
 

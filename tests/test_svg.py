@@ -148,6 +148,7 @@ def test_an_edge_of_one_component_joins_its_row(engine: str) -> None:
 def test_it_is_well_formed_and_refers_to_nothing_outside(make: Any) -> None:
     svg = drawn(make(), layout="columns").svg
     tree = ElementTree.fromstring(svg)
+    svg = svg.replace(' style="max-width: 100%; height: auto"', "", 1)
     assert not re.search(r"(?<![\w-])(href|src|url|style|on[a-z]+)\s*=|url\(|@import|javascript:(?!alert)", svg)
     assert svg.count("http") == 1
     _, _, width, height = map(float, tree.get("viewBox", "").split())
@@ -184,7 +185,7 @@ def test_every_node_and_edge_can_be_found_and_says_what_it_is() -> None:
         assert titles[f"{drawing.prefix}-{shape.id}"] == shape.tooltip
     tip = titles[f"{drawing.prefix}-e0"]
     assert tip is not None
-    assert tip.startswith("x1 → h1\nw = 0.5, ∂J/∂w = ")
+    assert tip.startswith("x1 → h1\nw(x1, h1) = 0.5, ∂J/∂w(x1, h1) = ")
 
 
 def test_the_legend_says_what_is_encoded() -> None:
@@ -198,3 +199,17 @@ def test_the_legend_says_what_is_encoded() -> None:
     ):
         assert words in text
     assert "3 significant digits" in text
+
+
+def test_a_norm_on_an_edge_is_in_the_legend_and_only_then() -> None:
+    layers = gp.mlp([3, 4, 2], seed=0, by="layer")
+    for net, normed in ((layers, True), (two_layer_net(), False), (layers.expand(), False)):
+        svg = drawn(net).svg
+        assert ("|∂| = norm of all ∂J/∂w of W" in svg) == normed == (">|∂| <" in svg)
+
+
+def test_every_weight_is_called_by_one_name_in_tooltips() -> None:
+    drawing = drawn(two_layer_net())
+    for edge in drawing.parts.edges:
+        for line in edge.tooltip.split("\n")[1:]:
+            assert re.match(r"(w\(.*\)) = .*, ∂J/∂\1 = ", line)

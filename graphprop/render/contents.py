@@ -67,6 +67,7 @@ class _Content:
         sizes = numbers.sizes[selection.edges]
         self.thickest = float(np.nanmax(sizes, initial=0.0)) if np.isfinite(sizes).any() else 0.0
         self.full = selection.detail == "full"
+        self.normed = False  # whether a norm stands for the derivatives on an edge
         self.letters = self._tied_letters() if self.full else {}
         self.read = set() if numbers.gradients is None else set(_reads(numbers))
 
@@ -284,6 +285,7 @@ class _Content:
         if len(rows) > ENTRIES:
             norm: Line = ()
             if slopes is not None:
+                self.normed = True
                 norm = (
                     Run("|∂| ", "small", GREY),
                     Run(digits(float(np.linalg.norm(floats(slopes)))), "small", known="backward"),
@@ -310,9 +312,10 @@ class _Content:
         u, v = layout.names[int(layout.edge_source[e])], layout.names[int(layout.edge_target[e])]
         lines = [f"{name_text(u)} → {name_text(v)}"]
         for use in range(first, first + min(count, TIP_ENTRIES)):
-            text = f"{layout.label_use(use) if count > 1 else 'w'} = {digits(numbers.weights[use])}"
+            weight = layout.label_use(use)
+            text = f"{weight} = {digits(numbers.weights[use])}"
             if numbers.slopes is not None:
-                text += f", ∂{numbers.goal}/∂w = {digits(numbers.slopes[use])}"
+                text += f", ∂{numbers.goal}/∂{weight} = {digits(numbers.slopes[use])}"
             tie = self.letters.get(int(layout.position[use]))
             lines.append(f"{text}, tied: {tie}" if tie else text)
         if count > TIP_ENTRIES:
@@ -325,6 +328,9 @@ class _Content:
         written = {"full": "", "nodes": "edges", "shapes": "nodes and edges"}[self.selection.detail]
         ties = tied(self.numbers, self.letters)
         known = legend(self.numbers, self.scale, self.thickest, *ties, nodes=written != "nodes and edges")
+        if self.normed:
+            norm = f"|∂| = norm of all ∂{self.numbers.goal}/∂w of W"
+            known = replace(known, symbols=(*known.symbols, norm))
         return replace(known, closing=f"{known.closing} · numbers of {written}: tooltips") if written else known
 
 

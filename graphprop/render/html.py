@@ -14,6 +14,7 @@ from graphprop.escaping import markup, script_json
 from graphprop.render.numbers import Numbers
 from graphprop.render.parts import Parts
 from graphprop.render.playback import Playback, nothing_told
+from graphprop.render.svg import FITTING
 
 SUMMARY = "This is a summary: steps and explanations are of single nodes. Draw fewer of them, with focus= or top=."
 NO_TRACE = "Only the structure is known: with a trace there are values and the steps of the forward pass."
@@ -48,7 +49,7 @@ def write_page(drawn: dict[str, Any], svg: str, parts: Parts, numbers: Numbers |
         heading=f"<h1>{markup(parts.title)}</h1>\n" if parts.title else "",
         subtitle=markup(" · ".join(text for text in (parts.subtitle, *drawn["notes"]) if text)),
         style=style,
-        svg=svg,
+        svg=svg.replace(FITTING, "", 1),  # the style of the page says how large it is
         data=script_json(data | told),
         script=script,
     )

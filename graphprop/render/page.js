@@ -1,8 +1,13 @@
 
+(() => {
 "use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
+// the page may stand alone, or with others in a document that is not ours: nothing outside of its root is touched
+const root = [...document.querySelectorAll(".graphprop-page:not([data-started])")][0];
+root.dataset.started = "";
+const alone = root.parentElement === document.body;
+const byId = (id) => root.querySelector(`#${CSS.escape(id)}`);
+const data = JSON.parse(byId("data").textContent);
 const view = byId("view");
 const svg = view.querySelector("svg");
 const drawn = (id) => byId(`${data.prefix}-${id}`);
@@ -404,7 +409,7 @@ for (const end of ["pointerup", "pointercancel"]) {
 view.addEventListener(
   "wheel",
   (event) => {
-    const scrolls = document.documentElement.scrollHeight > window.innerHeight + 1;
+    const scrolls = !alone || document.documentElement.scrollHeight > window.innerHeight + 1;
     if (scrolls && !event.ctrlKey && !event.metaKey) return; // the wheel belongs to the page
     event.preventDefault();
     const frame = view.getBoundingClientRect();
@@ -518,9 +523,11 @@ search.addEventListener("keydown", (event) => {
     mark();
   }
   if (event.key === "Escape") {
+    const begun = search.value !== "";
     search.value = "";
     find();
     search.blur();
+    if (!begun) return; // there is nothing to clear, so it means what is chosen
   }
   event.stopPropagation();
 });
@@ -528,7 +535,6 @@ search.addEventListener("keydown", (event) => {
 // ---------------------------------------------------------------- dark and light, keys
 
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-const root = document.documentElement;
 const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
 
 function showTheme() {
@@ -561,7 +567,7 @@ const KEYS = {
   },
 };
 
-document.addEventListener("keydown", (event) => {
+(alone ? document : root).addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const at = event.target;
   const own = at.closest("input, select") || (event.key === " " && at.closest("button, summary"));
@@ -594,3 +600,4 @@ new ResizeObserver(() => fit()).observe(view);
 showTheme();
 fit();
 goTo(0, false);
+})();

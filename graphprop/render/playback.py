@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.escaping import label
 from graphprop.explanations import objective_text
+from graphprop.expressions import Symbol
 from graphprop.foreign import floats
 from graphprop.layout import Layout
 from graphprop.path_sums import PathSum, arrows, many, sum_paths
@@ -247,27 +249,37 @@ class Playback:
             found = sum_paths(trace, names[v], names[t], top, of=i, to=k, sample=self.s)
         except GraphpropError:  # it overflows
             return None
-        return self._told(found) if found.count else None
+        return self._told(found, t, k) if found.count else None
 
-    def _told(self, found: PathSum) -> dict[str, Any]:
-        number = self.formulas.number
+    def _told(self, found: PathSum, t: int, k: int) -> dict[str, Any]:
+        """A sum over paths to an output; if the page is about J, over those to J, which reads that output."""
+        number, symbol, last, factor = self.formulas.number, _curled(found.symbol), "", 1.0
+        if self.numbers.gradients is not None and self.book.goal_symbol() == Symbol("J"):
+            to = f"o[{label(self.layout.names[t])}]" + (f"[{k}]" if self.layout.nodes[t].m > 1 else "")
+            symbol = f"∂J/∂{symbol.removeprefix(f'∂{to}/∂')}"
+            if len(self.book.goal.columns) > 1:
+                symbol += f" through {to}"
+            column = self.book.column_of(t, k)
+            factor = float(self.book.seed[self.s, self.book.read[column]])
+            if not self.book.is_output:
+                last = f"direct{to[1:]}" if self.book.is_passed_on(column) else f"∂J/∂{to}"
         rows = []
         for path in found.top:
             row: dict[str, Any] = {
-                "amount": number(path.contribution),
+                "amount": number(factor * path.contribution),
                 "names": arrows(path.nodes).replace(" -> ", " → "),
             }
-            if 0 < len(path.factors) <= FACTORS:
-                values = [number(factor.value, 4) for factor in path.factors]
-                row["formula"] = " · ".join(_curled(factor.symbol) for factor in path.factors)
-                row["numbers"] = " · ".join(f"({x})" if x[0] == "\u2212" else x for x in values)
+            factors = [(_curled(step.symbol), step.value) for step in path.factors] + [(last, factor)] * bool(last)
+            if 0 < len(factors) <= FACTORS:
+                values = [number(value, 4) for _, value in factors]
+                row["formula"] = " · ".join(step for step, _ in factors)
+                row["numbers"] = " · ".join(f"({x})" if j and x[0] == "\u2212" else x for j, x in enumerate(values))
             if len(path.nodes) <= LIT:
                 row["edges"] = [self.layout.edge_number[pair] for pair in pairwise(path.nodes)]
             rows.append(row)
-        told = {"symbol": _curled(found.symbol), "total": number(found.total), "paths": rows}
-        told["count"] = many(found.count)
+        told = {"symbol": symbol, "total": number(factor * found.total), "paths": rows, "count": many(found.count)}
         if found.rest_count:
-            told |= {"rest": number(found.rest), "rest_count": many(found.rest_count)}
+            told |= {"rest": number(factor * found.rest), "rest_count": many(found.rest_count)}
         return told
 
 

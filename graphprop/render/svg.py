@@ -19,6 +19,7 @@ PAD = 18.0
 OUTLINE = "#222222"
 LIT = "#f2c200"
 DIM = 0.28
+FITTING = ' style="max-width: 100%; height: auto"'  # narrower than the picture, a notebook shows it smaller, not cut
 
 
 def write_svg(
@@ -41,7 +42,7 @@ def write_svg(
     body.append(
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{prefix}" class="graphprop" role="img" '
         f'aria-labelledby="{prefix}-title {prefix}-desc" width="{_n(wide)}" height="{_n(high)}" '
-        f'viewBox="0 0 {_n(wide)} {_n(high)}" font-family="{markup(FONTS)}">'
+        f'viewBox="0 0 {_n(wide)} {_n(high)}" font-family="{markup(FONTS)}"{FITTING}>'
     )
     body.append(f'<title id="{prefix}-title">{title}</title><desc id="{prefix}-desc">{summary}</desc>')
     body.append(f'<rect class="paper" width="{_n(wide)}" height="{_n(high)}" fill="#ffffff"/>')
