@@ -206,7 +206,7 @@ def conv2d(
         biases = _channels(shared, len(filters), "the bias of conv2d")
         nothing: Parameter | None = None
         for channel, (block, r, c) in enumerate(np.ndindex(len(filters), out_r, out_c)):
-            parents = {
+            parents: dict[Name, Any] = {
                 images[k, r * step_r + i - pad_r, c * step_c + j - pad_c]: filters[block, k, i, j]
                 for k, i, j in np.ndindex(len(images), high, wide)
                 if 0 <= r * step_r + i - pad_r < rows and 0 <= c * step_c + j - pad_c < columns
