@@ -1,6 +1,6 @@
-"""The formulas of five sets of course notes on softmax, backpropagation and convolution, one by one.
+"""The formulas of five homework solutions on softmax, backpropagation and convolution, one by one.
 
-The notes are called "source 000" to "source 004" here; the ids S0.1 to S4.32 are ours. Each entry states the formula
+The texts are called "source 000" to "source 004" here; the ids S0.1 to S4.32 are ours. Each entry states the formula
 as it is printed, the correct one, and the truth, which no chain rule made: numerical differentiation with 40 digits
 of the function's definition, another expression for the same value, or whole numbers. An erratum's printed form must
 fail; where the library computes the quantity, it must give the correct one.
@@ -186,14 +186,15 @@ I = np.eye(n, dtype=int)
 # ------------------------------------------------------------------ source 000: softmax, log-softmax, cross-entropy
 
 
-@entry("S0.1", "erratum", "the number of zeros in the Jacobian of softmax is 0; it is 1 for n = 1")
+@entry("S0.1", "caveat", "the number of zeros in the Jacobian of softmax is 0; it is 1 for n = 1")
 def every_softmax_derivative_is_non_zero() -> Iterator[Forms]:
-    yield Forms(
-        printed=[0, 0, 0, 0],
-        correct=[1, 0, 0, 0],  # true for n >= 2 only
-        truth=[int((derivative(softmax, x[:m]) == 0).sum()) for m in (1, 2, 3, 4)],
-        library=[(jacobian("softmax", x[:m]) == 0).sum() for m in (1, 2, 3, 4)],
-    )
+    for m in (1, 2, 3, 4):
+        yield Forms(
+            printed=0,
+            correct=int(m == 1),
+            truth=int((derivative(softmax, x[:m]) == 0).sum()),
+            library=(jacobian("softmax", x[:m]) == 0).sum(),
+        )
 
 
 @entry("S0.2", "correct", "d softmax_i = softmax_i d log softmax_i")
@@ -213,16 +214,15 @@ def derivative_of_a_component() -> Iterator[Forms]:
 
 @entry(
     "S0.5",
-    "erratum",
-    "d log softmax_i / d x_j = [i = j] - exp x_j / sum_j exp x_j; with j fixed in the sum too it is n exp x_j",
+    "caveat",
+    "d log softmax_i / d x_j = [i = j] - exp x_j / sum_j exp x_j; right if the sum binds its own j, not if j is fixed",
 )
 def log_softmax_derivative_with_j_bound_twice() -> Iterator[Forms]:
-    yield Forms(
-        printed=[[I[i, j] - exp(x[j]) / sum(exp(x[j]) for _ in range(n)) for j in range(n)] for i in range(n)],
-        correct=[[I[i, j] - exp(x[j]) / sum(exp(x[k]) for k in range(n)) for j in range(n)] for i in range(n)],
-        truth=derivative(log_softmax, x),
-        library=jacobian("log_softmax", x),
-    )
+    truth, library = derivative(log_softmax, x), jacobian("log_softmax", x)
+    bound = [[I[i, j] - exp(x[j]) / sum(exp(x[k]) for k in range(n)) for j in range(n)] for i in range(n)]
+    fixed = [[I[i, j] - exp(x[j]) / sum(exp(x[j]) for _ in range(n)) for j in range(n)] for i in range(n)]
+    yield Forms(printed=bound, truth=truth, library=library)
+    yield Forms(printed=fixed, correct=bound, truth=truth, library=library)
 
 
 @entry("S0.6", "correct", "d softmax_i / d x_j = softmax_i ([i = j] - softmax_j)")
@@ -495,17 +495,19 @@ def softmax_times_one() -> Iterator[Forms]:
     yield Forms(mp.exp(c) * exp(x) / (mp.exp(c) * exp(x).sum()), truth=softmax(x + c))
 
 
-@entry("S2.3", "caveat", "with c = -max x no exp overflows; it still underflows, and infinite x still give nan")
+@entry("S2.3", "caveat", "with c = -max x no exp overflows; it still underflows, and +inf or all -inf give nan")
 def shift_by_the_maximum() -> Iterator[Forms]:
 
     def shifted(a: Any) -> Any:
         with np.errstate(all="ignore"):
             return np.exp(np.array(a) - np.max(a))
 
-    large, spread, infinite = [1000.0, 999.0], [1000.0, 0.0], [np.inf, 0.0]
+    large, spread, masked = [1000.0, 999.0], [1000.0, 0.0], [-np.inf, 0.0]
     yield Forms(True, truth=bool(np.isfinite(shifted(large)).all()), library=np.isfinite(value("softmax", large)).all())
     yield Forms(True, correct=False, truth=bool((shifted(spread) > 0).all()))
-    yield Forms(True, correct=False, truth=bool(np.isfinite(shifted(infinite)).all()))
+    yield Forms([0.0, 1.0], truth=shifted(masked).tolist(), library=value("softmax", masked))
+    for infinite in ([np.inf, 0.0], [np.inf, np.inf], [-np.inf, -np.inf]):
+        yield Forms(True, correct=False, truth=bool(np.isfinite(shifted(infinite)).all()))
 
 
 @entry("S2.4", "correct", "sigma = z^-1 with z = 1 + e^r and r = -x")
@@ -628,7 +630,7 @@ def gradient_with_the_wrong_index() -> Iterator[Forms]:
 @entry(
     "S2.21",
     "erratum",
-    "nabla J; printed as -y - g = g - y, where the first is wrong, and the second if y does not sum to 1",
+    "nabla J; printed as -y - g = g - y, where the first is wrong, and the second if y does not sum to 1; 'let t = y'",
 )
 def gradient_with_the_wrong_sign() -> Iterator[Forms]:
     yield Forms(
@@ -642,6 +644,11 @@ def gradient_with_the_wrong_sign() -> Iterator[Forms]:
         correct=g * t_any.sum() - t_any,
         truth=softmax_cross_entropy_derivative(t_any),
         library=loss_gradient("softmax_cross_entropy", x, t_any),
+    )
+    yield Forms(  # sum_i y_i t_ij, where t_ij is [i = j]
+        printed=[sum(y[i] * y[i] for i in range(n)) for _ in range(n)],
+        correct=y,
+        truth=[sum(y[i] for i in range(n) if i == j) for j in range(n)],
     )
 
 
@@ -767,8 +774,9 @@ def convolved(tensor: Array, taps: Any, padding: tuple[int, int]) -> Any:
     return np.array([trace.o[name] for name in outputs.flat]).reshape(outputs.shape)
 
 
-@entry("S3.11", "erratum", "the convolution with padding (1, 0); printed are the numbers of the cross-correlation")
+@entry("S3.11", "caveat", "the convolution with padding (1, 0); printed are the numbers of the cross-correlation")
 def correlation_called_convolution() -> Iterator[Forms]:
+    yield Forms(printed_numbers, truth=correlate(padded), library=convolved(image, kernel, padding=(1, 0)))
     yield Forms(
         printed=printed_numbers,
         correct=[[22, 8, 14], [8, 34, 19]],
@@ -1439,6 +1447,9 @@ def test_every_erratum_is_on_the_page_of_errata() -> None:
     page = (Path(__file__).parents[1] / "docs" / "errata.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"test_formulas\.py::test_formula\[(S\d\.\d+)\]", page))
     assert shown == {formula.id for formula in FORMULAS.values() if formula.verdict != "correct"}
+    verdicts = dict(re.findall(r"^\*\*(S\d\.\d+), (erratum|caveat): ", page, re.MULTILINE))
+    assert verdicts.pop("S2.17") == "erratum"
+    assert verdicts == {id: FORMULAS[id].verdict for id in shown}
 
 
 @pytest.mark.parametrize("wrong", [[1.0, 2.01], [1.0], [[1.0, 2.0]], [2.0, 1.0], [1.0, -2.0]])
