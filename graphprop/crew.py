@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from graphprop.dense_kernels import listen
-from graphprop.threads import Pool, get_threads, one_blas_thread, one_blas_thread_here
+from graphprop.threads import Pool, get_threads, with_one_blas_thread, with_one_blas_thread_here
 
 BELL = np.zeros(1, np.int64)
 PATIENCE = 800_000  # looks at the bell before a helper sleeps: about a fifth of a millisecond
@@ -37,16 +37,19 @@ def share_out(threads: int, run: Callable[[], State | None]) -> State:
     ended: list[bool] = []
     errors: list[BaseException] = []
 
+    def take_part() -> None:
+        while not ended and run() is None:
+            _let_others_run()
+
     def help_out() -> None:
         try:
-            with one_blas_thread_here():
-                while not ended and run() is None:
-                    _let_others_run()
+            with_one_blas_thread_here(take_part)
         except BaseException as error:
             errors.append(error)
 
     helpers = min(threads, get_threads()) - 1
-    with one_blas_thread():
+
+    def lead() -> State:
         try:
             for _ in range(helpers):
                 _jobs.append(help_out)
@@ -63,11 +66,13 @@ def share_out(threads: int, run: Callable[[], State | None]) -> State:
                 for _ in range(helpers):
                     _jobs.remove(help_out)
 
+    return with_one_blas_thread(lead)
+
 
 def _hire() -> None:
-    _helpers.append(None)
     hired = False
     try:
+        _helpers.append(None)
         hired = bool(_pool.submit(_serve, 1))
     finally:
         if not hired:

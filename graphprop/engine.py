@@ -8,9 +8,11 @@ one gradient.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,7 +30,7 @@ from graphprop.plans import answer, descend_objective
 from graphprop.plans import descend as descend  # for programs
 from graphprop.program import Block, Program
 from graphprop.tables import Table
-from graphprop.threads import get_threads, one_blas_thread, one_blas_thread_here, run_all
+from graphprop.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
 
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
@@ -212,14 +214,14 @@ class Sweep:
         size = self.cut.state_size(self.program)
 
         def steps(lane: int) -> Iterator[bool]:
-            blas = one_blas_thread_here() if self.program.is_dense else nullcontext()
-            with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory, blas:
+            with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory:
                 for part in range(lane, len(self.cut.parts), self.cut.lanes):
-                    run(part, memory)
+                    here(partial(run, part, memory))
                     yield True
 
-        with one_blas_thread() if self.program.is_dense else nullcontext():
-            run_all(self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype))
+        multiplies = self.program.is_dense
+        here, everywhere = (with_one_blas_thread_here, with_one_blas_thread) if multiplies else (operator.call,) * 2
+        everywhere(partial(run_all, self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype)))
 
     def fresh_memory(self) -> Array:
         return np.empty(self.cut.state_size(self.program), self.theta.dtype)

@@ -10,9 +10,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from graphprop.blas import find_symbol
 from graphprop.errors import GraphpropError
@@ -74,8 +74,9 @@ class Pool:
 
 def _forget() -> None:
     """In a child process there are no threads but one, and locks may have been copied while held."""
-    global _lock, _blas_lock, _blas_users
-    _lock, _blas_lock, _blas_users = threading.Lock(), threading.Lock(), 0
+    global _lock, _blas_lock
+    _lock, _blas_lock = threading.Lock(), threading.Lock()
+    _blas_holders.clear()
     for pool in _pools:
         pool.executor = None
 
@@ -147,42 +148,73 @@ class _Limit(NamedTuple):
     set: Callable[[int], Any]
 
 
+Counts: TypeAlias = list[tuple[_Limit, int]]
+Result = TypeVar("Result")
+
 _blas_lock = threading.Lock()
-_blas_users = 0
-_blas_before: list[tuple[_Limit, int]] = []
+_blas_holders: set[object] = set()  # one for each call that holds BLAS to one thread
+_blas_before: Counts | None = None  # what the libraries go back to, from before the first of them came
 _blas_limits: tuple[list[_Limit], list[_Limit]] | None = None
 
 
-@contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread, for this thread at least: with several, a product can have other last bits."""
-    global _blas_users, _blas_before
-    of_process, _ = _find_blas()
-    counted = False
+def with_one_blas_thread(work: Callable[[], Result]) -> Result:
+    """work(), with BLAS held to one thread, for this thread at least: with several, a product can have other last bits.
+
+    No context manager: an interrupt at the moment when one ends would leave BLAS as it is.
+    """
+    holder = object()
     try:
-        with _blas_lock:
-            _blas_users += 1
-            counted = True
-            if _blas_users == 1:
-                _blas_before = _set_to_one(of_process)
-        with one_blas_thread_here():
-            yield
+        _hold_blas(holder)
+        return with_one_blas_thread_here(work)
     finally:
-        if counted:
-            with _blas_lock:
-                _blas_users -= 1
-                if _blas_users == 0:
-                    _restore(_blas_before)
+        try:
+            _let_go_of_blas(holder)
+        except BaseException:  # an interrupt, here of all places
+            _let_go_of_blas(holder)
+            raise
 
 
-@contextlib.contextmanager
-def one_blas_thread_here() -> Iterator[None]:
+def with_one_blas_thread_here(work: Callable[[], Result]) -> Result:
     """The same for a helper of a thread that holds the process: only what each thread has for itself."""
-    before = _set_to_one(_find_blas()[1])
+    limits = _find_blas()[1]
+    if not limits:
+        return work()
+    before = _counts(limits)
     try:
-        yield
+        _set_counts([(limit, 1) for limit in limits])
+        return work()
     finally:
-        _restore(before)
+        try:
+            _set_counts(before)
+        except BaseException:
+            _set_counts(before)
+            raise
+
+
+def _hold_blas(holder: object) -> None:
+    _find_blas()
+    with _blas_lock:
+        _blas_holders.add(holder)
+        _settle_blas()
+
+
+def _let_go_of_blas(holder: object) -> None:
+    with _blas_lock:
+        _blas_holders.discard(holder)
+        _settle_blas()
+
+
+def _settle_blas() -> None:
+    """Give the libraries the threads that they are to have now. What was cut short before is done then."""
+    global _blas_before
+    limits = _find_blas()[0]
+    if _blas_holders:
+        if _blas_before is None:
+            _blas_before = _counts(limits)
+        _set_counts([(limit, 1) for limit in limits])
+    elif _blas_before is not None:
+        _set_counts(_blas_before)
+        _blas_before = None
 
 
 def _find_blas() -> tuple[list[_Limit], list[_Limit]]:
@@ -209,14 +241,11 @@ def _limit_of(library: Any, own: bool) -> _Limit:
     return _Limit(*found)
 
 
-def _set_to_one(limits: list[_Limit]) -> list[tuple[_Limit, int]]:
-    """Set libraries to one thread; what they had before, where it was more."""
-    before = [(limit, limit.get()) for limit in limits]
-    before = [(limit, count) for limit, count in before if count != 1]
-    _restore([(limit, 1) for limit, _ in before])
-    return before
+def _counts(limits: list[_Limit]) -> Counts:
+    return [(limit, limit.get()) for limit in limits]
 
 
-def _restore(counts: list[tuple[_Limit, int]]) -> None:
+def _set_counts(counts: Counts) -> None:
     for limit, count in counts:
-        limit.set(count)
+        if limit.get() != count:
+            limit.set(count)

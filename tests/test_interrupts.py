@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numba import types
 from numba.core.registry import CPUDispatcher
+from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
 from graphprop import dense_kernels, kernels, sorting
@@ -95,6 +96,30 @@ def test_a_change_that_is_interrupted_was_made_or_was_not(change: str) -> None:
         assert structure(net) == states[1]
     assert place > 2
     assert found == states[1]
+
+
+# ------------------------------------------------------------------ what a run takes and gives back
+
+
+@pytest.mark.parametrize("call", ["value_and_grad", "predict", "vjp"])
+def test_a_run_that_is_interrupted_gives_blas_its_threads_back(call: str) -> None:
+    """Wherever it comes, also in the moment in which they are given back."""
+    libraries = ThreadpoolController().select(user_api="blas")
+    before = gp.get_threads()
+    gp.set_threads(1)
+    try:
+        with libraries.limit(limits=2):
+            run = interrupts.run_of(lambda: gp.compile(interrupts.dense()), call, 30)
+            expected = interrupts.frozen(run())
+            for place in itertools.count():
+                interrupted = interrupted_at(place, run)
+                assert [library.get_num_threads() for library in libraries.lib_controllers] == [2] * len(libraries)
+                if not interrupted:
+                    break
+            assert interrupts.frozen(run()) == expected
+    finally:
+        gp.set_threads(before)
+    assert place > 20
 
 
 # ------------------------------------------------------------------ another thread has its turn

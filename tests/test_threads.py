@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 import graphprop as gp
 from graphprop import crew, cutting
 from graphprop.crew import share_out
-from graphprop.threads import one_blas_thread, run_all
+from graphprop.threads import run_all, with_one_blas_thread
 
 
 @pytest.fixture(autouse=True)
@@ -123,20 +123,21 @@ def test_blas_has_one_thread_whichever_thread_asks() -> None:
     def now() -> list[int]:
         return [library.get_num_threads() for library in libraries.lib_controllers]
 
-    def work() -> None:
-        with one_blas_thread():
-            counts.append(now())
+    def count() -> None:
+        counts.append(now())
+
+    def count_around() -> None:
+        count()
+        inner = threading.Thread(target=with_one_blas_thread, args=[count])
+        inner.start()
+        inner.join()
+        count()
 
     with libraries.limit(limits=3):
         before = now()
-        with one_blas_thread():
-            counts.append(now())
-            inner = threading.Thread(target=work)
-            inner.start()
-            inner.join()
-            counts.append(now())
+        with_one_blas_thread(count_around)
         assert now() == before
-        other = threading.Thread(target=work)
+        other = threading.Thread(target=with_one_blas_thread, args=[count])
         other.start()
         other.join()
         assert now() == before

@@ -321,21 +321,19 @@ def disturbed_at(
 
     `within` is how the names of the files begin that have such places.
     """
-    passed, last = 0, dict[Any, str]()
+    passed, last = 0, dict[Any, int | None]()
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
         nonlocal passed
         if not frame.f_code.co_filename.startswith(within):
             return None
         frame.f_trace_opcodes = True
-        if event == "call":
-            last[frame] = "RESUME"
-        elif event == "opcode":
-            if last[frame].startswith(after):
+        if event == "opcode":
+            if is_behind(frame.f_code, last.get(frame), frame.f_lasti, after):
                 passed += 1
                 if passed == place + 1:
                     disturb()
-            last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            last[frame] = frame.f_lasti
         return trace
 
     before = sys.gettrace()
@@ -346,6 +344,21 @@ def disturbed_at(
         sys.settrace(before)
         last.clear()
     return passed > place, result
+
+
+def is_behind(code: Any, before: int | None, now: int, after: tuple[str, ...]) -> bool:
+    """Whether the step before was one of a kind, and what is raised now goes where it would go if raised there."""
+    if before is None:
+        return False
+    kind, handlers = dis.opname[code.co_code[before]], handlers_of(code)
+    return kind.startswith(after) and handlers.get(before) == handlers.get(now)
+
+
+@cache
+def handlers_of(code: Any) -> dict[int, int]:
+    """Of each step that is in a try or a with, where it goes on if something is raised."""
+    entries = dis.Bytecode(code).exception_entries
+    return {place: entry.target for entry in entries for place in range(entry.start, entry.end, 2)}
 
 
 class State:
