@@ -13,7 +13,8 @@ import numpy as np
 
 from graphprop.layout import Array
 
-LEVELS = (1.0, 0.5, 0.25)  # of a step
+WITNESS = 2.0**-12
+LEVELS = (1.0, 0.5, 0.25, WITNESS)  # of a step
 Values = Callable[[Array, Array], Array]
 
 
@@ -43,17 +44,22 @@ def slopes(
     change of the table is the error. A kink next to the point does not show there: it makes the second differences
     s(h) = J(h) - 2 J(0) + J(-h) linear in h, where a smooth function has squares, so A in s = A h + B h^2 + ... is
     taken along.
+
+    What swings faster than the steps may look flat to all three, so a much smaller step is the witness: where its
+    derivative is another one, by more than its own rounding, the numbers say nothing either.
     """
     with np.errstate(all="ignore"):
-        D = [(x - y) / (2 * level * step) for x, y, level in zip(above, below, LEVELS, strict=True)]
+        *D, witness = [(x - y) / (2 * level * step) for x, y, level in zip(above, below, LEVELS, strict=True)]
         once = [(4 * D[1] - D[0]) / 3, (4 * D[2] - D[1]) / 3]
         best = (16 * once[1] - once[0]) / 15
         curved = [x - 2 * at_zero + y for x, y in zip(above, below, strict=True)]
         linear = [(4 * curved[1] - curved[0]) / step, (4 * curved[2] - curved[1]) / (0.5 * step)]
         kink = np.abs((8 * linear[1] - linear[0]) / 7)
-        rounding = noise / (LEVELS[-1] * step)
+        rounding = noise / (LEVELS[2] * step)
         error = 2 * np.maximum(np.abs(best - once[1]), np.abs(best - once[0])) + 3 * rounding + kink
-        error = np.where(np.isfinite(error) & ~np.asarray(crossed), error, np.inf)
+        bent = 4 * WITNESS**2 * np.abs(D[0] - best)  # c h^2 of the witness itself
+        contradicted = np.abs(witness - best) > error + 3 * noise / (WITNESS * step) + bent
+        error = np.where(np.isfinite(error) & ~contradicted & ~np.asarray(crossed), error, np.inf)
         curvature = np.abs(curved[0]) / (step * step)
     parts = np.where(np.isfinite(best), best, np.nan), error, np.broadcast_to(step, error.shape), curvature
     return Slopes(*(np.array(part, dtype=float) for part in parts))

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from graphprop.arguments import generator
-from graphprop.arrays import real_array
+from graphprop.blackbox import Function, Theta
 from graphprop.conditioning import NEARBY, TELLS, U
 from graphprop.differences import LEVELS, Slopes, slopes
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import GraphpropError
 from graphprop.layout import Array
-from graphprop.locating import ratio_of
+from graphprop.locating import ratio_of, told_apart
 from graphprop.reports import Report, Row
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)
@@ -53,12 +53,11 @@ def gradcheck(function: Callable[[Any], tuple[Any, Any]], theta: Any, *, seed: i
     """
     if not callable(function):
         raise GraphpropError(f"a function is checked, not {type(function).__name__}; gp.check takes a network")
-    given = _Theta(theta)
-    measured = _Function(function, given)
-    value, gradient = measured.value_and_gradient()
+    given = Theta(theta)
+    measured = Function(function, given)
+    value, gradient, rounding = measured.value_and_gradient()
     title = f"gradcheck of {getattr(function, '__name__', 'a function')} = {value:.6g}, {given.size} entries"
     rng = generator(seed)
-    noise = measured.noise(rng) if given.size else 0.0
     wrong_numbers = np.flatnonzero(~np.isfinite(gradient))
     if len(wrong_numbers):
         findings = [f"{given.label(i)} is {gradient[i]}" for i in wrong_numbers[:MOST].tolist()]
@@ -68,7 +67,7 @@ def gradcheck(function: Callable[[Any], tuple[Any, Any]], theta: Any, *, seed: i
         return Report(title, (row,), "", tuple(findings), {}, ())
     start = time.perf_counter()
     affordable = max(200, int(SECONDS / max(measured.seconds, 1e-7)))
-    search = _Search(measured, gradient, noise, rng)
+    search = _Search(measured, gradient, rounding, rng)
     if 2 * len(LEVELS) * given.size <= affordable:
         blocks = [np.array([i]) for i in range(given.size)]
     else:
@@ -76,147 +75,6 @@ def gradcheck(function: Callable[[Any], tuple[Any, Any]], theta: Any, *, seed: i
     for block in blocks:
         search.test(block)
     return search.report(title, time.perf_counter() - start)
-
-
-class _Theta:
-    """Parameters as one flat vector, and back; and what each entry is called."""
-
-    def __init__(self, given: Any) -> None:
-        self.names = list(given) if isinstance(given, Mapping) else None
-        parts = [given[name] for name in self.names] if self.names is not None else [given]
-        places = self.names if self.names is not None else ["theta"]
-        self.parts = [real_array(x, str(name)) for x, name in zip(parts, places, strict=True)]
-        self.labels = [str(name) for name in places]
-        self.start = np.cumsum([0, *(x.size for x in self.parts)])
-        self.flat = np.concatenate([x.ravel() for x in self.parts]) if self.parts else np.empty(0)
-        if not np.isfinite(self.flat).all():
-            raise NumberError(f"{self.label(int(np.argmin(np.isfinite(self.flat))))} is not finite")
-
-    @property
-    def size(self) -> int:
-        return len(self.flat)
-
-    def shaped(self, flat: Array) -> Any:
-        pieces = np.split(flat.copy(), self.start[1:-1])
-        arrays = [x.reshape(part.shape) for x, part in zip(pieces, self.parts, strict=True)]
-        return dict(zip(self.names, arrays, strict=True)) if self.names is not None else arrays[0]
-
-    def flattened(self, gradient: Any) -> Array:
-        """A gradient as a flat vector, or an error that says what its shape should be."""
-        if self.names is None:
-            given = [gradient]
-        else:
-            if not isinstance(gradient, Mapping):
-                raise GraphpropError(
-                    f"the gradient is a {type(gradient).__name__}; theta is a mapping, so it is one too"
-                )
-            missing = [name for name in self.names if name not in gradient]
-            if missing:
-                raise GraphpropError(f"the gradient lacks {missing[0]!r}")
-            given = [gradient[name] for name in self.names]
-        arrays = []
-        for x, part, label in zip(given, self.parts, self.labels, strict=True):
-            array = real_array(x, f"the gradient by {label}")
-            if array.shape != part.shape:
-                hint = ", of which it is the transpose" if array.shape == part.shape[::-1] else ""
-                raise GraphpropError(f"the gradient by {label} has shape {array.shape}; {label} has {part.shape}{hint}")
-            arrays.append(array.ravel())
-        return np.concatenate(arrays) if arrays else np.empty(0)
-
-    def label(self, i: int) -> str:
-        k = int(np.searchsorted(self.start, i, side="right")) - 1
-        index = np.unravel_index(i - int(self.start[k]), self.parts[k].shape) if self.parts[k].ndim else ()
-        return self.labels[k] + (f"[{', '.join(str(int(j)) for j in index)}]" if index else "")
-
-    def mirrored(self, i: int) -> int | None:
-        """Where entry [k, j] of a square matrix stands, for its entry [j, k] off the diagonal."""
-        part = int(np.searchsorted(self.start, i, side="right")) - 1
-        shape, first = self.parts[part].shape, int(self.start[part])
-        if len(shape) != 2 or shape[0] != shape[1]:
-            return None
-        j, k = divmod(i - first, shape[0])
-        return first + k * shape[0] + j if j != k else None
-
-
-class _Function:
-    """The user's function of a flat vector, with what it may do wrong told in words."""
-
-    def __init__(self, function: Callable[[Any], Any], theta: _Theta) -> None:
-        self.function, self.theta, self.seconds = function, theta, 0.0
-
-    def _call(self, flat: Array) -> tuple[float, Any]:
-        given = self.theta.shaped(flat)
-        try:
-            result = self.function(given)
-        except Exception as error:
-            raise GraphpropError(f"the function raised {type(error).__name__}: {error}") from error
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise GraphpropError(f"the function has to return (value, gradient), not {_short(result)}")
-        value = real_array(result[0], "the value")
-        if value.size != 1:
-            raise GraphpropError(f"the value has shape {value.shape}; it has to be one number")
-        return float(value.ravel()[0]), (result[1], given)
-
-    def value_and_gradient(self) -> tuple[float, Array]:
-        """Both at theta; twice, so that a function that changes is noticed."""
-        flat = self.theta.flat
-        value, (gradient, given) = self._call(flat)
-        numbers = self.theta.flattened(gradient)
-        changed = self.theta.flattened(given)
-        if not np.array_equal(changed, flat):
-            raise GraphpropError("the function changes theta in place; let it work on a copy")
-        if not math.isfinite(value):
-            raise NumberError(f"the value at theta is {value}")
-        start = time.perf_counter()
-        again, (gradient, _) = self._call(flat)
-        self.seconds = time.perf_counter() - start
-        repeated = self.theta.flattened(gradient)
-        if again != value or not np.array_equal(numbers, repeated, equal_nan=True):
-            where = "the value" if again != value else self.theta.label(int(np.argmax(numbers != repeated)))
-            raise GraphpropError(
-                f"the function is not the same twice: {where} changed between two calls with the same theta; "
-                "fix its random numbers, or keep it from changing its state"
-            )
-        return value, numbers
-
-    def value(self, flat: Array) -> float:
-        """The value; nan where the function cannot be computed."""
-        try:
-            return self._call(flat)[0]
-        except GraphpropError:
-            return math.nan
-
-    def noise(self, rng: np.random.Generator) -> float:
-        """How far rounding moves the value.
-
-        Sixth differences of close points show it, where a smooth function has none; and so does the first change that
-        is seen when ever larger steps are taken, where the value moves by less than its last digit.
-        """
-        direction = rng.standard_normal(self.theta.size) / math.sqrt(self.theta.size)
-        scale = max(1.0, float(np.abs(self.theta.flat).max(initial=0.0)))
-
-        def along(step: float, count: int) -> Array:
-            return np.array([self.value(self.theta.flat + k * step * scale * direction) for k in range(count)])
-
-        found = []
-        for spacing in (2.0**-13, 2.0**-18, 2.0**-24):
-            for side in (spacing, -spacing):  # on its own, as there may be a kink between
-                sixth = np.diff(along(side, 12), 6)
-                if np.isfinite(sixth).all():
-                    found.append(math.sqrt(float((sixth**2).mean()) / 924))
-        typical = sorted(found)[len(found) // 3] if found else 0.0  # the large ones have met a kink
-        last_digit = 0.0
-        for k in range(44, 7, -6):
-            change = np.abs(np.diff(along(2.0**-k, 4)))
-            if (change > 0).any():
-                last_digit = float(change[change > 0].min())
-                break
-        return max(4 * typical, last_digit, U * abs(self.value(self.theta.flat)), 5e-324)
-
-
-def _short(given: object) -> str:
-    text = type(given).__name__ if isinstance(given, np.ndarray) else repr(given)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _by_size(gradient: Array, count: int) -> list[Array]:
@@ -228,11 +86,15 @@ def _by_size(gradient: Array, count: int) -> list[Array]:
 class _Search:
     """Blocks of entries, tested one after the other; what is wrong, and what cannot be told."""
 
-    def __init__(self, function: _Function, gradient: Array, noise: float, rng: np.random.Generator) -> None:
-        self.function, self.gradient, self.noise, self.rng = function, gradient, noise, rng
+    def __init__(self, function: Function, gradient: Array, rounding: Array, rng: np.random.Generator) -> None:
+        self.function, self.gradient, self.rng = function, gradient, rng
         self.theta = function.theta
         self.base = function.value(self.theta.flat)
         self.unit = np.maximum(1.0, np.abs(self.theta.flat))
+        self.noise, self.jitter, self.rounding = 0.0, np.zeros(0), rounding
+        if self.theta.size:
+            along = self.unit * rng.standard_normal(self.theta.size) / math.sqrt(self.theta.size)
+            self.noise, self.jitter = function.noise(along)
         self.steps = list(STEPS)
         self.measured = np.full(len(gradient), np.nan)
         self.guilty: list[int] = []
@@ -252,9 +114,9 @@ class _Search:
         direction[block] = self.unit[block] / math.sqrt(len(block))
         if len(block) > 1:
             direction[block] *= self.rng.choice([-1.0, 1.0], len(block))
-        wrong, silent = self._compare(direction, block)
-        if silent:
-            self.silent.append((block, self._why(direction) + (" in its block" if len(block) > 1 else "")))
+        wrong, why = self._compare(direction, block)
+        if why:
+            self.silent.append((block, why + (" in its block" if len(block) > 1 else "")))
         if not wrong:
             return
         if len(block) == 1:
@@ -267,25 +129,39 @@ class _Search:
             first = self.theta.label(int(block[0]))
             self.regions.append(f"the sum of {len(block)} entries, {first} among them, is wrong, but no single one is")
 
-    def _compare(self, direction: Array, block: Array) -> tuple[bool, bool]:
-        """Whether the derivative along a direction is wrong, and whether it cannot be told."""
+    def _compare(self, direction: Array, block: Array) -> tuple[bool, str]:
+        """Whether the derivative along a direction is wrong, and why it cannot be told, if so."""
         terms = self.gradient[block] * direction[block]
         predicted = math.fsum(terms.tolist())
         size = math.sqrt(float((terms**2).sum()))
         typical = float(np.median(np.abs(terms)))
-        found = self._slope(direction, GOAL * typical if len(block) > 1 else 1e-9 * max(abs(predicted), 1e-300))
-        derivative, error = float(found.derivative), float(found.error)
+        goal = GOAL * typical if len(block) > 1 else 1e-9 * max(abs(predicted), 1e-300)
+        jitter, rounding = (float(np.linalg.norm(x[block] * direction[block])) for x in (self.jitter, self.rounding))
+
+        def judged(found: Slopes) -> tuple[bool, bool]:
+            scale = max(size, abs(float(found.derivative)), NEARBY * float(found.curvature))
+            coarse = not float(found.error) <= TELLS * scale or jitter > TELLS * scale + rounding
+            return _apart(found, predicted) > float(found.error) + jitter + rounding, coarse
+
+        found = self._slope(direction, goal, self.noise)
+        wrong, coarse = judged(found)
+        if wrong or coarse:  # what was seen along all entries may hide the noise of these
+            noise, _ = self.function.noise(direction)
+            if noise > 2 * self.noise:
+                found = self._slope(direction, goal, noise)
+                wrong, coarse = judged(found)
+        derivative, error = float(found.derivative), float(found.error) + jitter + rounding
         if len(block) == 1:
             self.measured[block] = derivative / direction[block]
-        difference = abs(derivative - predicted)
-        nearby = NEARBY * float(found.curvature)
-        exact = derivative == 0 and predicted == 0
-        if exact:
-            return False, False
-        if not math.isfinite(error) or error > TELLS * max(size, abs(derivative), nearby):
-            return math.isfinite(error) and difference > error, True
+        if derivative == 0 and predicted == 0:
+            return False, ""
+        if wrong and self._is_defended(direction, predicted, jitter + rounding, found):
+            return False, "differences with other steps contradict each other"
+        if coarse:
+            return wrong, self._why(direction)
         if typical > 0:
             self.resolution.append(error / typical)
+        difference = abs(derivative - predicted)
         relative = difference / max(abs(predicted), abs(derivative)) if difference else 0.0
         entry = int(block[0]) if len(block) == 1 else -1
         share = difference / error if error else math.inf * bool(difference)
@@ -293,50 +169,70 @@ class _Search:
             scale = float(direction[block[0]]) if entry >= 0 else 1.0
             self.worst = share, difference / abs(scale), relative, entry
         self.used.add(float(found.step))
-        return difference > error, False
+        return wrong, ""
+
+    def _is_defended(self, direction: Array, predicted: float, own: float, against: Slopes) -> bool:
+        """Whether another step gives the derivative that is stated, and contradicts the one that accuses it."""
+        for step in STEPS:
+            found, flat = self._trial(direction, step, self.noise)
+            agrees = _apart(found, predicted) <= float(found.error) + own
+            if not flat and agrees and _apart(found, float(against.derivative)) > float(found.error + against.error):
+                return True
+        return False
 
     def _why(self, direction: Array) -> str:
-        """Why differences say nothing: how the value changes close by, with steps that become eight times smaller."""
-        second, first = [], []
-        for step in (2.0**-11, 2.0**-14):
-            up, down = (self.function.value(self.theta.flat + sign * step * direction) for sign in (1.0, -1.0))
-            if not (math.isfinite(up) and math.isfinite(down)):
-                return "the value is not finite next to it"
-            first.append(max(abs(up - self.base), abs(down - self.base)))
-            second.append(abs(up - 2 * self.base + down))
-        if first[1] > 100 * self.noise and first[1] > first[0] / 2:
-            return "at a jump of the value"
-        if second[1] > 100 * self.noise and second[1] > second[0] / 16:  # 1/8 at a kink, 1/64 where it is smooth
-            return "at a kink"
+        """Why differences say nothing: how the value changes close by, with steps that become eight times smaller.
+
+        The closest steps count at which more than noise is seen: farther off it may look like a kink where it swings.
+        """
+        for step in (2.0**-26, 2.0**-20, 2.0**-14):
+            second, first = [], []
+            for h in (8 * step, step):
+                up, down = (self.function.value(self.theta.flat + sign * h * direction) for sign in (1.0, -1.0))
+                if not (math.isfinite(up) and math.isfinite(down)):
+                    return "the value is not finite next to it"
+                first.append(max(abs(up - self.base), abs(down - self.base)))
+                second.append(abs(up - 2 * self.base + down))
+            if first[1] > 100 * self.noise and first[1] > first[0] / 2:
+                return "at a jump of the value"
+            if second[1] > 100 * self.noise and second[1] > second[0] / 16:  # 1/8 at a kink, 1/64 where it is smooth
+                return "at a kink"
+            if second[1] > 100 * self.noise:
+                return "it swings faster than the steps"
         return "too small for differences"
 
-    def _slope(self, direction: Array, goal: float) -> Slopes:
-        """Central differences with the step that was best last, or with others if it is not good enough."""
-        best = None
+    def _slope(self, direction: Array, goal: float, noise: float) -> Slopes:
+        """Central differences with the step that was best last, or with others if it is not good enough.
+
+        A step that does not move the value is too small, unless none does: then the slope is 0, but for the noise.
+        """
+        best, constant = None, None
         for step in list(self.steps):
-            found, flat = self._trial(direction, step)
-            if flat:  # a step too small, or a constant
-                found.error = np.array(np.inf)
-            if best is None or float(found.error) < float(best.error):
+            found, flat = self._trial(direction, step, noise)
+            if flat:
+                constant = min(constant or found, found, key=lambda slopes: float(slopes.error))
+            elif best is None or float(found.error) < float(best.error):
                 best = found
-            if float(best.error) <= goal:
+            if best is not None and float(best.error) <= goal:
                 break
+        best = best or constant
         assert best is not None
         good = float(best.step)
         self.steps.remove(good)
         self.steps.insert(0, good)
         return best
 
-    def _trial(self, direction: Array, step: float) -> tuple[Slopes, bool]:
+    def _trial(self, direction: Array, step: float, noise: float) -> tuple[Slopes, bool]:
         """Differences with one step, and whether the value did not move at all."""
         flat = self.theta.flat
         sides = []
         for level in LEVELS:
             for sign in (1.0, -1.0):
                 sides.append(np.array(self.function.value(flat + sign * level * step * direction)))
-        # theta + step is rounded: what that moves the value by
+        # theta + step is rounded: what that moves the value by; and a larger value has a larger last digit
         rounding = U * float(np.abs(self.gradient * flat * (direction != 0)).sum())
-        found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), self.noise + rounding)
+        rounding += self.function.unit * max(abs(float(x) - self.base) for x in sides)
+        found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), noise + rounding)
         return found, all(float(x) == self.base for x in sides)
 
     def _transposed(self) -> set[int]:
@@ -349,7 +245,7 @@ class _Search:
             for k in (i, j):
                 if math.isnan(self.measured[k]):
                     direction = np.where(np.arange(len(self.gradient)) == k, self.unit, 0.0)
-                    self.measured[k] = float(self._slope(direction, 0.0).derivative) / self.unit[k]
+                    self.measured[k] = float(self._slope(direction, 0.0, self.noise).derivative) / self.unit[k]
             if _near(self.gradient[i], self.measured[j]) and _near(self.gradient[j], self.measured[i]):
                 found.add(i)
         return found
@@ -378,9 +274,8 @@ class _Search:
                 continue
             stated, right = float(self.gradient[i]), float(self.measured[i])
             times = ratio_of(stated, right) if i not in transposed else " (that of the transposed entry)"
-            findings.append(
-                f"{self.theta.label(i)} is {stated:.12g}, differences of the value give {right:.12g}{times}"
-            )
+            shown, other = told_apart(stated, right)
+            findings.append(f"{self.theta.label(i)} is {shown}, differences of the value give {other}{times}")
             worst[self.theta.label(i)] = {"the function's gradient": stated, "central differences": right}
         if names := self._turned(transposed):
             findings.insert(0, f"the gradient by {' and '.join(names)} is transposed (numerator layout)")
@@ -416,6 +311,10 @@ class _Search:
         return Report(title, rows, "central differences", tuple(findings), worst, tuple(undecided))
 
 
+def _apart(found: Slopes, number: float) -> float:
+    return abs(float(found.derivative) - number)
+
+
 def _entries(count: int) -> str:
     return f"{count} entr{'y' if count == 1 else 'ies'}"
 
@@ -427,6 +326,6 @@ def _near(x: Any, y: Any) -> Any:
 def _same_ratio(stated: Array, right: Array) -> str:
     with np.errstate(all="ignore"):
         ratio = stated / right
-    if not np.isfinite(ratio).all() or np.abs(ratio - ratio[0]).max() > 1e-6 * abs(ratio[0]):
+    if not np.isfinite(ratio).all() or np.abs(ratio - ratio[0]).max() > 1e-6 * abs(ratio[0]) or _near(ratio[0], 1):
         return ""
     return "they have the wrong sign" if abs(ratio[0] + 1) < 1e-6 else f"they are {ratio[0]:.6g} times as large"

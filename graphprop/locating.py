@@ -91,7 +91,8 @@ class Equations:
         elif kind == "theta":
             cause = self._use(int(self.entries.shared[place]), stated - right)
         label = self.entries.label(entry)
-        return f"{label} is {stated:.12g}, but {_NEIGHBOURS[kind]} give {right:.12g}{cause or ratio_of(stated, right)}"
+        shown, other = told_apart(stated, right)
+        return f"{label} is {shown}, but {_NEIGHBOURS[kind]} give {other}{cause or ratio_of(stated, right)}"
 
     def _edge(self, sample: int, column: int, residual: float) -> str:
         """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
@@ -134,10 +135,16 @@ def _near(numbers: Array, residual: float) -> Array:
 
 
 def ratio_of(stated: float, right: float) -> str:
-    """Which multiple of what it should be a number is."""
-    if right == 0 or stated == 0 or not math.isfinite(stated):
+    """Which multiple of what it should be a number is; that it is nearly 1 times as large says nothing."""
+    if right == 0 or stated == 0 or not math.isfinite(stated) or f"{stated / right:.9g}" == "1":
         return ""
     return " (the sign)" if abs(stated / right + 1) < 1e-9 else f" ({stated / right:.9g} times)"
+
+
+def told_apart(stated: float, right: float) -> tuple[str, str]:
+    """Two numbers that differ, in as many digits as show it."""
+    digits = 12 if f"{stated:.12g}" != f"{right:.12g}" else 17
+    return f"{stated:.{digits}g}", f"{right:.{digits}g}"
 
 
 def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
@@ -170,7 +177,7 @@ def constant_ratio(numbers: Array, reference: Array) -> str:
     if told.sum() < 2:
         return ""
     ratio = numbers[told] / reference[told]
-    if abs(ratio[0] - 1) > 1e-9 and np.abs(ratio - ratio[0]).max() <= 1e-9 * abs(ratio[0]):
+    if f"{ratio[0]:.9g}" != "1" and np.abs(ratio - ratio[0]).max() <= 1e-9 * abs(ratio[0]):
         return "all entries have the wrong sign" if ratio[0] == -1 else f"all entries are {ratio[0]:.9g} times as large"
     return ""
 

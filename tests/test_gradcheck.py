@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
+from graphprop.testing import assert_gradient_is_right
 
 X = np.array([1.0, 2.0, -0.5])
 RNG = np.random.default_rng(0)
@@ -74,6 +76,80 @@ def test_a_wide_network_is_checked_in_blocks() -> None:
     report = gp.gradcheck(function, theta)
     assert report.ok, str(report)
     assert "blocks" in str(report)
+
+
+# ------------------------------------------------------------------ numbers of other kinds
+
+Sines = Callable[[Any, type], Any]
+
+
+def of_all(x: Any, kind: type) -> Any:
+    """All of it in these numbers, the value too."""
+    x = x.astype(kind)
+    return np.sin(x).sum(dtype=kind), np.cos(x)
+
+
+def of_the_gradient(x: Any, kind: type) -> Any:
+    return np.sin(x).sum(), np.cos(x).astype(kind)
+
+
+def of_what_is_inside(x: Any, kind: type) -> Any:
+    """Computed in these numbers, and handed out as float64: no array shows it."""
+    y = x.astype(kind)
+    return float(np.sin(y).sum(dtype=kind)), np.cos(y).astype(float)
+
+
+def of_the_value(x: Any, kind: type) -> Any:
+    return np.sin(x).sum().astype(kind), np.cos(x)
+
+
+def with_a_long_sum(x: Any, kind: type) -> Any:
+    """A matrix that cancels in the backward pass: its rounding is that of its terms, not of the result."""
+    M, y = (np.arange(3 * 400).reshape(400, 3) % 7 - 3).astype(kind) / 10, x.astype(kind)
+    r = np.tanh(M @ y)
+    return float((r.astype(float) ** 2).sum() / 2), M.T @ (r * (1 - r * r))
+
+
+AT = np.array([0.3, -0.7, 1.1])
+
+
+@pytest.mark.parametrize("function", [of_all, of_the_gradient, of_what_is_inside, of_the_value, with_a_long_sum])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.longdouble])
+@pytest.mark.parametrize(
+    "at", [AT, AT.astype(np.float32), AT.astype(np.float16), AT.tolist()], ids=["64", "32", "16", "list"]
+)
+def test_a_right_gradient_is_held_to_the_precision_of_its_numbers(function: Sines, kind: type, at: Any) -> None:
+    single = gp.gradcheck(lambda x: function(x, kind), at)
+    by_name = gp.gradcheck(
+        lambda w: (function(w["a"], kind)[0] + w["b"] ** 2, {"a": function(w["a"], kind)[1], "b": 2 * w["b"]}),
+        {"a": at, "b": 0.5},
+    )
+    for report in (single, by_name, assert_gradient_is_right(lambda x: function(x, kind), at)):
+        assert report.verdict != "fails", str(report)
+        assert kind is np.float16 or report.ok, str(report)
+
+
+def test_a_gradient_of_float32_is_right_and_so_says_the_fixture(gradcheck: Any) -> None:
+    assert gp.gradcheck(lambda w: (np.sin(w).sum(), np.cos(w).astype(np.float32)), [0.3, -0.7, 1.1])
+    assert gradcheck(lambda w: (np.sin(w).sum(), np.cos(w).astype(np.float16)), [0.3, -0.7, 1.1]).ok
+
+
+@pytest.mark.parametrize("function", [of_all, of_the_gradient, of_what_is_inside, of_the_value, with_a_long_sum])
+@pytest.mark.parametrize(("kind", "off"), [(np.float32, 1e-3), (np.float16, 0.3)])
+def test_an_error_above_the_precision_of_the_numbers_is_found(function: Sines, kind: type, off: float) -> None:
+    report = gp.gradcheck(lambda x: (function(x, kind)[0], function(x, kind)[1] * np.array([1, 1 + off, 1], kind)), AT)
+    assert report.verdict == ("fails" if kind is np.float32 else report.verdict)
+    assert not report.ok
+    if report.verdict == "fails":
+        assert list(report.worst) == ["theta[1]"]
+
+
+def test_what_is_nearly_1_times_as_large_is_not_called_that() -> None:
+    report = gp.gradcheck(lambda x: (cubes(x)[0], cubes(x)[1] * (1 + 3e-10)), X)
+    assert report.verdict == "fails"
+    assert "1 times" not in str(report)
+    stated, right = report.findings[0].removeprefix("theta[0] is ").split(", differences of the value give ")
+    assert stated != right
 
 
 # ------------------------------------------------------------------ planted faults
