@@ -9,6 +9,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from graphprop.escaping import latex_text, markup
 from graphprop.expressions import (
@@ -57,7 +58,7 @@ class Step:
         return "" if self.expression is None else _plain(write(self.expression, TEXT, self.enough))
 
     @property
-    def result(self) -> float:
+    def result(self) -> Any:
         return self.quantity.value
 
     @property
@@ -93,7 +94,7 @@ class Explanation:
     title: str = ""
 
     @property
-    def result(self) -> float:
+    def result(self) -> Any:
         return self.root.result
 
     @property

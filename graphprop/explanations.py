@@ -6,14 +6,16 @@ How a tree is shown stands in `derivations.py`, which formula makes which number
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphprop.arithmetic import Mpmath, arithmetic
 from graphprop.derivations import Explanation, Step
 from graphprop.errors import GraphpropError, unknown
 from graphprop.escaping import label
-from graphprop.expressions import Expression, Quantity, evaluate, quantities
+from graphprop.expressions import Expression, Quantity, decimal, evaluate, precisely, quantities
 from graphprop.layout import Layout
 from graphprop.passes import check_gradients_of
 from graphprop.quantities import Book, Key, without_numbers
@@ -58,7 +60,8 @@ def explain(
         Of a batch, the sample that is looked at. Derivatives with respect to parameters are summed over
         all samples if it is not given; if it is, only what this sample adds is explained.
     digits : int
-        Significant digits of the results. A formula shows more of its numbers where its result needs them.
+        Significant digits of the results, up to the 17 of floats or those that mpmath's numbers carry. A formula shows
+        more of its numbers where its result needs them.
 
     Examples
     --------
@@ -84,15 +87,27 @@ def explain(
         raise GraphpropError(f"form is 'children' or 'parents', not {form!r}")
     _check_count(depth, "depth", optional=True)
     _check_count(digits, "digits")
-    digits = min(int(digits), 17)
     kind, s = _read_sample(trace, what, sample)
     if gradients is None and kind not in FORWARD:
         raise GraphpropError(f"{kind!r} is a derivative: gradients of net.backward are needed, not None")
     summed = s is None and trace.samples > 1
-    book = Book(trace, without_numbers(trace) if gradients is None else gradients, form, labelled=summed)
-    key = _read_what(trace.layout, what, kind, 0 if trace.samples == 1 else s)
-    root = _grow(book, key, depth, digits)
+    known = without_numbers(trace) if gradients is None else gradients
+    digits, numbers = _precision(trace, known, int(digits))
+    with precisely(trace.o_flat.flat[0], digits) if numbers else nullcontext():
+        book = Book(trace, known, form, labelled=summed, numbers=numbers)
+        key = _read_what(trace.layout, what, kind, 0 if trace.samples == 1 else s)
+        root = _grow(book, key, depth, digits)
     return Explanation(root, "; ".join(sample_text(book, s)) if kind in FORWARD else objective_text(book, s, summed))
+
+
+def _precision(trace: Trace, gradients: Gradients, digits: int) -> tuple[int, Mpmath | None]:
+    """How many digits are shown, and with what they are computed: floats have 17, mpmath's numbers what they carry."""
+    numbers = arithmetic(trace.numbers)
+    if digits <= 17 or not isinstance(numbers, Mpmath):
+        return min(digits, 17), None
+    carried = [x for array in (trace.a_flat, trace.o_flat, gradients.a_flat) for x in array.ravel().tolist()]
+    bits = max((x.man.bit_length() for x in carried if hasattr(x, "man")), default=0)
+    return max(17, min(digits, 1 + math.ceil(bits * math.log10(2)))), numbers
 
 
 def _check_count(given: Any, name: str, optional: bool = False) -> None:
@@ -236,6 +251,6 @@ def check_result(formula: Expression, quantity: Quantity, book: Book) -> None:
     if not abs(value - quantity.value) > 1e-3 * size or not math.isfinite(value):
         return
     raise GraphpropError(
-        f"the gradients are not those of this trace: {Step(quantity, formula).symbol} is {quantity.value:.6g}, "
-        f"but {Step(quantity, formula).formula} gives {value:.6g}"
+        f"the gradients are not those of this trace: {Step(quantity, formula).symbol} is {decimal(quantity.value, 6)}, "
+        f"but {Step(quantity, formula).formula} gives {decimal(value, 6)}"
     )

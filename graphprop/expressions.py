@@ -6,11 +6,14 @@ A formula is written with the symbols of its quantities, or with their numbers. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphprop.escaping import latex_text, markup
+
+SPARE = 12  # digits beyond those that are shown
 
 # ------------------------------------------------------------------ symbols
 
@@ -63,7 +66,7 @@ class Quantity:
     """
 
     symbol: Symbol | Derivative | Slope | Expression
-    value: float
+    value: Any  # a float, or a number of mpmath
     key: tuple[Any, ...] | None = None
 
 
@@ -161,29 +164,51 @@ def quantities(e: Expression) -> Iterator[Quantity]:
 # ------------------------------------------------------------------ numbers
 
 
-def sigmoid(a: float) -> float:
-    e = math.exp(-abs(a))
+# They are floats, or numbers of mpmath, which know the context that they were made in.
+
+
+def context(*numbers: Any) -> Any:
+    """The context of mpmath's numbers; None for floats."""
+    return next((x.context for x in numbers if hasattr(x, "context")), None)
+
+
+def precisely(number: Any, digits: int) -> AbstractContextManager[Any]:
+    """Where to compute with as many digits as a number is shown with, and some more."""
+    m = context(number)
+    return nullcontext() if m is None else m.workdps(digits + SPARE)
+
+
+def fsum(terms: Iterable[Any]) -> Any:
+    """The sum, rounded once if it is one of floats."""
+    terms = list(terms)
+    return math.fsum(terms) if context(*terms) is None else sum(terms)
+
+
+def sigmoid(a: Any) -> Any:
+    e = exp(-abs(a))
     return 1.0 / (1.0 + e) if a >= 0 else e / (1.0 + e)
 
 
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    "exp": math.exp,
-    "log": math.log,
-    "tanh": math.tanh,
-    "sin": math.sin,
-    "cos": math.cos,
+def exp(a: Any) -> Any:
+    return (context(a) or math).exp(a)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{
+        name: lambda a, name=name: getattr(context(a) or math, name)(a) for name in ("exp", "log", "tanh", "sin", "cos")
+    },
     "abs": abs,
     "max": max,
     "min": min,
     "sign": lambda a: float((a > 0) - (a < 0)),
     "sigmoid": sigmoid,
-    "Phi": lambda a: 0.5 * math.erfc(-a / math.sqrt(2.0)),  # the normal distribution and its density
-    "phi": lambda a: math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi),
+    "Phi": lambda a: 0.5 * (context(a) or math).erfc(-a / (context(a) or math).sqrt(2.0)),  # the normal distribution
+    "phi": lambda a: exp(-0.5 * a * a) / (context(a) or math).sqrt(2.0 * (context(a) or math).pi),  # and its density
 }
 
 
-def evaluate(e: Expression, digits: int = 17) -> tuple[float, float]:
-    """The value, with every quantity rounded to so many digits, and how large what it is summed from is.
+def evaluate(e: Expression, digits: int | None = None) -> tuple[Any, Any]:
+    """The value, and how large what it is summed from is; with every quantity rounded to so many digits, if given.
 
     >>> x = Quantity(Symbol("a"), 0.25)
     >>> evaluate(Sum((x, Constant(-1.0)))), evaluate(x, digits=1)
@@ -192,7 +217,7 @@ def evaluate(e: Expression, digits: int = 17) -> tuple[float, float]:
     if isinstance(e, Constant):
         return e.value, abs(e.value)
     if isinstance(e, Quantity):
-        value = e.value if digits >= 17 else float(f"{e.value:.{digits}g}")
+        value = e.value if digits is None else rounded(e.value, digits)
         return value, abs(value)
     try:
         if isinstance(e, Cases):
@@ -203,15 +228,20 @@ def evaluate(e: Expression, digits: int = 17) -> tuple[float, float]:
         return math.nan, math.nan
 
 
+def rounded(value: Any, digits: int) -> Any:
+    m = context(value)
+    return float(f"{value:.{digits}g}") if m is None else m.mpf(decimal(value, digits))
+
+
 def _absolute(e: Expression) -> Expression:
     """What combines the sizes of the parts of an expression: a difference has that of a sum."""
     return Sum(()) if isinstance(e, Minus) else e
 
 
-def _combined(e: Expression, x: list[float]) -> float:
+def _combined(e: Expression, x: list[Any]) -> Any:
     match e:
         case Sum():
-            return math.fsum(x)
+            return fsum(x)
         case Product():
             return math.prod(x)
         case Minus():
@@ -221,30 +251,37 @@ def _combined(e: Expression, x: list[float]) -> float:
         case Square():
             return x[0] * x[0]
         case Call(function):
-            return float(FUNCTIONS[function](*x))
+            return FUNCTIONS[function](*x)
     raise TypeError(e)
 
 
-def enough_digits(e: Expression, result: float, digits: int) -> int:
+def enough_digits(e: Expression, result: Any, digits: int) -> int:
     """The fewest digits, at least these, with which the written numbers give the written result.
 
-    Computing with them hits the result to one unit of the last of its digits; 17 digits are every digit there is.
+    Computing with them hits the result to one unit of the last of its digits; 17 digits are every digit of a float.
     """
-    if result == 0 or not math.isfinite(result):
-        unit = 0.0
-    else:
-        unit = 10.0 ** max(math.floor(math.log10(abs(result))) - digits + 1, -323)
-    for enough in range(digits, 17):
-        if abs(evaluate(e, enough)[0] - result) <= unit:
-            return enough
-    return 17
+    m = context(result)
+    most = 17 if m is None else digits + SPARE
+    with precisely(result, most):
+        unit: Any = 0.0
+        if result != 0 and math.isfinite(result):
+            place = math.floor((m or math).log10(abs(result))) - digits + 1
+            unit = 10.0 ** max(place, -323) if m is None else m.mpf(10) ** place
+        for enough in range(digits, most):
+            if abs(evaluate(e, enough)[0] - result) <= unit:
+                return enough
+    return most
 
 
 # ------------------------------------------------------------------ writing
 
 
-def decimal(value: float, digits: int) -> str:
-    return f"{value + 0.0:.{digits}g}"
+def decimal(value: Any, digits: int) -> str:
+    m = context(value)
+    if m is None:
+        return f"{value + 0.0:.{digits}g}"
+    mantissa, e, exponent = str(m.nstr(value, digits)).partition("e")
+    return mantissa.removesuffix(".0") + e + exponent
 
 
 class Text:

@@ -7,12 +7,14 @@ column are places in the flat vectors of pre-activations and outputs. The recurs
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from graphprop.arithmetic import Floats
+from graphprop.activations import ACTIVATIONS
+from graphprop.arithmetic import Floats, Formulas
 from graphprop.errors import GraphpropError
 from graphprop.escaping import label
 from graphprop.expressions import (
@@ -25,6 +27,7 @@ from graphprop.expressions import (
     Quotient,
     Slope,
     Symbol,
+    fsum,
     product,
     total,
 )
@@ -33,7 +36,7 @@ from graphprop.layout import Array, Layout, Node
 from graphprop.objective import Objective
 from graphprop.results import Gradients, Trace
 from graphprop.sample import between
-from graphprop.textbook import is_own, loss_formula, loss_slope, probabilities, share, slope_formula, value_formula
+from graphprop.textbook import is_own, loss_formula, loss_slope, share, slope_formula, value_formula
 
 Key = tuple[Any, ...]
 Derived = tuple[Expression | None, str]  # a formula, and words on it
@@ -57,17 +60,28 @@ def without_numbers(trace: Trace) -> Gradients:
 class Book:
     """The numbers of one trace and its gradients. `labelled` puts the sample into the symbols.
 
-    With `gaps` a number that was not computed is nan, and does not raise.
+    With `gaps` a number that was not computed is nan, and does not raise. Numbers are floats, whatever they were
+    computed with, unless an arithmetic is given with whose numbers it was.
     """
 
-    def __init__(self, trace: Trace, gradients: Gradients, form: str, labelled: bool, gaps: bool = False) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        gradients: Gradients,
+        form: str,
+        labelled: bool,
+        gaps: bool = False,
+        numbers: Floats | Formulas | None = None,
+    ) -> None:
         self.layout: Layout = trace.layout
         self.goal = gradients.objective
         self.form, self.labelled, self.samples, self.gaps = form, labelled, trace.samples, gaps
-        self.a, self.o, self.theta = map(as_floats, (trace.a_flat, trace.o_flat, trace.theta))
-        self.a_grad, self.o_grad = as_floats(gradients.a_flat), as_floats(gradients.o_flat)
-        self.weight_grad, self.bias_grad = as_floats(gradients.weight_uses), as_floats(gradients.bias_uses)
-        self.theta_grad, self.value = as_floats(gradients.theta), float(as_floats(gradients.value))
+        self.numbers = numbers or Floats()
+        read: Callable[[Any], Any] = as_floats if numbers is None else np.asarray
+        self.a, self.o, self.theta = map(read, (trace.a_flat, trace.o_flat, trace.theta))
+        self.a_grad, self.o_grad = read(gradients.a_flat), read(gradients.o_flat)
+        self.weight_grad, self.bias_grad = read(gradients.weight_uses), read(gradients.bias_uses)
+        self.theta_grad, self.value = read(gradients.theta), self._number(read(gradients.value)[()])
         self.read = {int(column): j for j, column in enumerate(self.goal.columns)}
         self.terms, self.seed = self._evaluate()
         self.is_output = self.goal.loss is None and len(self.read) == 1 and bool((self.seed == 1).all())
@@ -75,11 +89,16 @@ class Book:
         self._softmax: dict[Key, list[float]] = {}
         self._reached: dict[Key, dict[int, float]] = {}
 
+    @staticmethod
+    def _number(x: Any) -> Any:
+        """A number of an array by itself."""
+        return float(x) if isinstance(x, float | np.floating | int) else x
+
     def _evaluate(self) -> tuple[list[float], Array]:
         z = self.o[:, self.goal.columns]
         try:
             with np.errstate(all="ignore"):
-                return self.goal.evaluate(z, Floats())
+                return self.goal.evaluate(z, self.numbers)
         except GraphpropError:
             if not self.gaps:
                 raise
@@ -172,24 +191,27 @@ class Book:
         return Symbol("w", round=(*to, of, label(self.layout.names[v])))
 
     def w(self, use: int) -> Quantity:
-        return Quantity(self.weight_symbol(use), float(self.theta[self.layout.position[use]]))
+        return Quantity(self.weight_symbol(use), self._number(self.theta[self.layout.position[use]]))
 
     def _a(self, s: int, row: int) -> Quantity:
-        return Quantity(self._a_symbol("a", s, row), float(self.a[s, row]))
+        return Quantity(self._a_symbol("a", s, row), self._number(self.a[s, row]))
 
     def _o(self, s: int, column: int) -> Quantity:
-        return Quantity(self._o_symbol("o", s, column), float(self.o[s, column]))
+        return Quantity(self._o_symbol("o", s, column), self._number(self.o[s, column]))
 
     def _p(self, s: int, v: int, i: int) -> Quantity:
         if (s, v) not in self._softmax:
-            self._softmax[s, v] = probabilities(self.a[s, self.layout.a_slice(v)].tolist())
+            self._softmax[s, v] = self._softmax_of(self.a[s, self.layout.a_slice(v)])
         return Quantity(self._symbol("p", v, i, self.node(v).n, s), self._softmax[s, v][i])
+
+    def _softmax_of(self, a: Array) -> list[Any]:
+        return self.numbers.outputs(ACTIVATIONS["softmax"], a.tolist())
 
     def _q(self, s: int, head: int, k: int) -> Quantity:
         """A component of the softmax of a head's logits."""
         columns = self._head_columns(head)
         if (s, "head", head) not in self._softmax:
-            self._softmax[s, "head", head] = probabilities(self.o[s, columns].tolist())
+            self._softmax[s, "head", head] = self._softmax_of(self.o[s, columns])
         return Quantity(self._o_symbol("p", s, columns[k]), self._softmax[s, "head", head][k])
 
     def _slope(self, s: int, v: int, k: int, i: int) -> Quantity:
@@ -210,45 +232,45 @@ class Book:
             assert f is not None
             known = not (self.gaps and any(map(math.isnan, a)))
             g = [float(k is None or j == k) for j in range(len(o))]
-            self._slopes[s, v, k] = f.pull(a, o, g) if known else [math.nan] * len(a)
+            self._slopes[s, v, k] = self.numbers.pull(f, a, o, g) if known else [math.nan] * len(a)
         return self._slopes[s, v, k]
 
     def _delta(self, s: int, row: int) -> Quantity:
         letter = "delta" if self.node(self.at_row(row)[0]).vector else "gamma"
-        return self._asked(Quantity(self._a_symbol(letter, s, row), float(self.a_grad[s, row])))
+        return self._asked(Quantity(self._a_symbol(letter, s, row), self._number(self.a_grad[s, row])))
 
     def _obar(self, s: int, column: int) -> Quantity:
         symbol = self.by_goal(self._o_symbol("o", s, column))
-        return self._asked(Quantity(symbol, float(self.o_grad[s, column])))
+        return self._asked(Quantity(symbol, self._number(self.o_grad[s, column])))
 
     def _direct(self, s: int, column: int) -> Quantity:
-        value = float(self.seed[s, self.read[column]])
+        value = self._number(self.seed[s, self.read[column]])
         return Quantity(self._o_symbol("direct", s, column), value)
 
     def _weight(self, s: int | None, use: int) -> Quantity:
         row, column = self.layout.row[use], self.layout.column[use]
         value = self.weight_grad[use] if s is None else self.a_grad[s, row] * self.o[s, column]
-        return self._asked(Quantity(self.by_goal(self.weight_symbol(use)), float(value)))
+        return self._asked(Quantity(self.by_goal(self.weight_symbol(use)), self._number(value)))
 
     def _bias(self, s: int | None, use: int) -> Quantity:
         row = int(self.layout.bias_row[use])
         value = self.bias_grad[use] if s is None else self.a_grad[s, row]
-        return self._asked(Quantity(self.by_goal(self.bias(row).symbol), float(value)))  # type: ignore[arg-type]
+        return self._asked(Quantity(self.by_goal(self.bias(row).symbol), self._number(value)))  # type: ignore[arg-type]
 
     def bias(self, row: int) -> Quantity:
         v, i = self.at_row(row)
         use = int(np.searchsorted(self.layout.bias_row, row))
         symbol = self._symbol("b", v, i, self.node(v).n, None)
-        return Quantity(symbol, float(self.theta[self.layout.bias_position[use]]))
+        return Quantity(symbol, self._number(self.theta[self.layout.bias_position[use]]))
 
     def _parameter(self, s: int | None, name: Any, index: tuple[int, ...]) -> Quantity:
         position = self.layout.parameters[name][index]
         symbol = Symbol("theta", (label(name), *index))
         if s is None:
-            value = float(self.theta_grad[position])
+            value = self._number(self.theta_grad[position])
         else:
             uses = [self.quantity(key).value for key in self._uses(s, position)]
-            value = math.fsum(uses)
+            value = fsum(uses)
         return self._asked(Quantity(self.by_goal(symbol), value))
 
     def _goal(self) -> Quantity:
@@ -348,7 +370,7 @@ class Book:
                 return self._derive_o(0, columns[0])
             rows = [(s, j, c) for s in range(self.samples) for j, c in enumerate(columns)]
             return total(
-                [product(Constant(float(self.seed[s, j])), self.quantity(("o", s, c))) for s, j, c in rows]
+                [product(Constant(self._number(self.seed[s, j])), self.quantity(("o", s, c))) for s, j, c in rows]
             ), ""
         heads, terms = range(len(self.goal.heads)), list[Expression]()
         for s in range(self.samples):
@@ -357,7 +379,7 @@ class Book:
                 formula = loss_formula(self.goal.loss, z, self._targets(s, head))
                 if formula is None:
                     symbol = self._o_symbol("loss", s, self._head_columns(head)[0])
-                    terms.append(Quantity(symbol, float(self.terms[s * len(heads) + head])))
+                    terms.append(Quantity(symbol, self._number(self.terms[s * len(heads) + head])))
                 else:
                     terms.append(self._counted(s, formula))
         return total(terms), ""
@@ -444,7 +466,7 @@ class Book:
         """D(t)[v] of one source, for every output t that depends on it, by the column of t."""
         if (s, source) in self._reached:
             return self._reached[s, source]
-        v, numbers = self._source_node(source), Floats()
+        v, numbers = self._source_node(source), self.numbers
         D: dict[int, float] = {}
         for t in between(self.layout, [v], self.goal.reads):
             node = self.node(t)

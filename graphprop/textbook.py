@@ -24,6 +24,7 @@ from graphprop.expressions import (
     Quotient,
     Square,
     Sum,
+    fsum,
     product,
     sigmoid,
     total,
@@ -107,15 +108,11 @@ def share(a: Quantities, i: int) -> Expression:
     return Quotient(Call("exp", (a[i],)), _sum_of_exp(a)) if i in _present(a) else ZERO
 
 
-def probabilities(a: Sequence[float]) -> list[float]:
-    return ACTIVATIONS["softmax"].outputs(list(a))
-
-
 def _softmax_dot_slope(a: Quantities, o: Quantities, p: Quantities, i: int) -> Expression:
     """p (1 + a - o); as 1 - (m - a) + (m - o), with m the largest a, if a large offset would drown the 1."""
     largest = max(a, key=lambda x: x.value)
     below = largest.value - a[i].value
-    mean = math.fsum(q.value * (largest.value - x.value) for q, x in zip(p, a, strict=True) if q.value > 0)
+    mean = fsum(q.value * (largest.value - x.value) for q, x in zip(p, a, strict=True) if q.value > 0)
     stable = (1.0 - below) + mean
     if abs((1.0 + a[i].value) - o[0].value - stable) <= 1e-9 * (1.0 + below + mean):
         return Product((p[i], Quantity(Sum((ONE, a[i], Minus(o[0]))), stable)))
@@ -124,7 +121,7 @@ def _softmax_dot_slope(a: Quantities, o: Quantities, p: Quantities, i: int) -> E
 
 
 def _median_slope(a: Quantities, i: int) -> Expression:
-    weight = ACTIVATIONS["median"].pull([x.value for x in a], [0.0], [1.0])[i]
+    weight = ACTIVATIONS["median"].pull([float(x.value) for x in a], [0.0], [1.0])[i]
     return Constant(weight)
 
 
@@ -172,11 +169,11 @@ def slope_formula(
     others = [x.value for j, x in enumerate(p) if j != i]
     match f.name:
         case "softmax" if k == i:
-            return Product((o[i], one_minus(o[i], math.fsum(others)))), ""
+            return Product((o[i], one_minus(o[i], fsum(others)))), ""
         case "softmax":
             return Minus(Product((o[k], o[i]))), ""
         case "log_softmax" if k == i:
-            return one_minus(p[i], math.fsum(others)), ""
+            return one_minus(p[i], fsum(others)), ""
         case "log_softmax":
             return Minus(p[i]), ""
         case "logsumexp":
@@ -190,7 +187,7 @@ def slope_formula(
         case "median":
             middle = _median_slope(a, i)
             return middle, "" if len(a) == 1 else "it is in the middle" if middle != ZERO else "it is not in the middle"
-    picked = f.pull([x.value for x in a], [x.value for x in o], [1.0])[i]
+    picked = f.pull([float(x.value) for x in a], [float(x.value) for x in o], [1.0])[i]
     words = {"max": "the largest", "min": "the smallest", "maxabs": "the one of largest absolute value"}[f.name]
     return Constant(picked), f"component {i} is {'' if picked else 'not '}{words}"
 
@@ -241,7 +238,7 @@ def loss_slope(loss: Loss, z: Quantities, t: Quantities, p: Quantities, k: int) 
         case "softmax_cross_entropy":
             others = [y for j, y in enumerate(t) if j != k and y.value]
             if p[k].value > 0.5:
-                rest = one_minus(p[k], math.fsum(x.value for j, x in enumerate(p) if j != k))
+                rest = one_minus(p[k], fsum(x.value for j, x in enumerate(p) if j != k))
                 falls: Expression = Product((total(_targets(t)), rest))
                 return Sum((total(others), Minus(falls))) if others else Minus(falls)
             rises = product(p[k], total(_targets(t)))

@@ -24,6 +24,7 @@ from tests import golden
 from tests.random_graphs import components, graphs, objectives
 
 FORMS = ("children", "parents")
+TAG = re.compile(r"<[^>]*>")
 NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|inf)(?![\w.])")
 PLACES = {
     "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
@@ -398,3 +399,46 @@ def test_numbers_of_mpmath_are_shown_as_floats_and_symbols_are_refused() -> None
                 gp.explain(net, trace, g, ("gamma", "h1"))
         else:
             assert recomputed(gp.explain(net, trace, g, ("gamma", "h1")))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("name", "k"), golden.CASES)
+def test_numbers_of_mpmath_are_explained_to_forty_digits(name: str, k: int, form: Any) -> None:
+    graph = golden.GRAPHS[name]
+    net, goal = golden.build(graph), golden.objective(graph["expect"]["objectives"][k])
+    with mpmath.workdps(50):
+        trace = gp.recursion.forward(net, golden.inputs(graph), numbers=mpmath.mp)
+        g = gp.recursion.backpropagate(net, trace, **goal)
+    e = int(np.argmax(np.abs(np.array(g.weight_uses, dtype=float))))
+    v = net.layout.names[int(np.searchsorted(net.layout.a_start, net.layout.row[e], side="right")) - 1]
+    i = () if net.layout.nodes[net.layout.find(v)].n == 1 else (0,)
+    what = ("delta" if net.layout.nodes[net.layout.find(v)].vector else "gamma", v, *i)
+    explained = gp.explain(net, trace, g, what, form=form, depth=None, digits=40)
+    told = np.ravel((g.delta if what[0] == "delta" else g.gamma)[v])[0]
+    with mpmath.workdps(50):
+        assert abs(mpmath.mpf(explained.root.result) - told) <= mpmath.mpf(10) ** -45 * abs(told)
+    for symbol, lines in blocks(explained.text(width=10**9)):
+        if len(lines) == 3 or (len(lines) == 2 and not re.search(r"[\w}]\[|w\(", lines[0])):
+            again, result = computed(lines[-2]), computed(lines[-1])
+            with mpmath.workdps(60):
+                last_digit = mpmath.mpf(10) ** (mpmath.floor(mpmath.log10(abs(result) or 1)) - 39)
+                assert abs(again - result) <= 1.5 * last_digit, (symbol, lines)
+
+
+def test_no_more_digits_are_shown_than_the_numbers_carry() -> None:
+    net, trace = two_layers([1.0, -2.0])
+    for digits_given, digits_shown, numbers in ((15, 17, mpmath.mp), (30, 33, mpmath.mp), (15, 17, None)):
+        with mpmath.workdps(digits_given):
+            trace = gp.recursion.forward(net, [1.0, -2.0], numbers=numbers)
+        shown = gp.explain(net, trace, None, ("o", "h1"), digits=40).text(200).split("= ")[-1].split("\n")[0]
+        assert len(re.sub(r"^0\.0*", "", shown)) <= digits_shown + 1, shown
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_style_of_brackets_a_negative_number_that_is_not_the_first_and_it_alone(form: Any) -> None:
+    net, trace = two_layers([-1.0, -2.0])
+    explained = gp.explain(net, trace, net.backward(trace, "y"), ("input", "x1"), form=form, depth=None)
+    for text in (explained.text(width=10**9), TAG.sub("", explained.html()).replace("−", "-").replace("·", "*")):
+        assert re.search(r"\* \(-[\d.]+\)", text)
+        assert not re.search(r"[*+/] -", text)
+        assert not re.search(r"\(-[\d.]+ \* \(?-?[\d.]+\)?\)", text)
