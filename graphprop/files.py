@@ -5,7 +5,6 @@ What a document says is the matter of `reading.py` and `writing.py`.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -119,27 +118,25 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     where = _checked_path(path)
     if where.endswith(os.sep):
         raise GraphpropError(f"{where}: is the name of a folder; a file is needed")
-    made = None
+    temporary = ""
     try:
         target = os.path.realpath(where)  # a link stays a link
-        mode = _mode_of_file(target, where)
         temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        made = temporary
-        with os.fdopen(descriptor, "wb") as file:
+        mode = _mode_of_file(target, where)
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None and mode != stat.S_IMODE(os.stat(temporary).st_mode):
             os.chmod(temporary, mode)
         os.replace(temporary, target)
-        made = None
     except OSError as error:
         raise GraphpropError(f"{where}: cannot be written: {error.strerror or error}") from None
     finally:
-        if made is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(made)
+        try:  # noqa: SIM105 - nothing comes before it, so that no interrupt does
+            os.unlink(temporary)
+        except OSError:  # it was not made, or has its name
+            pass
 
 
 def _mode_of_file(target: str, where: str) -> int | None:

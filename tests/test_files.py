@@ -707,7 +707,7 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit(tmp_path: Path) -> N
             gp.load(file, max_bytes=wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("fails", ["replace", "fsync", "fdopen", "chmod"])
+@pytest.mark.parametrize("fails", ["replace", "fsync", "chmod"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
 def test_if_writing_fails_the_old_file_is_there_and_nothing_else(
     fails: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -717,8 +717,6 @@ def test_if_writing_fails_the_old_file_is_there_and_nothing_else(
     before = file.read_bytes()
 
     def fail(*arguments: Any) -> None:
-        if fails == "fdopen":
-            os.close(arguments[0])
         raise error
 
     expected = gp.GraphpropError if isinstance(error, OSError) else KeyboardInterrupt

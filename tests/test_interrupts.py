@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -120,6 +122,23 @@ def test_a_run_that_is_interrupted_gives_blas_its_threads_back(call: str) -> Non
     finally:
         gp.set_threads(before)
     assert place > 20
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a file that nobody has yet
+def test_saving_that_is_interrupted_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    network().save(path)
+    old, net = path.read_bytes(), gp.mlp([1, 1], seed=0)
+    net.save(path)
+    new = path.read_bytes()
+    for place in itertools.count():
+        path.write_bytes(old)
+        interrupted = interrupted_at(place, lambda: net.save(path))
+        assert os.listdir(tmp_path) == ["net.json"]
+        assert path.read_bytes() in (old, new)
+        if not interrupted:
+            break
+    assert path.read_bytes() == new
 
 
 # ------------------------------------------------------------------ another thread has its turn
