@@ -427,7 +427,9 @@ def test_long_vectors_are_cut() -> None:
 
 def test_a_notebook_gets_svg_and_text() -> None:
     bundle = gp.draw(two_layers())._repr_mimebundle_()
-    assert set(bundle) == {"image/svg+xml", "text/plain"}
+    assert set(bundle) == {"text/html", "image/svg+xml", "text/plain"}
+    assert bundle["text/html"] == f"<div>{bundle['image/svg+xml']}</div>"
+    assert bundle["image/svg+xml"].split(">", 1)[0].endswith(' style="max-width: 100%; height: auto"')
     assert bundle["text/plain"] == "<Drawing of 'two layers': 5 nodes, 6 edges>"
 
 

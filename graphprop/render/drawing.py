@@ -104,7 +104,8 @@ class Drawing:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
-            return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+            # as HTML first: a notebook that is turned into a page would cut a wide image, and drop its tooltips
+            return {"text/html": f"<div>{self.svg}</div>", "image/svg+xml": self.svg, "text/plain": repr(self)}
         except Exception as error:  # a notebook shows what it can
             return {"text/plain": f"{self!r}, which could not be drawn: {visible(str(error), 300)}"}
 

@@ -91,11 +91,12 @@ def _group(numbers: Numbers, k: int, selection: Selection, mean: float | None, s
     kinds = Counter(layout.nodes[v].kind.replace("_", "-") for v in members)
     named = [f"{n} {kind}" for kind, n in kinds.most_common(KINDS)]
     if len(kinds) > KINDS:
-        named.append(f"{len(kinds) - KINDS} other kinds")
+        others = len(kinds) - KINDS
+        named.append(f"{others} other kind{'' if others == 1 else 's'}")
     size = f"{len(members)} node{'' if len(members) == 1 else 's'}"
     lines: list[Line] = [(Run(text, "small grey"),) for text in named]
     if inside:
-        lines.append((Run(f"{inside} edges inside", "small grey"),))
+        lines.append((Run(f"{inside} edge{'' if inside == 1 else 's'} inside", "small grey"),))
     pill: Line = ()
     if numbers.da is not None:
         slopes = rms(numbers.da[_columns(layout.a_start, members)])
