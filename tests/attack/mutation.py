@@ -1,0 +1,256 @@
+"""A mutation run: does a test fail for every small mistake in the code?
+
+    python -m tests.attack.mutation --report mutants.txt --count 150
+
+Of each module in `CONCERNED` some operators, comparisons, constants and names are exchanged, one at a time, in a copy
+of the repository, and the test files that concern it are run until one fails. The report has a line for each mutant; a
+run goes on where the last one ended. Survivors are what no test noticed, because a test is missing, or because the
+mutant does the same, perhaps more slowly. Ten mutants take some minutes, those of compiled loops longer; the priority
+is low. It is no campaign of `python -m tests.attack`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT = 400.0  # seconds for the tests of one mutant; what takes longer hangs
+CONCERNED = {  # of each module, the tests that should notice, the fastest first
+    "recursion": ("golden", "recursion", "identities", "deep"),
+    "engine": ("engine_golden", "program_arguments", "engine", "program", "memory", "natives", "threads"),
+    "kernels": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges", "threads"),
+    "dense_kernels": ("products", "dense_blocks", "threads"),
+    "descent": ("pieces", "engine_golden", "program_arguments", "engine", "memory", "threads"),
+    "plans": ("pieces", "program_arguments", "engine_golden", "engine", "products"),
+    "products": ("products", "dense_blocks", "memory", "threads"),
+    "lowering": ("engine_golden", "program", "pieces", "dense_blocks", "engine", "program_from_edges"),
+    "losses": ("losses", "golden", "recursion", "engine", "identities", "natives"),
+    "activations": ("activations", "golden", "identities", "natives"),
+    "matrixform": ("matrixform",),
+    "results": ("results", "recursion", "golden", "engine", "checking", "explanations"),
+    "objective": ("recursion", "losses", "results", "program_arguments", "engine", "identities"),
+}
+SHARES = {"recursion": 2.0, "losses": 1.5, "activations": 1.5, "lowering": 1.5, "kernels": 0.8, "dense_kernels": 0.4}
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv, ast.MatMult: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr,
+    ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One place of a module, as it is and as it is to be."""
+
+    module: str
+    line: int
+    column: int
+    before: str
+    after: str
+    source: str  # all of the module, with the mistake
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}:{self.column}: `{self.before}` -> `{self.after}`"
+
+
+# ------------------------------------------------------------------ what is exchanged
+
+
+def mutants_of(module: str, source: str) -> Iterator[Mutant]:
+    lines = source.encode().splitlines(keepends=True)
+    starts = [0]
+    for text in lines:
+        starts.append(starts[-1] + len(text))
+
+    def place(line: int, column: int) -> int:
+        return starts[line - 1] + column
+
+    for node, after in _exchanges(ast.parse(source)):
+        first, last = place(node.lineno, node.col_offset), place(node.end_lineno or 0, node.end_col_offset or 0)
+        whole = source.encode()
+        before = whole[first:last].decode()
+        text = after if isinstance(node, ast.stmt | ast.Name | ast.Constant) else f"({after})"
+        changed = (whole[:first] + text.encode() + whole[last:]).decode()
+        yield Mutant(module, node.lineno, node.col_offset, _one_line(before), _one_line(after), changed)
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def _exchanges(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    """Expressions and statements with what they are exchanged for. Texts, types and errors stay as they are."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name != "__repr__":
+            own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            names = sorted({*own, *(argument.arg for argument in function.args.args)} - {"self", "cls"})
+            for statement in function.body:
+                yield from _within(statement, names)
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            yield from _within(statement.value, [])
+
+
+def _within(node: ast.AST, names: list[str]) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    if isinstance(node, ast.Raise | ast.JoinedStr | ast.FunctionDef | ast.ClassDef | ast.Assert):
+        return  # functions in functions come by themselves
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return
+    yield from _exchanged(node, names)
+    for field, child in ast.iter_fields(node):
+        if field in ("annotation", "returns", "ctx"):
+            continue
+        for each in child if isinstance(child, list) else [child]:
+            if isinstance(each, ast.AST):
+                yield from _within(each, names)
+
+
+def _exchanged(node: ast.AST, names: list[str]) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    if isinstance(node, ast.BinOp) and type(node.op) in SWAPS:
+        yield node, ast.unparse(ast.BinOp(node.left, SWAPS[type(node.op)](), node.right))
+    elif isinstance(node, ast.AugAssign) and type(node.op) in SWAPS:
+        yield node, ast.unparse(ast.AugAssign(node.target, SWAPS[type(node.op)](), node.value))
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        yield node, ast.unparse(ast.Compare(node.left, [SWAPS[type(node.ops[0])](), *node.ops[1:]], node.comparators))
+    elif isinstance(node, ast.BoolOp):
+        yield node, ast.unparse(ast.BoolOp(SWAPS[type(node.op)](), node.values))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
+        yield node, ast.unparse(node.operand)
+    elif isinstance(node, ast.IfExp):
+        yield node, ast.unparse(ast.IfExp(node.test, node.orelse, node.body))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield node, repr(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield node, repr(node.value + 1)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names and len(names) > 1:
+        yield node, names[(names.index(node.id) + 1) % len(names)]
+
+
+def chosen(count: int, seed: int, only: list[str]) -> list[Mutant]:
+    """So many mutants, shared out among the modules; a larger count begins with the same ones."""
+    found = {module: _shuffled(module, seed) for module in only}
+    taken = dict.fromkeys(found, 0)
+    result: list[Mutant] = []
+    while len(result) < count and (left := [module for module in found if taken[module] < len(found[module])]):
+        module = min(left, key=lambda m: (taken[m] + 1) / SHARES.get(m, 1.0))
+        result.append(found[module][taken[module]])
+        taken[module] += 1
+    return result
+
+
+def _shuffled(module: str, seed: int) -> list[Mutant]:
+    """Every fourth one has another name: these are many, and most end in an error at once."""
+    every = list(mutants_of(module, (ROOT / "graphprop" / f"{module}.py").read_text()))
+    random.Random(f"{seed} {module}").shuffle(every)
+    names, others = ([m for m in every if m.before.isidentifier() == is_name] for is_name in (True, False))
+    result: list[Mutant] = []
+    for i in range(max(len(names), -(-len(others) // 3))):
+        result += [*others[3 * i : 3 * i + 3], *names[i : i + 1]]
+    return result
+
+
+# ------------------------------------------------------------------ the tests
+
+
+class Copy:
+    """A copy of the repository, in which one module at a time is another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if folder.exists():
+            shutil.rmtree(folder)
+        hidden = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist")
+        shutil.copytree(ROOT, folder, ignore=hidden)
+        self.clock = int(time.time())
+
+    def write(self, module: str, source: str) -> None:
+        """With a time of its own: compiled code is known by the time of its source, in whole seconds."""
+        path = self.folder / "graphprop" / f"{module}.py"
+        path.write_text(source)
+        self.clock += 1
+        os.utime(path, (self.clock, self.clock))
+
+    def restore(self, module: str, stamp: float) -> None:
+        path = self.folder / "graphprop" / f"{module}.py"
+        path.write_text((ROOT / "graphprop" / f"{module}.py").read_text())
+        os.utime(path, (stamp, stamp))
+
+    def failing(self, module: str) -> str:
+        """The first test of those concerned that fails; empty if none does."""
+        files = [f"tests/test_{name}.py" for name in CONCERNED[module]]
+        environment = {name: x for name, x in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment |= {
+            "PYTHONPATH": str(self.folder),
+            "PYTHONPYCACHEPREFIX": f"{self.folder}.pycache",
+            "NUMBA_CACHE_DIR": f"{self.folder}.loops",
+        }
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", *files]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: (os.nice(19), os.setsid()),
+        )
+        try:
+            output = process.communicate(timeout=LIMIT)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            return "no end"
+        if process.returncode == 0:
+            return ""
+        named = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+        return named[0] if named else f"status {process.returncode}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.attack.mutation", description=str(__doc__).split("\n")[0])
+    parser.add_argument("--report", type=Path, required=True, help="a text file; a run goes on where it ended")
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end after so long")
+    parser.add_argument("--only", nargs="+", choices=list(CONCERNED), default=list(CONCERNED), metavar="MODULE")
+    given = parser.parse_args()
+    done = given.report.read_text().splitlines() if given.report.exists() else []
+    known = {line.split(None, 1)[1].rsplit(" | ", 1)[0] for line in done if line.startswith(("killed", "survived"))}
+    todo = [mutant for mutant in chosen(given.count, given.seed, given.only) if str(mutant) not in known]
+    copy, end = Copy(given.report.with_suffix(".copy")), time.monotonic() + 60 * given.minutes
+    with given.report.open("a", buffering=1) as report:
+        for module in dict.fromkeys(mutant.module for mutant in todo):
+            if failed := copy.failing(module):
+                sys.exit(f"the tests of {module} fail without any mutant: {failed}")
+        for mutant in todo:
+            if time.monotonic() > end:
+                break
+            stamp = (copy.folder / "graphprop" / f"{mutant.module}.py").stat().st_mtime
+            copy.write(mutant.module, mutant.source)
+            start = time.monotonic()
+            failed = copy.failing(mutant.module)
+            copy.restore(mutant.module, stamp)
+            seconds = time.monotonic() - start
+            print(f"{'killed  ' if failed else 'survived'} {mutant} | {failed or '-'} {seconds:.0f} s", file=report)
+    lines = given.report.read_text().splitlines()
+    survivors = [line for line in lines if line.startswith("survived")]
+    print(*survivors, sep="\n")
+    print(f"{sum(line.startswith('killed') for line in lines)} killed, {len(survivors)} survived")
+
+
+if __name__ == "__main__":
+    main()
