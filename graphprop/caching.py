@@ -1,64 +1,83 @@
-"""Where compiled code is kept on disk, and how a function is compiled that is kept there."""
+"""How functions are compiled whose machine code is kept for the next process."""
 
 # mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
 import hashlib
-import os
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numba
 from numba import njit
 from numba.core import config
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.core.typing.templates import Signature
+
+from graphprop.keeping import cache_folder, read_entry, write_entry
+
+SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of numba
 
 
-def cache_folder() -> Path:
-    """Where compiled activations are kept: what NUMBA_CACHE_DIR says, or the user's folder for caches."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen) / "graphprop"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "graphprop"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "graphprop"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprop"
+class Kept:
+    """The machine code of one function, for each signature a file. It takes the place of numba's own cache.
+
+    That one believes what it finds: one changed byte is a crash. `text` is all that the machine code depends on,
+    besides the versions and the machine.
+    """
+
+    def __init__(self, label: str, text: str) -> None:
+        self._label, self._text = label, text
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_folder())
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        target.refresh()
+        data = read_entry(self._name(signature, target.codegen()))
+        try:
+            return None if data is None else CompileResult._rebuild(target, *pickle.loads(data))
+        except Exception:  # numba may raise anything
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        if not (result.lifted or result.library.has_dynamic_globals):
+            write_entry(self._name(signature, result.library.codegen), dumps(result._reduce()))
+
+    def _name(self, signature: Any, codegen: Any) -> str:
+        settings = [str(getattr(config, name, None)) for name in SETTINGS]
+        machine = repr(codegen.magic_tuple()), numba.__version__, sys.version, *settings
+        key = "\0".join((self._text, repr(signature), *machine))
+        return f"{self._label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.loop"
 
 
 def compiled(uses: tuple[ModuleType, ...] = (), **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile without the GIL, and keep the result on disk where a folder can be written.
-
-    Not beside the module: an uninstallation would leave it behind there, as a folder that can be imported. numba sees
-    when the function's own file has changed; `uses` are the modules whose loops it calls, which it would not see.
-    """
-    texts = "".join(Path(str(module.__file__)).read_text() for module in uses)
-    used = hashlib.sha256(texts.encode()).hexdigest()[:24] if uses else ""
+    """Compile without the GIL, and keep the result. `uses` are the modules whose loops it calls."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        chosen = config.CACHE_DIR  # type: ignore[attr-defined]
+        dispatcher = njit(nogil=True, **options)(function)
+        files = [function.__code__.co_filename, *(str(module.__file__) for module in uses)]
         try:
-            config.CACHE_DIR = str(cache_folder() / used)  # type: ignore[attr-defined]
-            dispatcher = njit(cache=True, nogil=True, **options)(function)
-        except RuntimeError:  # no folder to write to
-            return njit(nogil=True, **options)(function)
-        finally:
-            config.CACHE_DIR = chosen  # type: ignore[attr-defined]
-        for step in "load_overload", "save_overload":
-            setattr(dispatcher._cache, step, _forgiving(getattr(dispatcher._cache, step)))
+            text = "\0".join([repr(sorted(options.items())), *(Path(file).read_text() for file in files)])
+        except (OSError, UnicodeDecodeError):  # it is in an archive, for example
+            return dispatcher
+        dispatcher._cache = Kept(f"{function.__module__}.{function.__name__}", text)
         return dispatcher
 
     return decorate
 
 
-def _forgiving(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step of numba's cache that does nothing where what is on disk is damaged or the folder is gone."""
-
-    def run(*arguments: Any) -> Any:
-        try:
-            return step(*arguments)
-        except Exception:
-            return None
-
-    return run
+def compiled_callback(signature: Signature, function: Callable[..., Any], label: str, text: str | None) -> Any:
+    """Compile a function to be called by address, and keep the result if it is known what it depends on."""
+    callback: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    if text is not None:
+        callback._cache = Kept(label, text)
+    callback.compile()
+    return callback

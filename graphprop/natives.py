@@ -11,14 +11,11 @@ What cannot be compiled, and a user's functions of whole arrays, are called in P
 from __future__ import annotations
 
 import builtins
-import contextlib
 import ctypes
 import dis
 import hashlib
 import math
-import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +24,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import carray, cfunc, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
+from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop import elementary, kernels, losses, soft_kernels, soft_targets
+from graphprop import elementary, kernels, losses, soft_kernels, soft_targets, twofold
 from graphprop.activations import ACTIVATIONS
-from graphprop.caching import cache_folder
+from graphprop.caching import compiled_callback
 from graphprop.differentiable import Activation
+from graphprop.keeping import read_entry, write_entry
 from graphprop.losses import LOSSES, TERMS, Loss
 
 DOUBLE = np.dtype(np.float64)
@@ -293,17 +291,9 @@ def _callback(
     source: str, name: str, functions: tuple[Any, ...], settings: str, signature: Any, space: dict[str, Any]
 ) -> Any:
     """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
-    path = _source_file(source, name, functions, settings)
-    if path is not None:
-        try:
-            exec(compile(source, path, "exec"), space)
-            return cfunc(signature, cache=True, error_model="numpy")(space["run"])
-        except NumbaError:
-            raise
-        except Exception:  # the folder cannot be used, or what is in it is damaged: numba may raise anything
-            pass
     exec(compile(source, f"<{name}>", "exec"), space)
-    return cfunc(signature, error_model="numpy")(space["run"])
+    text = _dependencies(source, functions, settings)
+    return compiled_callback(signature, space["run"], name if name.isidentifier() else "function", text)
 
 
 def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
@@ -423,39 +413,22 @@ def announce() -> None:
     """Say in one line that the first compilation on a machine takes a while, if a terminal is attached."""
     if not sys.stderr.isatty():
         return
-    key = hashlib.sha256((Path(kernels.__file__).read_text() + numba.__version__ + sys.version).encode()).hexdigest()
-    mark = cache_folder() / f"announced_{key[:24]}"
-    if not mark.exists():
+    text = Path(kernels.__file__).read_text() + numba.__version__ + sys.version
+    mark = f"announced-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    if read_entry(mark) is None:
         print("graphprop compiles its loops, once on this machine; this takes some seconds.", file=sys.stderr)
-        with contextlib.suppress(OSError):
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+        write_entry(mark, b"")
 
 
-def _source_file(source: str, name: str, functions: tuple[Any, ...], settings: str) -> str | None:
-    """A file with the source, in a folder that can be written; None if there is none.
-
-    Its name is made of all that the machine code depends on.
-    """
+def _dependencies(source: str, functions: tuple[Any, ...], settings: str) -> str | None:
+    """All that the machine code depends on, as a text; None if that is not known."""
     try:
         parts = [text for function in functions for text in _described(function, set())]
     except TypeError:
         return None
-    parts += [settings, source, numba.__version__, sys.version]
-    files = __file__, elementary.__file__, kernels.__file__, soft_kernels.__file__
-    parts += [Path(file).read_text() for file in files]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name if name.isidentifier() else 'function'}_{key}.py"
-        if not path.exists():  # numba goes by the time of the file: it must not be written again
-            with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as file:
-                file.write(source)
-            os.replace(file.name, path)
-    except (OSError, RuntimeError):
-        return None
-    return str(path)
+    modules = elementary, kernels, soft_kernels, soft_targets, twofold
+    files = [Path(file).read_text() for file in (__file__, *(module.__file__ for module in modules))]
+    return "\0".join([*parts, settings, source, *files])
 
 
 def _described(entry: Any, seen: set[int]) -> Iterator[str]:

@@ -47,6 +47,7 @@ LAYERS = [
     {"ways", "gradchecking"},
     {"automatic", "directions"},
     {"checking", "comparing"},
+    {"keeping"},
     {"caching"},
     {"elementary", "kernels", "cutting"},
     {"soft_kernels"},
