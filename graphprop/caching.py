@@ -20,8 +20,13 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.typing.templates import Signature
 
+from graphprop.errors import GraphpropError
 from graphprop.keeping import cache_folder, read_entry, write_entry
 
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise GraphpropError(
+        "the engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off; gp.recursion and gp.matrixform need none"
+    )
 SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of numba
 
 

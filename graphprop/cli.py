@@ -229,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
         told = (run.__doc__ or "").strip()
         made = commands.add_parser(
             run.__name__,
-            help=told[0].lower() + told[1:].rstrip("."),
+            help=told[:1].lower() + told[1:].rstrip("."),  # empty with python -OO
             description=told,
             epilog="\n\n".join(parts),
             formatter_class=argparse.RawDescriptionHelpFormatter,
