@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Any
@@ -19,6 +18,7 @@ import graphprop as gp
 from graphprop.render import layouts
 from graphprop.render.columns import NODE_GAP, Item, place_in_columns, stack
 from graphprop.render.places import Curve, Link, Node, Point
+from tests.benchmarks.promises import irregular
 from tests.pictures import ENGINES, ladder
 from tests.test_drawing import two_layers
 
@@ -131,11 +131,19 @@ def test_a_layout_that_takes_too_long_is_stopped_and_told(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])
-def test_the_process_really_ends_at_the_timeout(engine: str) -> None:
+def test_the_process_really_ends_at_the_timeout(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
     drawing = gp.draw(ladder(900), layout=engine, timeout=0.02)
-    start = time.perf_counter()
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     assert drawing.placement.engine == "columns"
-    assert time.perf_counter() - start < 5.0
+    assert started
+    assert all(process.poll() is not None for process in started)
 
 
 def test_a_graphviz_that_fails_is_replaced_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,31 +247,16 @@ def test_graphviz_gets_sizes_and_no_names() -> None:
     assert '"v' not in source
 
 
-def irregular(count: int) -> gp.Network:
-    """Each node reads three of the others before it, near or far."""
-    random = np.random.default_rng(count)
-    net = gp.Network()
-    for v in range(10):
-        net.add_input(v)
-    for v in range(10, count):
-        net.add_node(v, "tanh", {int(u): 0.5 for u in random.choice(v, size=3, replace=False)})
-    return net
-
-
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("count", "seconds"), [(60, 1.0), (1000, 10.0)])
-def test_drawing_takes_no_longer_than_promised(count: int, seconds: float, engine: str) -> None:
-    net = irregular(count)
-    start = time.perf_counter()
-    drawing = gp.draw(net, layout=engine)
+@pytest.mark.parametrize("count", [60, 1000])
+def test_irregular_networks_are_drawn_by_each_engine(count: int, engine: str) -> None:
+    drawing = gp.draw(irregular(count), layout=engine, timeout=300)
     assert drawing.svg
-    assert time.perf_counter() - start < seconds
     assert drawing.notes == ()
 
 
 def test_what_graphviz_would_never_finish_is_not_given_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layouts, "graphviz_engines", lambda: ["dot"])
-    start = time.perf_counter()
+    monkeypatch.setattr(layouts, "run_graphviz", trouble(AssertionError("it was started")))
     drawing = gp.draw(ladder(1000))
     assert drawing.notes == ("the edges pass too many levels for Graphviz, so this is the simple layout",)
-    assert time.perf_counter() - start < 5.0

@@ -17,10 +17,12 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +30,17 @@ ROOT = Path(__file__).parent.parent.parent
 LIMIT = 400.0  # seconds for the tests of one mutant; what takes longer hangs
 CONCERNED = {  # of each module, the tests that should notice, the fastest first
     "recursion": ("golden", "recursion", "identities", "deep"),
-    "engine": ("engine_golden", "program_arguments", "engine", "program", "memory", "natives", "threads"),
-    "kernels": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges", "threads"),
+    "engine": ("engine_golden", "program_arguments", "engine", "program", "memory", "natives"),
+    "kernels": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges"),
     "dense_kernels": ("products", "dense_blocks", "threads"),
-    "descent": ("pieces", "engine_golden", "program_arguments", "engine", "memory", "threads"),
+    "descent": ("pieces", "engine_golden", "program_arguments", "engine", "memory"),
     "plans": ("pieces", "program_arguments", "engine_golden", "engine", "products"),
     "products": ("products", "dense_blocks", "memory", "threads"),
     "lowering": ("engine_golden", "program", "pieces", "dense_blocks", "engine", "program_from_edges"),
     "losses": ("losses", "golden", "recursion", "engine", "identities", "natives"),
     "activations": ("activations", "golden", "identities", "natives"),
     "matrixform": ("matrixform",),
-    "results": ("results", "recursion", "golden", "engine", "checking", "explanations"),
+    "results": ("results", "recursion", "golden", "explanations", "checking"),
     "objective": ("recursion", "losses", "results", "program_arguments", "engine", "identities"),
 }
 SHARES = {"recursion": 2.0, "losses": 1.5, "activations": 1.5, "lowering": 1.5, "kernels": 0.8, "dense_kernels": 0.4}
@@ -177,28 +179,29 @@ class Copy:
         shutil.copytree(ROOT, folder, ignore=hidden)
         self.clock = int(time.time())
 
-    def write(self, module: str, source: str) -> None:
+    @contextmanager
+    def with_mutant(self, mutant: Mutant) -> Iterator[None]:
         """With a time of its own: compiled code is known by the time of its source, in whole seconds."""
-        path = self.folder / "graphprop" / f"{module}.py"
-        path.write_text(source)
+        path = self.folder / "graphprop" / f"{mutant.module}.py"
+        source, stamp = path.read_text(), path.stat().st_mtime
         self.clock += 1
-        os.utime(path, (self.clock, self.clock))
+        try:
+            path.write_text(mutant.source)
+            os.utime(path, (self.clock, self.clock))
+            yield
+        finally:
+            path.write_text(source)
+            os.utime(path, (stamp, stamp))
 
-    def restore(self, module: str, stamp: float) -> None:
-        path = self.folder / "graphprop" / f"{module}.py"
-        path.write_text((ROOT / "graphprop" / f"{module}.py").read_text())
-        os.utime(path, (stamp, stamp))
-
-    def failing(self, module: str) -> str:
-        """The first test of those concerned that fails; empty if none does."""
-        files = [f"tests/test_{name}.py" for name in CONCERNED[module]]
+    def failing(self, *tests: str) -> str:
+        """The first of these tests that fails; empty if none does."""
         environment = {name: x for name, x in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment |= {
             "PYTHONPATH": str(self.folder),
             "PYTHONPYCACHEPREFIX": f"{self.folder}.pycache",
             "NUMBA_CACHE_DIR": f"{self.folder}.loops",
         }
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", *files]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", *tests]
         process = subprocess.Popen(
             command,
             cwd=self.folder,
@@ -211,12 +214,16 @@ class Copy:
         try:
             output = process.communicate(timeout=LIMIT)[0]
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
             return "no end"
+        finally:
+            if process.poll() is None:  # it hangs, or this run is interrupted
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
         if process.returncode == 0:
             return ""
-        named = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+        if process.returncode in (-signal.SIGTERM, -signal.SIGKILL):
+            sys.exit("the tests were ended from outside")
+        named = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
         return named[0] if named else f"status {process.returncode}"
 
 
@@ -232,19 +239,18 @@ def main() -> None:
     known = {line.split(None, 1)[1].rsplit(" | ", 1)[0] for line in done if line.startswith(("killed", "survived"))}
     todo = [mutant for mutant in chosen(given.count, given.seed, given.only) if str(mutant) not in known]
     copy, end = Copy(given.report.with_suffix(".copy")), time.monotonic() + 60 * given.minutes
+    sound: set[str] = set()
     with given.report.open("a", buffering=1) as report:
-        for module in dict.fromkeys(mutant.module for mutant in todo):
-            if failed := copy.failing(module):
-                sys.exit(f"the tests of {module} fail without any mutant: {failed}")
         for mutant in todo:
             if time.monotonic() > end:
                 break
-            stamp = (copy.folder / "graphprop" / f"{mutant.module}.py").stat().st_mtime
-            copy.write(mutant.module, mutant.source)
             start = time.monotonic()
-            failed = copy.failing(mutant.module)
-            copy.restore(mutant.module, stamp)
+            with copy.with_mutant(mutant):
+                failed = copy.failing(*(f"tests/test_{name}.py" for name in CONCERNED[mutant.module]))
             seconds = time.monotonic() - start
+            if "::" in failed and failed not in sound and copy.failing(failed):
+                sys.exit(f"{failed} fails without any mutant")
+            sound.add(failed)
             print(f"{'killed  ' if failed else 'survived'} {mutant} | {failed or '-'} {seconds:.0f} s", file=report)
     lines = given.report.read_text().splitlines()
     survivors = [line for line in lines if line.startswith("survived")]
