@@ -1,4 +1,7 @@
-"""What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one."""
+"""What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one.
+
+hypothesis measures no time: where others use the machine, a test is no worse for being slow.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["COLUMNS"] = "80"
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "" if BROWSER else "Chromium"
