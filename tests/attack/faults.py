@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -188,21 +189,23 @@ WRONG: dict[str, tuple[str, Callable[[], gp.Activation]]] = {
         lambda: _activation("d1", _softmax_dot, lambda a, o, g: g * _softmax(a), kind="reducing"),
     ),
 }
-_made: dict[str, tuple[gp.Activation, gp.Activation]] = {}
 
 
-def _pair(fault: str) -> tuple[gp.Activation, gp.Activation]:
-    """The activation with its right derivative and with this fault; made once, as they are compiled."""
-    if fault not in _made:
-        name, make = WRONG[fault]
-        _made[fault] = RIGHT[name](), make()
-    return _made[fault]
+@cache  # one object each, as each is compiled
+def _right(name: str) -> gp.Activation:
+    return RIGHT[name]()
+
+
+@cache
+def _wrong(fault: str) -> gp.Activation:
+    return WRONG[fault][1]()
 
 
 def _in_activations(rng: np.random.Generator, counts: Counter[str]) -> None:
     fault = str(rng.choice(list(WRONG)))
     seed = int(rng.integers(2**32))
-    right, wrong = (_with_node(np.random.default_rng(seed), f) for f in _pair(fault))
+    pair = _right(WRONG[fault][0]), _wrong(fault)
+    right, wrong = (_with_node(np.random.default_rng(seed), f) for f in pair)
     if right is None or wrong is None:
         return
     report = gp.check(right.net, right.rows, **right.goal)
