@@ -133,6 +133,7 @@ def test_a_picture_of_hostile_names_holds_them_as_text_only(engine: str) -> None
     tree = ElementTree.fromstring(drawing.svg)
     tags = {element.tag.removeprefix(SVG) for element in tree.iter()}
     assert tags <= {"svg", "title", "desc", "g", "rect", "ellipse", "path", "polygon", "text", "tspan"}
+    assert tree.attrib.pop("style") == "max-width: 100%; height: auto"
     assert all(ATTRIBUTES.fullmatch(key) for element in tree.iter() for key in element.attrib)
     shown = seen("\n".join(tree.itertext()))
     for name in HOSTILE:
