@@ -427,7 +427,7 @@ def _dependencies(source: str, functions: tuple[Any, ...], settings: str) -> str
     except TypeError:
         return None
     modules = elementary, kernels, soft_kernels, soft_targets, twofold
-    files = [Path(file).read_text() for file in (__file__, *(module.__file__ for module in modules))]
+    files = [Path(file).read_text() for file in (__file__, *(str(module.__file__) for module in modules))]
     return "\0".join([*parts, settings, source, *files])
 
 

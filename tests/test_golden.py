@@ -87,8 +87,8 @@ def test_policy(row: dict[str, Any]) -> None:
         ):
             evaluate(row)
         return
-    if not np.isinf(np.array(row["x"], float)).any() and np.isinf(np.array(row["value"], float)).any():
-        with pytest.raises(gp.NumberError, match="is not finite"):  # the numbers end before it, and no mask is there
+    if row["why"].endswith("-inf is its rounding"):
+        with pytest.raises(gp.NumberError, match="is not finite"):  # one rule for all values; no mask is there
             evaluate(row)
         return
     value, gradient = evaluate(row)
