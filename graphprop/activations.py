@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.arrays import Array
+from graphprop.arrays import Array, one_number
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, unknown
 
@@ -548,11 +548,14 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise unknown("activation", name, ACTIVATIONS)
     entry = ACTIVATIONS[name]
+    if not isinstance(parameters, Mapping):
+        raise GraphpropError(f"activation {name!r}: parameters are a mapping from names to numbers, not {parameters!r}")
     changed = {**parameters, **changes}
     for key in changed:
         if key not in entry.parameters:
             raise unknown("parameter", key, entry.parameters, f"activation {name!r}: ")
-    if all(entry.parameters.get(key) == number for key, number in changed.items()):
+    numbers = {key: one_number(number, f"activation {name!r}: parameter {key}") for key, number in changed.items()}
+    if all(entry.parameters.get(key) == number for key, number in numbers.items()):
         return entry
     fields: dict[str, Any] = {field: getattr(entry, field) for field in ("kind", "formula", "text", "latex")}
     fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives")}

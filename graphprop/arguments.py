@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, check_choice, check_flag
 from graphprop.layout import Array, Name, Node
 from graphprop.parameters import Parameter
 
@@ -73,8 +73,7 @@ def inferred_components(
 
 
 def checked_flag(flag: Any, where: str) -> None:
-    if not isinstance(flag, bool | np.bool_):
-        raise GraphpropError(f"{where}: trainable is True or False, not {flag!r}")
+    check_flag(flag, f"{where}: trainable")
 
 
 def generator(seed: Any) -> np.random.Generator:
@@ -86,7 +85,7 @@ def generator(seed: Any) -> np.random.Generator:
 
 def name_array(names: Any) -> Array:
     """Node names as an array of objects; lists nest, tuples are names."""
-    if isinstance(names, np.ndarray):
+    if isinstance(names, np.ndarray) and names.ndim:
         return names if names.dtype == object else _filled(names.tolist(), names.shape)
     shape: tuple[int, ...] = ()
     level = names
@@ -118,8 +117,7 @@ def block_matrix(
     dtype: Any = float,
 ) -> Array:
     """The blocks of the edges from the nodes `columns` into `rows` as one matrix, 0 where there is none."""
-    if order not in ("C", "F"):
-        raise GraphpropError(f"order is 'C' (row by row) or 'F' (column by column), not {order!r}")
+    check_choice(order, ("C", "F"), "order")
     into, of = (
         name_array(list(names) if isinstance(names, tuple) else names).ravel(order) for names in (rows, columns)
     )

@@ -27,7 +27,7 @@ def numbers_as_given(given: Any, where: str) -> Array:
     refuse_names(given, where)
     if is_masked_array(given) and np.ma.is_masked(given):
         raise GraphpropError(f"{where}: some entries of the masked array are masked; numbers are needed for all")
-    array = _read(given, where)
+    array = read_array(given, where)
     if array.dtype.kind == "O" and not any(isinstance(x, str | bytes | bool | None) for x in array.ravel()):
         try:
             return array.astype(float)  # decimals, fractions, integers beyond 64 bits
@@ -38,7 +38,7 @@ def numbers_as_given(given: Any, where: str) -> Array:
     return array
 
 
-def _read(given: Any, where: str) -> Array:
+def read_array(given: Any, where: str) -> Array:
     """What numpy makes of it, and of a tensor of torch that is being differentiated or on a GPU."""
     try:
         return np.asarray(given)
@@ -65,10 +65,20 @@ def float_kind(array: Array) -> Any:
     return array.dtype.type if array.dtype in (np.float32, np.float16) else np.float64
 
 
+def one_number(given: Any, where: str) -> float:
+    array = real_array(given, where)
+    if array.ndim:
+        raise GraphpropError(f"{where} is one number, not {given!r}")
+    return float(array)
+
+
 def object_array(given: Any, where: str) -> Array:
     """A new array of what was given as it is, numbers of any kind."""
     refuse_names(given, where)
-    return np.array(given, dtype=object)
+    try:
+        return np.array(given, dtype=object)
+    except Exception:
+        return read_array(given, where).astype(object)
 
 
 def is_masked_array(given: Any) -> bool:

@@ -27,6 +27,8 @@ class Theta:
 
     def __init__(self, given: Any) -> None:
         self.names = list(given) if isinstance(given, Mapping) else None
+        if self.names == []:
+            raise GraphpropError("theta is a mapping without a name; there is nothing to check")
         parts = [given[name] for name in self.names] if self.names is not None else [given]
         places = self.names if self.names is not None else ["theta"]
         self.parts = [real_array(x, str(name)) for x, name in zip(parts, places, strict=True)]

@@ -5,6 +5,7 @@ They build with the public calls of `Network`.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +14,10 @@ from graphprop.activations import resolve
 from graphprop.arguments import checked_flag, checked_size, generator, name_array
 from graphprop.arrays import object_array, real_array
 from graphprop.differentiable import Activation
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.layout import Array, Name
-from graphprop.network import Network
+from graphprop.memory import NODE_BYTES, check_large
+from graphprop.network import Network, checked_network
 from graphprop.parameters import Parameter
 
 
@@ -46,11 +48,13 @@ def mlp(
     >>> net.activation(("h2", 0)).name, net.activation(("y", 0)).name
     ('relu', 'sigmoid')
     """
-    if by not in ("neuron", "layer"):
-        raise GraphpropError(f"by is 'neuron' or 'layer', not {by!r}")
+    check_choice(by, ("neuron", "layer"), "by")
     if not isinstance(sizes, list | tuple) or len(sizes) < 2:
         raise GraphpropError(f"sizes are a list of at least two whole numbers, not {sizes!r}")
     sizes = [checked_size(n, "sizes") for n in sizes]
+    check_large(
+        NODE_BYTES * sum(sizes[:-1]) + 8 * sum(n * m for n, m in pairwise(sizes)), f"a network of sizes {sizes}"
+    )
     functions = _activations(activation, output, len(sizes) - 1)
     random = generator(seed)
     names = ["x", *(f"h{i}" for i in range(1, len(sizes) - 1)), "y"]
@@ -64,7 +68,7 @@ def mlp(
             net.add_input(name)
     for name, n, f in zip(names[1:], sizes[1:], functions, strict=True):
         fan_in = sum(net.output_size(u) for u in before)
-        weights = random.standard_normal((n, fan_in)) / np.sqrt(fan_in)
+        weights = _drawn(random, n, fan_in)
         if by == "layer":
             net.add_node(name, f, {before[0]: weights}, np.zeros(n), size=n)
             before = name_array([name])
@@ -99,16 +103,18 @@ def dense(
     >>> gp.dense(net, ["x1", "x2"], 2, "tanh", name="h")
     array([('h', 0), ('h', 1)], dtype=object)
     """
+    checked_network(net)
     nodes = list(nodes) if isinstance(nodes, tuple) and nodes not in net else nodes  # such as net.inputs
     before, f = name_array(nodes).ravel(), resolve(activation)
-    _distinct(before, "dense")
+    _distinct(net, before, "dense")
     if not len(before):
         raise GraphpropError("dense: there is no node to read")
     n = checked_size(n, "dense: n")
     checked_flag(trainable, "dense")
     ends = np.cumsum([net.output_size(u) for u in before])
     if weights is None:
-        weights = generator(seed).standard_normal((n, ends[-1])) / np.sqrt(ends[-1])
+        check_large(8 * n * int(ends[-1]), f"a layer of {n} components that read {ends[-1]} numbers")
+        weights = _drawn(generator(seed), n, int(ends[-1]))
     weights = _entries(weights, "the weights of dense")
     if weights.shape != (n, ends[-1]):
         raise GraphpropError(f"the weights of dense have shape {weights.shape}; they should have {(n, int(ends[-1]))}")
@@ -179,6 +185,7 @@ def conv2d(
     >>> s.shape, net.weight("x1", ("s", 0, 0)), net.parameters
     ((2, 3), 4.0, {'s.kernel': <parameter 's.kernel' of shape (3, 1)>})
     """
+    checked_network(net)
     x, taps = name_array(nodes), _entries(kernel, "the kernel")
     if x.ndim not in (2, 3):
         raise GraphpropError(f"conv2d: nodes are rows x columns or channels x rows x columns, not of shape {x.shape}")
@@ -199,7 +206,7 @@ def conv2d(
     checked_flag(trainable, "conv2d")
     offsets = None if bias is None else _entries(bias, "the bias of conv2d")
     _channels(offsets, len(filters), "the bias of conv2d")
-    _distinct(x, "conv2d")
+    _distinct(net, x, "conv2d")
     with _all_or_nothing(net) as made:
         filters = _tied(net, f"{name}.kernel", filters, taps.shape, trainable)
         shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape, trainable)
@@ -228,6 +235,8 @@ def softmax_regression(features: int, classes: int) -> Network:
     >>> gp.softmax_regression(4, 3).forward([1.0, 2.0, 3.0, 4.0]).o["y"]
     array([0.33333333, 0.33333333, 0.33333333])
     """
+    features, classes = checked_size(features, "features"), checked_size(classes, "classes")
+    check_large(8 * features * classes, f"the weights of {classes} classes and {features} features")
     net = Network("softmax regression")
     net.add_input("x", size=features)
     net.add_node("y", "softmax", {"x": np.zeros((classes, features))}, np.zeros(classes), size=classes)
@@ -274,9 +283,16 @@ def _tied(net: Network, name: str, entries: Array, shape: tuple[int, ...], train
     return result.reshape(entries.shape)
 
 
-def _distinct(nodes: Array, where: str) -> None:
+def _drawn(random: np.random.Generator, n: int, fan_in: int) -> Array:
+    """Weights of n components that read so many numbers, with variance 1 / fan-in."""
+    drawn: Array = random.standard_normal((n, fan_in)) / np.sqrt(fan_in)
+    return drawn
+
+
+def _distinct(net: Network, nodes: Array, where: str) -> None:
     seen: set[Name] = set()
     for name in nodes.ravel():
+        net.output_size(name)  # which says what is no node
         if name in seen:
             raise GraphpropError(f"{where}: node {name!r} is named twice")
         seen.add(name)

@@ -17,7 +17,7 @@ from graphprop.arguments import generator
 from graphprop.arithmetic import Floats
 from graphprop.conditioning import TELLS, bounds
 from graphprop.entries import Entries
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, check_choice
 from graphprop.frames import by_name
 from graphprop.layout import Array, Layout, Name
 from graphprop.locating import constant_ratio, wrong_derivatives, wrong_loss
@@ -91,8 +91,8 @@ def check(
 
     if not isinstance(net, Network):
         raise GraphpropError(f"a network is checked, not {type(net).__name__}; gp.gradcheck takes a function")
-    if against not in (None, "jax", "torch"):
-        raise GraphpropError(f"against is 'jax' or 'torch', not {against!r}")
+    if against is not None:
+        check_choice(against, ("jax", "torch"), "against")
     seeds = seed if by_name(seed) is not None else None
     rng = generator(seed if seeds is None else 0)
     layout = net.layout

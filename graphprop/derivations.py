@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from graphprop.errors import GraphpropError
 from graphprop.escaping import latex_text, markup
 from graphprop.expressions import (
     Expression,
@@ -112,6 +115,8 @@ class Explanation:
 
     def text(self, width: int | None = None) -> str:
         """Lines of at most `width` characters, that of the terminal if it is not given, broken at spaces."""
+        if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):
+            raise GraphpropError(f"width is a whole number of characters, not {width!r}")
         width = max(width or shutil.get_terminal_size().columns, NARROWEST)
         blocks = [textwrap.fill(self.title, width)] if self.title else []
         return "\n\n".join([*blocks, *(_text(depth, step, width) for depth, step in self._walk())])

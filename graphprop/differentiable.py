@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.arrays import Array, real_array
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.arrays import Array, one_number, read_array, real_array
+from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
 from graphprop.trials import check_derivative, check_formula
 
 Kind = Literal["elementwise", "reducing", "vector"]
@@ -115,8 +115,7 @@ it gives 9.68, differences of the value give 14.52
         where = f"activation {name!r}"
         if not isinstance(name, str) or not name:
             raise GraphpropError(f"the name of an activation is a text that is not empty, not {name!r}")
-        if kind not in ("elementwise", "reducing", "vector"):
-            raise GraphpropError(f"{where}: kind is 'elementwise', 'reducing' or 'vector', not {kind!r}")
+        check_choice(kind, ("elementwise", "reducing", "vector"), f"{where}: kind")
         if not callable(value) or not callable(derivative):
             raise GraphpropError(f"{where}: value and derivative are functions")
         if formula is not None and not callable(formula):
@@ -124,13 +123,20 @@ it gives 9.68, differences of the value give 14.52
         if not isinstance(parameters, Mapping):
             raise GraphpropError(f"{where}: parameters are a mapping from names to numbers, not {parameters!r}")
         for key, number in parameters.items():
-            if not np.isfinite(_one_number(number, f"{where}: parameter {key}")):
+            if not np.isfinite(one_number(number, f"{where}: parameter {key}")):
                 raise NumberError(f"{where}: parameter {key} is {number}; a finite number is needed")
         bounds = real_array(FINITE if domain is None else domain, f"{where}: the domain")
         if bounds.shape != (2,) or not bounds[0] < bounds[1]:
             raise GraphpropError(f"{where}: the domain is (low, high) with low < high, not {domain}")
         low, high = bounds.tolist()
-        jumps = real_array(kinks, f"{where}: kinks").ravel().tolist() if np.size(kinks) else []
+        jumps = read_array(kinks, f"{where}: kinks")
+        if jumps.size:
+            jumps = real_array(jumps, f"{where}: kinks")
+        for what, told in (("text", text), ("latex", latex)):
+            if told is not None and not isinstance(told, str):
+                raise GraphpropError(f"{where}: {what} is a text, not {told!r}")
+        for what, flag in (("masks", masks), ("check", check)):
+            check_flag(flag, f"{where}: {what}")
         fields = {
             "name": name,
             "kind": kind,
@@ -141,7 +147,7 @@ it gives 9.68, differences of the value give 14.52
             "latex": latex or rf"\mathrm{{{name}}}(a)".replace("_", r"\_"),
             "parameters": MappingProxyType({key: float(number) for key, number in parameters.items()}),
             "domain": (low, high),
-            "kinks": tuple(jumps),
+            "kinks": tuple(jumps.ravel().tolist()),
             "masks": masks,
             "gives": gives,
         }
@@ -331,13 +337,6 @@ def _end(x: float, outside: float) -> tuple[float, bool]:
 
 def _plain(x: float) -> str:
     return repr(x).removesuffix(".0")
-
-
-def _one_number(given: Any, where: str) -> float:
-    array = real_array(given, where)
-    if array.ndim:
-        raise GraphpropError(f"{where} is one number, not {given!r}")
-    return float(array)
 
 
 def _unpickle(fields: dict[str, Any]) -> Activation:

@@ -121,7 +121,7 @@ def _node_numbers(given: Any, where: str) -> Array:
         raise GraphpropError(f"{where} is a masked array; node numbers are needed for all edges")
     try:
         array = np.asarray(given)
-    except ValueError:
+    except Exception:  # an array of another library may raise anything
         raise GraphpropError(f"{where} is an array of node numbers") from None
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise GraphpropError(

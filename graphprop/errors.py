@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 class GraphpropError(ValueError):
     """Everything the library refuses is one of these; the message says what, where and what is allowed."""
@@ -39,6 +41,19 @@ class NumberError(GraphpropError):
 
 class LimitError(GraphpropError):
     """A computation that was counted first and found to exceed its limit, which can be raised."""
+
+
+def check_choice(given: object, allowed: Iterable[str], what: str) -> None:
+    """Refuse what is none of a few words."""
+    words = list(allowed)
+    if not isinstance(given, str) or given not in words:
+        *most, last = map(repr, words)
+        raise GraphpropError(f"{what} is {', '.join(most)} or {last}, not {given!r}")
+
+
+def check_flag(given: object, what: str) -> None:
+    if not isinstance(given, bool | np.bool_):
+        raise GraphpropError(f"{what} is True or False, not {given!r}")
 
 
 def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UnknownNameError:

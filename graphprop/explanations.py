@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphprop.arithmetic import Mpmath, arithmetic
 from graphprop.derivations import Explanation, Step
-from graphprop.errors import GraphpropError, unknown
+from graphprop.errors import GraphpropError, check_choice, unknown
 from graphprop.escaping import label
 from graphprop.expressions import Expression, Quantity, decimal, evaluate, precisely, quantities
 from graphprop.layout import Layout
+from graphprop.network import Network, checked_network
 from graphprop.passes import check_gradients_of
 from graphprop.quantities import Book, Key, without_numbers
 from graphprop.results import Gradients, Trace, check_trace
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 WHAT = ("a", "o", "delta", "gamma", "obar", "input", "weight", "bias", "parameter", "value")
 FORWARD = ("a", "o")
@@ -80,11 +78,10 @@ def explain(
                = 1 * 2 * 0.786448
                = 1.5729
     """
-    check_trace(trace, net.layout)
+    check_trace(trace, checked_network(net).layout)
     if gradients is not None:
         check_gradients_of(trace, gradients)
-    if form not in ("children", "parents"):
-        raise GraphpropError(f"form is 'children' or 'parents', not {form!r}")
+    check_choice(form, ("children", "parents"), "form")
     _check_count(depth, "depth", optional=True)
     _check_count(digits, "digits")
     kind, s = _read_sample(trace, what, sample)

@@ -178,6 +178,10 @@ def _checked_path(path: Any) -> str:
     where = os.fspath(path)
     if not isinstance(where, str) or not where or "\0" in where:
         raise GraphpropError(f"a path is a text that is not empty, without the character 0, not {where!r}")
+    try:
+        os.fsencode(where)
+    except UnicodeEncodeError as error:
+        raise GraphpropError(f"a path is a text that the system can write, not {where!r}: {error}") from None
     return where
 
 

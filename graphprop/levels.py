@@ -7,16 +7,13 @@ and no other. What is computed with them is not known here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.layout import Array, Layout, Name
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
+from graphprop.network import Network, checked_network
 
 LIMIT = 2**30  # bytes
 
@@ -146,7 +143,7 @@ def layers(net: Network, *, limit: int = LIMIT) -> list[Layer]:
     graphprop.errors.GraphpropError: the network has no layers: edge 'x' -> 'y' skips one, 'x' is in layer 0 and 'y' \
 in layer 2; gp.matrixform.backpropagate takes it as it is
     """
-    layout, theta = net.layout, net.theta
+    layout, theta = checked_network(net).layout, net.theta
     layout.check_runnable()
     pairs = build_layers(layout, theta, limit)
     return [_as_layer(layout, theta, k, level, before) for k, (level, before) in enumerate(pairs, 1)]

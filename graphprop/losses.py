@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.arrays import Array, all_finite, real_array
-from graphprop.errors import GraphpropError, NumberError, unknown
+from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag, unknown
 from graphprop.soft_targets import logistic_again, softmax_again
 
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
@@ -75,10 +75,14 @@ class Loss:
             raise GraphpropError(f"the name of a loss is a text that is not empty, not {self.name!r}")
         if not callable(self.value) or not callable(self.gradient):
             raise GraphpropError(f"{where}: value and gradient are functions")
-        if self.reads not in _SAMPLES:
-            raise GraphpropError(f"{where}: reads is one of {', '.join(map(repr, _SAMPLES))}, not {self.reads!r}")
-        if self.targets not in _TARGETS:
-            raise GraphpropError(f"{where}: targets is one of {', '.join(map(repr, _TARGETS))}, not {self.targets!r}")
+        check_choice(self.reads, _SAMPLES, f"{where}: reads")
+        check_choice(self.targets, _TARGETS, f"{where}: targets")
+        check_flag(check, f"{where}: check")
+        for what, told in (("text", self.text), ("latex", self.latex)):
+            if not isinstance(told, str):
+                raise GraphpropError(f"{where}: {what} is a text, not {told!r}")
+        if self.formula is not None and not callable(self.formula):
+            raise GraphpropError(f"{where}: the formula is a function of m, z and t, not {self.formula!r}")
         object.__setattr__(self, "__doc__", f"{self.name}: {self.text}. The target t: {_TARGETS[self.targets]}.")
         if check:
             _check_gradient(self)

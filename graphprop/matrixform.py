@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphprop.arithmetic import Floats
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.finiteness import check_a, check_gradients
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.labelled import LabelledMatrix
@@ -44,11 +44,9 @@ from graphprop.levels import (
     level_numbers,
 )
 from graphprop.losses import Loss
+from graphprop.network import Network, checked_network
 from graphprop.objective import Objective, check_masks, compare_head, read_objective
 from graphprop.results import Gradients, Trace, check_trace
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 __all__ = [
     "LabelledMatrix",
@@ -87,7 +85,7 @@ def forward(net: Network, inputs: Any, *, limit: int = LIMIT) -> Trace:
     array([[9., 1.],
            [9., 0.]])
     """
-    layout = net.layout
+    layout = checked_network(net).layout
     layout.check_runnable()
     theta = read_theta(net, None, Floats())
     rows, batched = read_inputs(layout, inputs, Floats())
@@ -158,7 +156,7 @@ def backpropagate(
     >>> g.gamma["h"], g.input["x"]
     (12.0, 23.0)
     """
-    check_trace(trace, net.layout)
+    check_trace(trace, checked_network(net).layout)
     if trace.numbers is not None:
         raise GraphpropError("the matrix form computes with floats; gp.recursion goes on in the numbers of the trace")
     layout = trace.layout
@@ -277,9 +275,8 @@ def gradients(
     >>> h["W1"].shape, bool((h["W1"].T == g["W1"]).all())
     ((2, 3), True)
     """
-    if layout not in ("gradient", "numerator"):
-        raise GraphpropError(f"layout is 'gradient' or 'numerator', not {layout!r}")
-    check_trace(trace, net.layout)
+    check_choice(layout, ("gradient", "numerator"), "layout")
+    check_trace(trace, checked_network(net).layout)
     pairs = build_layers(trace.layout, trace.theta, limit)
     objective = {"component": component, "loss": loss, "target": target, "sample_weight": sample_weight, "seed": seed}
     g = backpropagate(net, trace, node, **objective, limit=limit)
@@ -317,7 +314,7 @@ def adjacency(net: Network, *, limit: int = LIMIT) -> LabelledMatrix:
     a[y][0]     3   0.5     0
     a[y][1]     0    -1     0
     """
-    layout = net.layout
+    layout = checked_network(net).layout
     layout.check_runnable()
     a, o = _stacked(layout, "a"), _stacked(layout, "o")
     check_bytes(len(a.labels) * len(o.labels), limit)
@@ -413,7 +410,7 @@ def _stacked(layout: Layout, symbol: Literal["a", "o"]) -> _Stack:
 
 
 def _one_sample(net: Network, trace: Trace) -> Layout:
-    check_trace(trace, net.layout)
+    check_trace(trace, checked_network(net).layout)
     if trace.numbers is not None or trace.samples != 1:
         found = "other numbers" if trace.numbers is not None else f"{trace.samples} samples"
         raise GraphpropError(f"this matrix is of one sample, in floats; the trace has {found}")

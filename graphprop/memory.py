@@ -18,6 +18,7 @@ from graphprop.errors import LimitError
 
 SMALL = 1 << 15  # bytes; so little costs nothing
 KEPT = 1 << 26  # bytes that are kept at most
+NODE_BYTES = 500  # that a named node takes, at least
 
 
 class Borrowed:
@@ -82,6 +83,12 @@ def check_memory(needed: int, what: str) -> None:
     available = available_bytes()
     if needed > available:
         raise LimitError(f"{what} needs {needed:,} bytes, and {available:,} are available")
+
+
+def check_large(needed: int, what: str) -> None:
+    """The same where so much is needed that it is worth to be looked up."""
+    if needed > KEPT:
+        check_memory(needed, what)
 
 
 def available_bytes() -> int:

@@ -22,7 +22,7 @@ from graphprop.arguments import (
     generator,
     inferred_components,
 )
-from graphprop.arrays import cut_into_matrices, real_array
+from graphprop.arrays import cut_into_matrices, read_array, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
@@ -338,7 +338,7 @@ class Network:
 
     @trainable.setter
     def trainable(self, flags: ArrayLike) -> None:
-        new = np.asarray(flags)
+        new = read_array(flags, "trainable")
         if new.dtype != bool or new.shape not in ((), (len(self._vector),)):
             raise GraphpropError(f"trainable is True, False, or one of them for each of {len(self._vector)} parameters")
         self._vector.views()[1][:] = new
@@ -690,7 +690,10 @@ class Network:
     def _overwrite(self, positions: Array, given: Any, where: str, masks: bool = False) -> None:
         """Give entries that exist new numbers; nan or None stands for the absent ones."""
         present = positions != ABSENT
-        given = _nan_as_none(given)
+        try:
+            given = _nan_as_none(given)
+        except RecursionError:
+            raise GraphpropError(f"{where}: the list is nested too deeply") from None
         plan = self._vector.plan(given, positions.shape, where, masks)
         if plan.positions is not None and (plan.positions >= 0).any():
             raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
@@ -701,6 +704,12 @@ class Network:
         if (numbers[first][use] != numbers).any():
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
         self._vector.values[places] = numbers
+
+
+def checked_network(net: Any) -> Network:
+    if not isinstance(net, Network):
+        raise GraphpropError(f"a network is needed, a gp.Network, not {type(net).__name__}")
+    return net
 
 
 def assemble(
@@ -726,7 +735,7 @@ def assemble(
 
 
 def _holds_mask(bias: Any) -> bool:
-    entries = bias if isinstance(bias, list | tuple) else np.ravel(bias)
+    entries = bias if isinstance(bias, list | tuple) else read_array(bias, "the bias").ravel()
     return any(isinstance(x, float | np.floating) and x == -np.inf for x in entries)
 
 

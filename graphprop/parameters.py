@@ -61,7 +61,7 @@ class Parameter:
             raise GraphpropError(f"parameter {self.name!r} is one number; it has no entry {index!r}")
         try:
             return Parameter(self._vector, self.name, np.array(self.positions[index]))
-        except IndexError:
+        except Exception:  # numpy has many words for it
             raise GraphpropError(f"parameter {self.name!r} of shape {self.shape} has no entry {index!r}") from None
 
     __iter__ = None  # an entry is asked for by its index

@@ -11,7 +11,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,9 @@ from graphprop.errors import GraphpropError, NumberError
 from graphprop.escaping import label, markup
 from graphprop.foreign import as_floats
 from graphprop.layout import Layout, Name
+from graphprop.network import Network, checked_network
 from graphprop.results import Trace, check_trace
 from graphprop.sample import Sample, between, read_sample, write_equations
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 Cost = tuple[int, float]  # how many factors are 0, and minus the sum of the log2 of the others
 IDENTITY = ACTIVATIONS["identity"].value_function
@@ -195,7 +193,7 @@ def paths(
     --
     23   do[y]/do[x], all 2 paths
     """
-    check_trace(trace, net.layout)
+    check_trace(trace, checked_network(net).layout)
     return sum_paths(trace, source, target, top, of=of, to=to, sample=sample)
 
 

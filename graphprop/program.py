@@ -326,10 +326,13 @@ class Program:
 
     def towards(self, goals: Iterable[int]) -> Program:
         """The program of the same network that computes the outputs of these nodes, by number."""
-        if isinstance(goals, str) or not isinstance(goals, Iterable):
+        if isinstance(goals, str) or not isinstance(goals, Iterable) or not getattr(goals, "ndim", 1):
             raise GraphpropError(f"goals are numbers of nodes, not {goals!r}")
         wanted = tuple(goals)
-        program = self._towards.get(wanted)
+        try:
+            program = self._towards.get(wanted)
+        except TypeError:  # a list in the list
+            raise GraphpropError(f"goals are numbers of nodes, not {goals!r}") from None
         if program is None:
             from graphprop.lowering import lower
 

@@ -145,7 +145,7 @@ def _read_activation(
 
 def _own_activations(given: Iterable[Activation]) -> dict[str, list[Activation]]:
     own: dict[str, list[Activation]] = {}
-    if isinstance(given, Activation) or not isinstance(given, Iterable):
+    if isinstance(given, Activation) or not isinstance(given, Iterable) or not getattr(given, "ndim", 1):
         raise GraphpropError(f"activations is a list of gp.Activation objects, not {brief(given)}")
     for f in given:
         if not isinstance(f, Activation):

@@ -15,22 +15,20 @@ No form calls itself: a graph may be deeper than Python's stack, so a loop or a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphprop.arithmetic import arithmetic
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.finiteness import check_a, check_gradients, check_o
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
 from graphprop.losses import Loss
+from graphprop.network import Network, checked_network
 from graphprop.objective import read_objective
 from graphprop.results import Gradients, Trace, check_trace
 from graphprop.sample import Equations, Sample, Vector, between, check_calls, cut, read_sample, write_equations
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 Deltas = dict[int, Vector]  # by node, then by component
 
@@ -115,7 +113,7 @@ def forward(net: Network, inputs: Any, theta: Any = None, numbers: Any = None) -
     >>> gp.recursion.forward(net, {"x": 0.0}).o["y"]
     0.5
     """
-    layout, kind = net.layout, arithmetic(numbers)
+    layout, kind = checked_network(net).layout, arithmetic(numbers)
     layout.check_runnable()
     values = read_theta(net, theta, kind)
     rows, batched = read_inputs(layout, inputs, kind)
@@ -203,11 +201,10 @@ def backpropagate(
     >>> g.gamma["h"], g.input["x"], g.calls
     (12.0, 23.0, 4)
     """
-    check_trace(trace, net.layout)
+    check_trace(trace, checked_network(net).layout)
     if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
         raise GraphpropError(f"limit is a whole number, not {limit!r}")
-    if form not in ("parents", "children", "paths"):
-        raise GraphpropError(f"form is 'parents', 'children' or 'paths', not {form!r}")
+    check_choice(form, ("parents", "children", "paths"), "form")
     if numbers is not None and trace.numbers not in (None, numbers):
         raise GraphpropError("the trace was computed with other numbers; leave numbers= out, or run forward with them")
     if numbers is not None and trace.numbers is None:
@@ -262,7 +259,7 @@ def backpropagate(
 
 
 def _sources(layout: Layout, of: Iterable[Name]) -> list[int]:
-    if isinstance(of, str) or not isinstance(of, Iterable):
+    if isinstance(of, str) or not isinstance(of, Iterable) or not getattr(of, "ndim", 1):
         raise GraphpropError(f"of= is a list of node names, not {of!r}")
     return [layout.find(v) for v in of]
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from graphprop.arguments import block_matrix
 from graphprop.arithmetic import Floats
+from graphprop.arrays import one_number
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.foreign import as_floats
 from graphprop.layout import Array, Layout, Name, Node
@@ -315,6 +316,7 @@ class Gradients:
         their kind (delta and gamma, o, weights, biases, theta): what cancelled down to nearly 0 is held to that.
         """
         self._check_comparable(other)
+        rtol = one_number(rtol, "rtol")
         if not _apart(self.value, other.value)[1] <= rtol:
             return False
         return all(bool((_excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))

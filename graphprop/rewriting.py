@@ -14,7 +14,8 @@ from graphprop.arguments import checked_name
 from graphprop.arrays import cut_into_matrices
 from graphprop.errors import GraphpropError
 from graphprop.layout import Array, Layout, Name, Node
-from graphprop.network import Network, assemble
+from graphprop.memory import NODE_BYTES, check_large
+from graphprop.network import Network, assemble, checked_network
 from graphprop.parameters import ABSENT, ParameterVector
 
 Into = dict[Name, dict[Name, Array]]  # of each node, by parent, the positions of the weights
@@ -109,7 +110,8 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     if not isinstance(feedback, Mapping):
         raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")
-    layout = cell.layout
+    layout = checked_network(cell).layout
+    check_large(NODE_BYTES * int(steps) * len(layout.names), f"a network of {steps} steps")
     source: dict[Name, Name] = {}
     for node, name in feedback.items():
         feeding, fed = (layout.nodes[layout.find(v, "feedback: ")] for v in (node, name))

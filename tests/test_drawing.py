@@ -529,7 +529,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
         ({"show": "values"}, r"show is 'gradients' or 'weights', not 'values'"),
         ({"top": 0}, r"top= is a whole number of at least 1, not 0"),
         ({"focus": "y", "depth": -1}, r"depth= is a whole number of at least 0"),
-        ({"layout": "neato"}, r"layout is one of 'dot', 'pygraphviz', 'columns', not 'neato'"),
+        ({"layout": "neato"}, r"layout is 'dot', 'pygraphviz' or 'columns', not 'neato'"),
         ({"timeout": 0}, r"timeout is a number of seconds above 0"),
         ({"title": 3}, r"the title is a text"),
         ({"group": 3}, r"group= is a function"),

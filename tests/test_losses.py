@@ -239,8 +239,8 @@ def test_the_gradients_of_the_table_pass_the_check(entry: gp.Loss) -> None:
     [
         ({"name": None}, "the name of a loss"),
         ({"value": None}, "value and gradient are functions"),
-        ({"reads": "x"}, "reads is one of 'values', 'probabilities'"),
-        ({"targets": "x"}, "targets is one of 'any', 'distribution', 'unit'"),
+        ({"reads": "x"}, "reads is 'values', 'probabilities'"),
+        ({"targets": "x"}, "targets is 'any', 'distribution' or 'unit'"),
         ({"value": lambda z, t: 1 / 0}, "ZeroDivisionError"),
         ({"value": lambda z, t: "a"}, "its value: numbers are needed"),
         ({"gradient": lambda z, t: 1j * z}, "its gradient: real numbers are needed"),

@@ -6,12 +6,13 @@ What is shown is data first; positions are computed when they are first needed.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, check_choice
 from graphprop.escaping import visible
 from graphprop.layout import Name
 from graphprop.render import layouts
@@ -82,6 +83,8 @@ class Drawing:
 
         PNG and PDF are drawn by Graphviz; the others need nothing. HTML is a page on its own, which plays both passes.
         """
+        if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+            raise GraphpropError(f"a path is a text or a path object, not {path!r}")
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
@@ -260,8 +263,8 @@ def draw(
     >>> print(drawing.source.splitlines()[0])
     digraph {
     """
-    if layout is not None and layout not in layouts.ENGINES:
-        raise GraphpropError(f"layout is one of {', '.join(map(repr, layouts.ENGINES))}, not {layout!r}")
+    if layout is not None:
+        check_choice(layout, layouts.ENGINES, "layout")
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise GraphpropError(f"timeout is a number of seconds above 0, not {timeout!r}")
     if title is not None and not isinstance(title, str):

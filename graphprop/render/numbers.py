@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, check_choice
 from graphprop.foreign import Formula, floats, readable
 from graphprop.layout import Array, Layout
 from graphprop.passes import check_gradients, check_gradients_of
@@ -167,8 +167,7 @@ def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | 
         check_gradients(gradients, layout)
         if trace is not None:
             check_gradients_of(trace, gradients)
-    if show not in ("gradients", "weights"):
-        raise GraphpropError(f"show is 'gradients' or 'weights', not {show!r}")
+    check_choice(show, ("gradients", "weights"), "show")
     known = trace if trace is not None or gradients is None else gradients.trace
     theta = net.theta.copy() if known is None else known.theta
     numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")

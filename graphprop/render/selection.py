@@ -58,7 +58,7 @@ def select(
         raise GraphpropError("depth= belongs to focus=, the node around which to look")
     if top is not None:
         edges = _largest(edges, sizes, _whole(top, "top", 1))
-        nodes = _ends(layout, edges) | (lit_nodes or set())
+        nodes = (_ends(layout, edges) or nodes) | (lit_nodes or set())  # without an edge all nodes stay
         edges = np.union1d(edges, np.array(sorted(lit_edges or ()), dtype=edges.dtype))
     notes = []
     if lit_nodes is not None and group is None and len(nodes) > SHAPES:
