@@ -158,7 +158,7 @@ def _read_bytes(where: str, max_bytes: int) -> bytes:
         if not stat.S_ISREG(mode):
             raise GraphpropError(f"{where}: is {_what(mode)}; a file is needed")
         with open(where, "rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
     except FileNotFoundError:
         raise GraphpropError(f"{where}: there is no such file") from None
     except OSError as error:
