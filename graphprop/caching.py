@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,16 +18,20 @@ from numba import njit
 from numba.core import config
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing.templates import Signature
 
 from graphprop.errors import GraphpropError
+from graphprop.forking import wait_for
 from graphprop.keeping import cache_folder, read_entry, write_entry
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise GraphpropError(
         "the engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off; gp.recursion and gp.matrixform need none"
     )
+COMPILING = threading.RLock()  # held by who looks whether something is compiled, and compiles it
+wait_for(COMPILING, global_compiler_lock)
 SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of numba
 
 

@@ -16,7 +16,6 @@ import dis
 import hashlib
 import math
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
@@ -29,14 +28,13 @@ from numba.core.errors import NumbaError
 
 from graphprop import elementary, kernels, losses, soft_kernels, soft_targets, twofold
 from graphprop.activations import ACTIVATIONS
-from graphprop.caching import compiled_callback
+from graphprop.caching import COMPILING, compiled_callback
 from graphprop.differentiable import Activation
 from graphprop.keeping import read_entry, write_entry
 from graphprop.losses import LOSSES, TERMS, Loss
 
 DOUBLE = np.dtype(np.float64)
 ITEM = {DOUBLE: float64, np.dtype(np.float32): float32}
-_LOCK = threading.RLock()  # compiling takes a global lock of numba's anyway
 
 # Both sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
 # (but a mask), or out of the domain.
@@ -192,7 +190,7 @@ def address(f: Activation, dtype: np.dtype[Any]) -> int:
     """Where the machine code of an activation is, for state of this dtype; compiled on the first call."""
     key = f, dtype
     if key not in _native:
-        with _LOCK:
+        with COMPILING:
             if not _native:
                 announce()
             if key not in _native:
@@ -206,7 +204,7 @@ def loss_address(entry: Loss) -> int:
     if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
         return 0
     if entry not in _native_losses:
-        with _LOCK:
+        with COMPILING:
             if entry not in _native_losses:
                 function = _compile_loss(entry)
                 _native_losses[entry] = _place(function), function

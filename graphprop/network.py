@@ -25,6 +25,7 @@ from graphprop.arguments import (
 from graphprop.arrays import cut_into_matrices, read_array, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
+from graphprop.forking import LOADING
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.mirror import Mirror
 from graphprop.order import TopologicalOrder
@@ -402,7 +403,8 @@ class Network:
         made, layout = self._made, self.layout
         program: Program | None = made.get("program")
         if program is None or program.layout is not layout:
-            from graphprop.lowering import compile_layout
+            with LOADING:
+                from graphprop.lowering import compile_layout
 
             program = compile_layout(layout)
             if made.get("layout") is layout:

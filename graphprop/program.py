@@ -18,6 +18,7 @@ from graphprop.arrays import all_finite, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_gradients
+from graphprop.forking import LOADING
 from graphprop.inputs import read_inputs
 from graphprop.layout import Array, Layout
 from graphprop.losses import Loss
@@ -202,8 +203,9 @@ class Program:
         >>> program.predict([0.5, 0.5, 1.0], [[1.0, -1.0]])
         array([[0.]])
         """
-        from graphprop.edges import lay_out_edges
-        from graphprop.lowering import compile_layout
+        with LOADING:
+            from graphprop.edges import lay_out_edges
+            from graphprop.lowering import compile_layout
 
         return compile_layout(lay_out_edges(n_inputs, source, target, activation, bias, outputs))
 
@@ -334,7 +336,8 @@ class Program:
         except TypeError:  # a list in the list
             raise GraphpropError(f"goals are numbers of nodes, not {goals!r}") from None
         if program is None:
-            from graphprop.lowering import lower
+            with LOADING:
+                from graphprop.lowering import lower
 
             count = len(self.layout.names)
             for v in wanted:
@@ -359,7 +362,8 @@ class Program:
     @cached_property
     def _engine(self) -> Any:
         """What runs it, with numba; imported when it is needed."""
-        from graphprop import engine
+        with LOADING:
+            from graphprop import engine
 
         return engine
 

@@ -13,7 +13,7 @@ import graphprop as gp
 
 PACKAGE = Path(gp.__file__).parent
 LAYERS = [
-    {"errors", "escaping", "steps"},
+    {"errors", "escaping", "steps", "forking"},
     {"frames", "mirror"},
     {"order", "arrays", "expressions"},
     {"foreign"},

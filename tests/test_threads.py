@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -16,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
 from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
-from graphprop import crew, cutting
+from graphprop import caching, crew, cutting, forking, natives
 from graphprop.crew import share_out
 from graphprop.threads import run_all, with_one_blas_thread
 
@@ -195,6 +197,39 @@ def test_a_child_process_computes_the_same_bits(name: str) -> None:
             child.kill()
             child.join()
     assert b"".join(everything(program, samples)) == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # it is what is tested
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("busy", ["loads", "looks for a function", "compiles", "has a property computed"])
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: str) -> None:
+    gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
+    locks = {"loads": forking.LOADING, "looks for a function": caching.COMPILING, "compiles": global_compiler_lock}
+    lock = locks.get(busy) or getattr(vars(gp.Program)["_engine"], "lock", contextlib.nullcontext())
+    begun, end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lock:
+            begun.set()
+            end.wait(0.5)
+
+    def child() -> None:
+        natives.address(gp.Activation("own", lambda a: a * 0.5, lambda a, o: 0.5), np.dtype(np.float32))
+        gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    begun.wait(60)
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    end.set()
+    worker.join()
+    try:
+        process.join(120)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+        process.join()
 
 
 INTERRUPTED = """

@@ -1,0 +1,45 @@
+"""What a child process must not be torn out of: a fork waits until other threads have loaded and compiled.
+
+A child has one thread. Locks that others held are never released in it, and what they had half made stays so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import cached_property
+from typing import Any
+
+LOADING = threading.RLock()  # held by who imports numba and the modules that need it
+_waited_for: list[Any] = [LOADING]  # in the order in which threads take them
+_held: list[Any] = []
+
+
+def wait_for(*locks: Any) -> None:
+    """Let forks wait for these locks, too, after those that are there."""
+    _waited_for.extend(locks)
+
+
+def _take() -> None:
+    for lock in _waited_for:
+        lock.acquire()
+        _held.append(lock)
+
+
+def _release() -> None:
+    while _held:
+        _held.pop().release()
+
+
+def _begin() -> None:
+    _release()
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("graphprop")]
+    kinds = {kind for module in modules for kind in list(vars(module).values()) if isinstance(kind, type)}
+    for entry in (entry for kind in kinds for entry in vars(kind).values()):
+        if isinstance(entry, cached_property) and hasattr(entry, "lock"):  # up to Python 3.11
+            entry.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_take, after_in_parent=_release, after_in_child=_begin)
