@@ -165,6 +165,18 @@ def test_small_numbers_are_compared_by_their_own_size() -> None:
     assert one.difference(other).relative == 0.5
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_what_cancelled_is_held_to_a_thousandth_of_the_largest_of_its_kind(size: float) -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("y", "identity", {"x": [1.0, 1.0]})
+    g = net.backward(net.forward([size, 0.0]), "y")
+    for off, close in ((0.9e-12, True), (1.1e-12, False)):
+        arrays = {name: getattr(g, name) for name in ("layout", "objective", "value", "a_flat", "o_flat", "bias_uses")}
+        other = gp.Gradients(**arrays, weight_uses=np.array([size, off * size]), batched=False, calls=0)
+        assert g.allclose(other, rtol=1e-9) is close
+
+
 def test_nan_is_a_difference() -> None:
     net = example()
     trace = net.forward(INPUTS)
