@@ -15,6 +15,7 @@ import numpy as np
 
 from graphprop.arrays import float_kind, numbers_as_given, real_array
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.escaping import label
 from graphprop.layout import Array
 
 SPACINGS = (2.0**-13, 2.0**-20, 2.0**-28)  # of the points at which noise is looked for
@@ -31,8 +32,8 @@ class Theta:
             raise GraphpropError("theta is a mapping without a name; there is nothing to check")
         parts = [given[name] for name in self.names] if self.names is not None else [given]
         places = self.names if self.names is not None else ["theta"]
-        self.parts = [real_array(x, str(name)) for x, name in zip(parts, places, strict=True)]
-        self.labels = [str(name) for name in places]
+        self.parts = [real_array(x, label(name)) for x, name in zip(parts, places, strict=True)]
+        self.labels = [label(name) for name in places]
         self.start = np.cumsum([0, *(x.size for x in self.parts)])
         self.flat = np.concatenate([x.ravel() for x in self.parts]) if self.parts else np.empty(0)
         if not np.isfinite(self.flat).all():

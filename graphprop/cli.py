@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import graphprop as gp
+from graphprop.escaping import plain
 from graphprop.explanations import FORWARD, SUMMED
 from graphprop.layout import Name
 from graphprop.render.layouts import ENGINES
@@ -213,8 +214,13 @@ INPUTS = """inputs:
   Without it they are random, and the same for the same --seed."""
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="graphprop",
         description="Backpropagation on explicit graphs: every node, every weight, every derivative.",
         epilog="example: graphprop demo\n\n"
@@ -357,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _deliver(text: str) -> int:
     try:
-        print(text, end="\n" if text else "")
+        print(plain(text, lines=True), end="\n" if text else "")
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:  # as with `| head`: who reads has read enough
@@ -369,7 +375,7 @@ def _deliver(text: str) -> int:
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"graphprop: {message}", file=sys.stderr)
+    print(f"graphprop: {plain(message, lines=True)}", file=sys.stderr)
     return code
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.arrays import Array, one_number, read_array, real_array
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.escaping import label, plain
 from graphprop.trials import check_derivative, check_formula
 
 Kind = Literal["elementwise", "reducing", "vector"]
@@ -173,7 +174,7 @@ it gives 9.68, differences of the value give 14.52
 
     def __repr__(self) -> str:
         numbers = "".join(f", {key}={number:g}" for key, number in self.parameters.items())
-        return f"<activation {self.name}{numbers}: {self.text}>"
+        return f"<activation {label(self.name)}{numbers}: {plain(self.text)}>"
 
     def __copy__(self) -> Activation:
         return self

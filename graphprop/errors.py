@@ -8,16 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.escaping import label, plain
+
 
 class GraphpropError(ValueError):
-    """Everything the library refuses is one of these; the message says what, where and what is allowed."""
+    """Everything the library refuses is one of these; the message says what, where and what is allowed.
+
+    It may hold what others wrote: the message of a user's function, the path of a file. So it is made plain here.
+    """
+
+    def __str__(self) -> str:
+        return plain(str(self.args[0]) if self.args else "", lines=True)
 
 
 class UnknownNameError(GraphpropError, KeyError):
     """A node, edge, parameter, activation or loss that does not exist."""
-
-    def __str__(self) -> str:  # KeyError would show the message in quotes
-        return str(self.args[0])
 
 
 class WrongGradientError(GraphpropError, AssertionError):
@@ -30,9 +35,6 @@ class CycleError(GraphpropError):
     def __init__(self, message: str, cycle: tuple[Any, ...]) -> None:
         super().__init__(message, cycle)
         self.cycle = cycle
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class NumberError(GraphpropError):
@@ -63,7 +65,7 @@ def unknown(what: str, name: object, known: Iterable[object], where: str = "") -
     if near:
         hint = f"did you mean {by_text[near[0]]!r}?"
     elif by_text and len(by_text) <= 40:
-        hint = f"known: {', '.join(map(str, by_text.values()))}"
+        hint = f"known: {', '.join(map(label, by_text.values()))}"
     else:
         hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none"
     return UnknownNameError(f"{where}unknown {what} {name!r}; {hint}")

@@ -126,16 +126,26 @@ def _isolated_lines(text: str) -> str:
     return "\n".join(isolated(visible(line)) for line in text.split("\n"))
 
 
-def label(name: Any) -> str:
-    """A name in one line: a long one shortened, and characters that do not show written as their codes.
+def label(name: Any, most: int = LONGEST) -> str:
+    """A name as a person reads it, in one line: what does not show, or would be obeyed by a terminal, as its code.
 
-    >>> label("h1"), label(("h", 0)), label("two\\nlines")
-    ('h1', '(h, 0)', 'two\\\\nlines')
+    This is how every text of the library writes a name that it does not put in quotes. A long one is shortened, unless
+    `most` is 0.
+
+    >>> label("h1"), label(("h", 0)), label("two\nlines"), label("\x1b[31m")
+    ('h1', '(h, 0)', 'two\\nlines', '\\x1b[31m')
     """
-    text = f"({', '.join(map(label, name))})" if isinstance(name, tuple) else str(name)
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST - 12]}...{text[-9:]}"
-    return "".join(_coded(c) for c in text) or "''"
+    text = f"({', '.join(label(part, most) for part in name)})" if isinstance(name, tuple) else str(name)
+    if most and len(text) > most:
+        text = f"{text[: most - 12]}...{text[-9:]}"
+    return plain(text) or "''"
+
+
+def plain(text: str, lines: bool = False) -> str:
+    """The text with codes for characters that do not show or are obeyed; with `lines`, those may end."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if lines and c == "\n" else _coded(c) for c in text)
 
 
 def latex_text(text: Any) -> str:
@@ -148,9 +158,7 @@ def latex_text(text: Any) -> str:
 
 
 def _coded(c: str) -> str:
-    if not unicodedata.category(c).startswith(HIDDEN):
-        return c
-    return repr(c)[1:-1] if c < "\x7f" else f"\\u{ord(c):04x}"
+    return c.encode("unicode_escape").decode() if unicodedata.category(c).startswith(HIDDEN) else c
 
 
 def _latex(c: str) -> str:

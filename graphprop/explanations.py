@@ -194,7 +194,11 @@ def _component(what: tuple[Any, ...], shape: tuple[int, ...], index: tuple[Any, 
 
 def objective_text(book: Book, s: int | None, summed: bool) -> str:
     goal = book.goal
-    of = f"{goal.loss.name} of {', '.join(label(name) for head in goal.heads for name in head)}" if goal.loss else ""
+    of = (
+        f"{label(goal.loss.name)} of {', '.join(label(name) for head in goal.heads for name in head)}"
+        if goal.loss
+        else ""
+    )
     if goal.loss is None and not book.is_output:
         of = "the sum of seed * o"
     elif goal.loss is None and summed:

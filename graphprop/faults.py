@@ -10,6 +10,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from graphprop.escaping import label
 from graphprop.layout import Array, Layout
 from graphprop.levels import level_numbers
 from graphprop.sweeps import Run, pulled
@@ -132,7 +133,7 @@ def _of_the_objective(run: Run) -> Iterator[Fault]:
         counts = np.ones(len(run.o)) if goal.sample_weight is None else goal.sample_weight
         plain = np.zeros(direct.shape)
         plain[:, goal.columns] = (counts / counts.sum())[:, None]
-        text = f"the derivative of the loss ({goal.loss.name}) by the output is missing: 1 stands in its place"
+        text = f"the derivative of the loss ({label(goal.loss.name)}) by the output is missing: 1 stands in its place"
         yield text, partial(_swept, run, plain, run.pull, run.w)
     if len(run.o) > 1:
         for sample, word in ((0, "first"), (len(run.o) - 1, "last")):
@@ -172,7 +173,7 @@ def _of_derivatives(run: Run, group: list[int], words: str) -> Iterator[Fault]:
     f = layout.nodes[group[0]].activation
     assert f is not None
     for text, pull in _wrong_pulls(run, group):
-        shown = text.format(f=f.name, at=words)
+        shown = text.format(f=label(f.name), at=words)
 
         yield shown, partial(_with_pull, run, pull, set(group))
 

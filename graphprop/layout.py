@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from graphprop.arrays import cut_into_matrices
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, unknown
+from graphprop.escaping import label
 
 Name: TypeAlias = Any  # a text, an integer, or a tuple of names
 Array = NDArray[Any]
@@ -240,9 +241,9 @@ class Layout:
         e = int(np.searchsorted(self.edge_start, use, side="right")) - 1
         u, v = int(self.edge_source[e]), int(self.edge_target[e])
         i, k = int(self.row[use] - self.a_start[v]), int(self.column[use] - self.o_start[u])
-        source = f"{self.names[u]}[{k}]" if self.nodes[u].m > 1 else f"{self.names[u]}"
+        source = label(self.names[u], most=0) + (f"[{k}]" if self.nodes[u].m > 1 else "")
         component = f"{i}, " if self.nodes[v].n > 1 else ""
-        return f"w({component}{source}, {self.names[v]})"
+        return f"w({component}{source}, {label(self.names[v], most=0)})"
 
     def label_row(self, row: int, symbol: str = "a") -> str:
         """The name of a pre-activation, or with another symbol of what belongs to it."""
@@ -255,12 +256,12 @@ class Layout:
     def _label(self, place: int, start: Array, length: str, symbol: str) -> str:
         v = int(np.searchsorted(start, place, side="right")) - 1
         component = f"[{place - int(start[v])}]" if getattr(self.nodes[v], length) > 1 else ""
-        return f"{symbol}[{self.names[v]}]{component}"
+        return f"{symbol}[{label(self.names[v], most=0)}]{component}"
 
     @cached_property
     def _parameter_labels(self) -> dict[int, str]:
         return {
-            int(positions[index]): f"{name}{''.join(f'[{i}]' for i in index)}"
+            int(positions[index]): label(name, most=0) + "".join(f"[{i}]" for i in index)
             for name, positions in self.parameters.items()
             for index in np.ndindex(positions.shape)
         }

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, LimitError
+from graphprop.escaping import label
 from graphprop.layout import Array, Layout, Name
 from graphprop.network import Network, checked_network
 
@@ -117,7 +118,7 @@ class Layer:
     def __repr__(self) -> str:
         k, rows, columns = self.number, *self.W.shape
         bias = "" if self.b is None else f" + b{k}"
-        formula = f"o{k} = {self.activation.name}(W{k} o{k - 1}{bias})"
+        formula = f"o{k} = {label(self.activation.name)}(W{k} o{k - 1}{bias})"
         nodes = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"<layer {k}: {formula}, W{k} is {rows} x {columns}, {nodes}>"
 

@@ -20,6 +20,7 @@ from graphprop.conditioning import FUNCTION, TINY, U, jacobians, pulled, rounded
 from graphprop.differences import LEVELS, slopes
 from graphprop.differentiable import Activation
 from graphprop.entries import Entries
+from graphprop.escaping import label
 from graphprop.layout import Array
 from graphprop.objective import Objective
 from graphprop.perturbed import objective_terms, values_of
@@ -209,7 +210,7 @@ def wrong_derivatives(trace: Trace) -> Iterator[str]:
                 seen.add(f)
                 yield (
                     f"{layout.label_row(int(layout.a_start[v]) + i)} = {a[place[0], i]:.6g}: the derivative of "
-                    f"{f.name} gives {stated[place]:.9g} there, differences of its values {measured[place]:.9g}"
+                    f"{label(f.name)} gives {stated[place]:.9g} there, differences of its values {measured[place]:.9g}"
                 )
                 break
 
@@ -247,7 +248,7 @@ def wrong_loss(trace: Trace, objective: Objective) -> str:
             s = int(np.argmax(wrong))
             where = trace.layout.label_column(int(objective.columns[k]))
             return (
-                f"the gradient of the loss {objective.loss.name} by {where} is {stated[s, k]:.9g}, "
+                f"the gradient of the loss {label(objective.loss.name)} by {where} is {stated[s, k]:.9g}, "
                 f"differences of its values give {found.derivative[s]:.9g}"
             )
     return ""

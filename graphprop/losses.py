@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.arrays import Array, all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag, unknown
+from graphprop.escaping import label, plain
 from graphprop.soft_targets import logistic_again, softmax_again
 
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
@@ -88,7 +89,7 @@ class Loss:
             _check_gradient(self)
 
     def __repr__(self) -> str:
-        return f"<loss {self.name}: {self.text or 'of z and t'}>"
+        return f"<loss {label(self.name)}: {plain(self.text) or 'of z and t'}>"
 
     def __reduce__(self) -> Any:
         if LOSSES.get(self.name) is self:

@@ -25,6 +25,7 @@ from graphprop.arguments import (
 from graphprop.arrays import cut_into_matrices, read_array, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
+from graphprop.escaping import label
 from graphprop.forking import LOADING
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.mirror import Mirror
@@ -191,7 +192,7 @@ class Network:
             raise GraphpropError(f"{where}: the entry to={i}, of={k} exists already; set_weight changes it")
         path, moves = self._order.admit(u, v, self._children.__getitem__, self._into.__getitem__)
         if path is not None:
-            trail = " -> ".join(str(x) for x in [*path, v])
+            trail = " -> ".join(label(x) for x in [*path, v])
             raise CycleError(f"{where} closes the cycle {trail}", (*path, v))
         positions, steps = self._vector.commit(plan, trainable)
         if before is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from graphprop.arithmetic import Floats, Formulas
 from graphprop.arrays import all_finite, object_array, real_array
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
+from graphprop.escaping import label
 from graphprop.frames import along_samples, by_name, hint, is_series
 from graphprop.layout import Array, Heads, Layout, Name, default_heads
 from graphprop.losses import Loss, check_targets, is_labels, loss, one_hot
@@ -166,7 +167,7 @@ def _read_node(layout: Layout, samples: int, name: Name, component: int | None) 
         component = 0
     if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < m:
         raise GraphpropError(f"node {name!r}: component={component!r} is out of range; it has 0 to {m - 1}")
-    title = f"o[{name}]" + (f"[{component}]" if m > 1 else "")
+    title = f"o[{label(name)}]" + (f"[{component}]" if m > 1 else "")
     return Objective(title, samples, (v,), layout.o_start[v] + np.array([component]), np.ones((samples, 1)))
 
 
@@ -226,7 +227,8 @@ def _read_heads(layout: Layout, entry: Loss, heads: Heads) -> Reading:
     for head in heads:
         _check_head(layout, entry, head)
     columns = [np.concatenate([_columns(layout, name) for name in head]) for head in heads]
-    title = f"{entry.name} of {', '.join(_head_name(head) for head in heads[:4])}{', ...' if len(heads) > 4 else ''}"
+    named = ", ".join(map(_head_name, heads[:4])) + (", ..." if len(heads) > 4 else "")
+    title = f"{label(entry.name)} of {named}"
     reads = tuple(layout.find(name) for head in heads for name in head)
     starts = np.cumsum([0, *map(len, columns)])
     return Reading(title, heads, starts, np.concatenate(columns), reads)
@@ -302,7 +304,7 @@ def _columns(layout: Layout, name: Name) -> Array:
 
 
 def _head_name(head: tuple[Name, ...]) -> str:
-    shown = ", ".join(map(str, head[:4])) + (", ..." if len(head) > 4 else "")
+    shown = ", ".join(map(label, head[:4])) + (", ..." if len(head) > 4 else "")
     return shown if len(head) == 1 else f"({shown})"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.escaping import label
 from graphprop.layout import Array, Layout
 from graphprop.levels import check_layered, level_numbers
 
@@ -138,7 +139,7 @@ def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
     index = np.full(layout.edge_shape(e), -1)
     rows = layout.row[uses] - layout.a_start[layout.edge_target[e]]
     index[rows, layout.column[uses] - layout.o_start[layout.edge_source[e]]] = uses
-    return Part(f"w({edge[0]}, {edge[1]})", "weights", index, layout)
+    return Part(f"w({label(edge[0], most=0)}, {label(edge[1], most=0)})", "weights", index, layout)
 
 
 def bias_part(layout: Layout, name: Any) -> Part:
@@ -146,11 +147,11 @@ def bias_part(layout: Layout, name: Any) -> Part:
     first, last = np.searchsorted(layout.bias_row, layout.a_start[v : v + 2])
     index = np.full(layout.nodes[v].n, -1)
     index[layout.bias_row[first:last] - layout.a_start[v]] = np.arange(first, last)
-    return Part(f"b[{name}]", "biases", index, layout)
+    return Part(f"b[{label(name, most=0)}]", "biases", index, layout)
 
 
 def parameter_part(layout: Layout, name: Any) -> Part:
-    return Part(str(name), "theta", layout.parameters[name], layout)
+    return Part(label(name, most=0), "theta", layout.parameters[name], layout)
 
 
 def _is_in(key: Any, names: Mapping[Any, Any]) -> bool:

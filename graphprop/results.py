@@ -6,7 +6,6 @@ How they were computed is not known here.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from graphprop.arguments import block_matrix
 from graphprop.arithmetic import Floats
 from graphprop.arrays import one_number
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.escaping import label, markup
 from graphprop.foreign import as_floats
 from graphprop.layout import Array, Layout, Name, Node
 from graphprop.objective import Objective
@@ -84,13 +84,13 @@ class Trace:
     def __repr__(self) -> str:
         samples = f"{self.samples} sample{'' if self.samples == 1 else 's'}"
         outputs = [name for head in self.layout.heads for name in head][:4]
-        shown = ", ".join(f"{name} = {short(self.o[name])}" for name in outputs)
+        shown = ", ".join(f"{label(name)} = {short(self.o[name])}" for name in outputs)
         return f"<Trace of {len(self.layout.names)} nodes, {samples}{f': {shown}' if shown else ''}>"
 
     def _repr_html_(self) -> str:
         def row(name: Name) -> tuple[Any, ...]:
             node = self.layout.nodes[self.layout.number[name]]
-            return name, node.kind, "" if node.is_input else short(self.a[name]), short(self.o[name])
+            return label(name), node.kind, "" if node.is_input else short(self.a[name]), short(self.o[name])
 
         return table(("node", "kind", "a", "o"), map(row, self.layout.names), len(self.layout.names))
 
@@ -301,12 +301,12 @@ class Gradients:
         worst, most = Difference("value", self.value, other.value, *_apart(self.value, other.value)), 0.0
         if worst.absolute > 0:
             most = worst.relative
-        for mine, theirs, label in self._aligned(other):
+        for mine, theirs, name in self._aligned(other):
             excess = _excess(mine, theirs)
             if excess.size and excess.max() > most:
                 i = int(np.argmax(excess))
                 most = float(excess[i])
-                worst = Difference(label(i), number(mine[i]), number(theirs[i]), *_apart(mine[i], theirs[i]))
+                worst = Difference(name(i), number(mine[i]), number(theirs[i]), *_apart(mine[i], theirs[i]))
         return worst
 
     def allclose(self, other: Gradients, rtol: float = 1e-9) -> bool:
@@ -351,12 +351,12 @@ class Gradients:
         def row(name: Name) -> tuple[Any, ...]:
             node = layout.nodes[layout.number[name]]
             if node.is_input:
-                return name, "input", "", short(self.input[name])
+                return label(name), "input", "", short(self.input[name])
             sensitivity = self.delta[name] if node.vector else self.gamma[name]
-            return name, node.kind, short(sensitivity), short(self.o[name])
+            return label(name), node.kind, short(sensitivity), short(self.o[name])
 
         heads = ("node", "kind", "delta or gamma", "d / d o")
-        title = f"<p>{html.escape(str(self.objective))} = {html.escape(short(self.value))}</p>"
+        title = f"<p>{markup(str(self.objective))} = {markup(short(self.value))}</p>"
         return title + table(heads, map(row, layout.names), len(layout.names))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.escaping import label
 from graphprop.layout import Layout, Name
 from graphprop.network import Network
 
@@ -21,7 +22,7 @@ def summarize(net: Network) -> str:
     lines = [
         ("inputs", f"{_count(net.inputs)}{_listed(net.inputs)}"),
         ("outputs", f"{_count(net.outputs)}{heads}{declared}"),
-        ("nodes", ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common()) or "none"),
+        ("nodes", ", ".join(f"{count:,} {label(kind)}" for kind, count in counts.most_common()) or "none"),
         ("levels", f"{_levels(layout):,} (an input is on the first)"),
         ("edges", f"{len(layout.edge_source):,}, with {len(layout.position):,} weights"),
         ("parameters", _parameters(net)),
@@ -32,7 +33,7 @@ def summarize(net: Network) -> str:
         layout.check_runnable()
     except GraphpropError as error:
         lines.append(("not ready", str(error)))
-    return "\n".join([_plain(repr(net)), *(f"{what:<12}{told}" for what, told in lines)])
+    return "\n".join([label(repr(net), most=200), *(f"{what:<12}{told}" for what, told in lines)])
 
 
 def _parameters(net: Network) -> str:
@@ -68,12 +69,6 @@ def _count(names: Any) -> str:
 
 
 def _listed(names: Iterable[Name], most: int = 8) -> str:
-    listed = [_plain(str(name)) for name in names]
+    listed = [label(name) for name in names]
     more = f", ... {len(listed) - most:,} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
-
-
-def _plain(text: str) -> str:
-    """A text without what would move the cursor of a terminal, and of bounded length."""
-    text = text if text.isprintable() else repr(text)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphprop.arguments import generator
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
-from graphprop.escaping import label
+from graphprop.escaping import label, plain
 from graphprop.fields import brief, read_name, wrong
 from graphprop.files import parse_json, read_json
 from graphprop.layout import Name
@@ -126,14 +126,14 @@ def read_inputs(typed: str | None, seed: int, net: Network) -> tuple[Any, str]:
     """The inputs that were typed, or random ones, and a line that says which."""
     if typed is not None:
         given = read_values(typed, dict.fromkeys(net.inputs), "--inputs", "input")
-        return (given if isinstance(given, dict | list) else [given]), f"inputs: {typed}"
+        return (given if isinstance(given, dict | list) else [given]), f"inputs: {plain(typed)}"
     drawn = generator(seed).standard_normal(sum(map(net.output_size, net.inputs)))
     layout, values, start = net.layout, {}, 0
     for name in net.inputs:
         node = layout.nodes[layout.number[name]]
         values[name] = drawn[start : start + node.m] if node.vector else float(drawn[start])
         start += node.m
-    first = ", ".join(f"{name} = {short(value)}" for name, value in list(values.items())[:8])
+    first = ", ".join(f"{label(name)} = {short(value)}" for name, value in list(values.items())[:8])
     more = f", ... {len(values) - 8} more" if len(values) > 8 else ""
     return values, f"inputs, random with seed {seed}: {first}{more}"
 

@@ -5,13 +5,13 @@ What the numbers mean is not known here.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphprop.errors import UnknownNameError
+from graphprop.escaping import markup, plain
 from graphprop.foreign import text_of
 from graphprop.layout import Array
 
@@ -93,7 +93,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], count: int, most:
     """An HTML table of at most so many rows, with everything in it escaped."""
 
     def line(cells: Sequence[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{markup(plain(str(cell)))}</{tag}>" for cell in cells) + "</tr>"
 
     shown = [line(cells, "td") for cells, _ in zip(rows, range(most), strict=False)]
     more = f"<p>{most} of {count} nodes</p>" if count > most else ""

@@ -19,6 +19,7 @@ from graphprop.conditioning import Bounds, U, bounds, jacobians
 from graphprop.differences import LEVELS, Slopes, slopes
 from graphprop.entries import Entries
 from graphprop.errors import GraphpropError, LimitError
+from graphprop.escaping import label, plain
 from graphprop.layout import Array
 from graphprop.locating import Equations
 from graphprop.objective import Objective
@@ -108,7 +109,7 @@ def timed(name: str, kind: str, run: Callable[[Way], None]) -> Way:
     except NotApplicableError as error:
         way.verdict, way.reason = "not applicable", str(error)
     except Exception as error:  # an engine that was changed may raise anything
-        way.verdict, way.reason = "fails", f"{type(error).__name__}: {error}"
+        way.verdict, way.reason = "fails", f"{type(error).__name__}: {plain(str(error))}"
     way.seconds = time.perf_counter() - start
     return way
 
@@ -364,7 +365,7 @@ def by_complex_step(q: Question, where: Places) -> Way:
         layout, objective = q.trace.layout, q.objective
         without = sorted({n.kind for n in layout.nodes if n.activation is not None and n.activation.formula is None})
         if without:
-            raise NotApplicableError(f"{', '.join(without)} has no formula")
+            raise NotApplicableError(f"{', '.join(map(label, without))} has no formula")
         try:
             copies = Copies(layout, q.trace.theta, q.trace.o_flat[:, layout.input_columns])
             found = []

@@ -201,7 +201,7 @@ def test_names_that_a_terminal_cannot_show_are_shown_otherwise(tmp_path: Path) -
     net.save(tmp_path / "net.json")
     done = run("info", str(tmp_path / "net.json"), env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
-    assert r"'\xfc\x1b[31m\n'" in done.stdout
+    assert r"inputs      1: \xfc\x1b[31m\n" in done.stdout
     assert "\x1b" not in done.stdout
 
 

@@ -458,7 +458,7 @@ def test_a_missing_derivative_of_one_neuron_is_named_with_its_value() -> None:
     W1[1] /= slope
     verdict = gp.compare(g, {"W1": W1})["W1"]
     assert verdict.reason == f"the derivative of sigmoid at ('h1', 1) is missing (here f'(a) = {slope:.6g})"
-    assert verdict.worst[0].entry == "w(('x', 0), ('h1', 1))"
+    assert verdict.worst[0].entry == "w((x, 0), (h1, 1))"
 
 
 def test_derivatives_missing_in_all_nodes_of_a_layer_or_kind_are_named() -> None:
