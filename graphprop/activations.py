@@ -275,8 +275,23 @@ def _median_formula(m: Any, a: list[Any]) -> Any:
 
 # ------------------------------------------------------------------ the table
 
+
+class Entry(Activation):
+    """An activation of the table; its functions may meet infinities, of which numpy has nothing to say."""
+
+    __slots__ = ()
+
+    def outputs(self, a: list[float]) -> list[float]:
+        with np.errstate(all="ignore"):
+            return super().outputs(a)
+
+    def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
+        with np.errstate(all="ignore"):
+            return super().pull(a, o, g)
+
+
 _TABLE = (
-    Activation(
+    Entry(
         "identity",
         lambda a: a,
         lambda a, o: 1.0,
@@ -285,7 +300,7 @@ _TABLE = (
         latex="a",
         check=False,
     ),
-    Activation(
+    Entry(
         "sigmoid",
         _sigmoid,
         _sigmoid_slope,
@@ -296,7 +311,7 @@ _TABLE = (
         gives="probabilities",
         check=False,
     ),
-    Activation(
+    Entry(
         "tanh",
         math.tanh,
         _tanh_slope,
@@ -306,7 +321,7 @@ _TABLE = (
         domain=EVERYWHERE,
         check=False,
     ),
-    Activation(
+    Entry(
         "relu",
         lambda a: a if a > 0 else 0.0,
         lambda a, o: 1.0 if a > 0 else 0.0,
@@ -316,7 +331,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "leaky_relu",
         lambda a, slope: a if a > 0 else slope * a,
         lambda a, o, slope: 1.0 if a > 0 else slope,
@@ -327,7 +342,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "elu",
         _elu,
         _elu_slope,
@@ -338,7 +353,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "softplus",
         _softplus,
         lambda a, o: _sigmoid(a),
@@ -347,7 +362,7 @@ _TABLE = (
         latex=r"\log(1 + e^a)",
         check=False,
     ),
-    Activation(
+    Entry(
         "silu",
         lambda a: a * _sigmoid(a),
         _silu_slope,
@@ -356,7 +371,7 @@ _TABLE = (
         latex=r"\frac{a}{1 + e^{-a}}",
         check=False,
     ),
-    Activation(
+    Entry(
         "gelu",
         _gelu,
         _gelu_slope,
@@ -365,7 +380,7 @@ _TABLE = (
         latex=r"\frac{a}{2}\,\mathrm{erfc}\left(\frac{-a}{\sqrt 2}\right)",
         check=False,
     ),
-    Activation(
+    Entry(
         "sin",
         math.sin,
         lambda a, o: math.cos(a),
@@ -374,7 +389,7 @@ _TABLE = (
         latex=r"\sin a",
         check=False,
     ),
-    Activation(
+    Entry(
         "gaussian",
         _gaussian,
         _gaussian_slope,
@@ -383,7 +398,7 @@ _TABLE = (
         latex=r"e^{-a^2}",
         check=False,
     ),
-    Activation(
+    Entry(
         "abs",
         abs,
         _sign,
@@ -393,7 +408,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "square",
         lambda a: a * a,
         lambda a, o: 2.0 * a,
@@ -402,7 +417,7 @@ _TABLE = (
         latex="a^2",
         check=False,
     ),
-    Activation(
+    Entry(
         "exp",
         math.exp,
         lambda a, o: o,
@@ -411,7 +426,7 @@ _TABLE = (
         latex="e^a",
         check=False,
     ),
-    Activation(
+    Entry(
         "log",
         math.log,
         lambda a, o: 1.0 / a,
@@ -421,7 +436,7 @@ _TABLE = (
         domain=POSITIVE,
         check=False,
     ),
-    Activation(
+    Entry(
         "softmax_dot",
         _softmax_dot,
         _softmax_dot_pull,
@@ -432,7 +447,7 @@ _TABLE = (
         masks=True,
         check=False,
     ),
-    Activation(
+    Entry(
         "product",
         _product,
         _product_pull,
@@ -442,7 +457,7 @@ _TABLE = (
         latex=r"\prod_j a_j",
         check=False,
     ),
-    Activation(
+    Entry(
         "max",
         np.max,
         _max_pull,
@@ -453,7 +468,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "min",
         np.min,
         _min_pull,
@@ -464,7 +479,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "maxabs",
         _maxabs,
         _maxabs_pull,
@@ -475,7 +490,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "mean",
         _mean,
         _mean_pull,
@@ -485,7 +500,7 @@ _TABLE = (
         latex=r"\frac{1}{n} \sum_j a_j",
         check=False,
     ),
-    Activation(
+    Entry(
         "median",
         _median,
         _median_pull,
@@ -496,7 +511,7 @@ _TABLE = (
         kinks=(0.0,),
         check=False,
     ),
-    Activation(
+    Entry(
         "logsumexp",
         _logsumexp,
         _logsumexp_pull,
@@ -507,7 +522,7 @@ _TABLE = (
         masks=True,
         check=False,
     ),
-    Activation(
+    Entry(
         "softmax",
         _softmax,
         _softmax_pull,
@@ -519,7 +534,7 @@ _TABLE = (
         gives="probabilities",
         check=False,
     ),
-    Activation(
+    Entry(
         "log_softmax",
         _log_softmax,
         _log_softmax_pull,
@@ -560,7 +575,7 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
     fields: dict[str, Any] = {field: getattr(entry, field) for field in ("kind", "formula", "text", "latex")}
     fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives")}
     functions: tuple[Callable[..., Any], ...] = (entry.value_function, entry.derivative_function)
-    return Activation(name, *functions, parameters={**entry.parameters, **changed}, **fields)
+    return Entry(name, *functions, parameters={**entry.parameters, **changed}, **fields)
 
 
 def resolve(given: str | Activation) -> Activation:

@@ -75,11 +75,11 @@ class Theta:
                 raise GraphpropError(f"the gradient lacks {missing[0]!r}")
             given = [gradient[name] for name in self.names]
         arrays = []
-        for x, part, label in zip(given, self.parts, self.labels, strict=True):
-            array = numbers_as_given(x, f"the gradient by {label}")
+        for x, part, name in zip(given, self.parts, self.labels, strict=True):
+            array = numbers_as_given(x, f"the gradient by {name}")
             if array.shape != part.shape:
                 hint = ", of which it is the transpose" if array.shape == part.shape[::-1] else ""
-                raise GraphpropError(f"the gradient by {label} has shape {array.shape}; {label} has {part.shape}{hint}")
+                raise GraphpropError(f"the gradient by {name} has shape {array.shape}; {name} has {part.shape}{hint}")
             arrays.append(array)
         return arrays
 

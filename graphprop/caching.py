@@ -84,10 +84,9 @@ def compiled(uses: tuple[ModuleType, ...] = (), **options: Any) -> Callable[[Cal
     return decorate
 
 
-def compiled_callback(signature: Signature, function: Callable[..., Any], label: str, text: str | None) -> Any:
-    """Compile a function to be called by address, and keep the result if it is known what it depends on."""
+def compiled_callback(signature: Signature, function: Callable[..., Any], label: str, text: str) -> Any:
+    """Compile a function to be called by address, and keep the result. `text` is all that it depends on."""
     callback: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
-    if text is not None:
-        callback._cache = Kept(label, text)
+    callback._cache = Kept(label, text)
     callback.compile()
     return callback

@@ -177,7 +177,7 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     for run in range(len(runs) - 1, -1, -1):
         first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
         block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
-        if backward(table, theta, a, o, g, gradient, False, first, last) >= 0:
+        if backward(table, theta, a, o, g, gradient, False, False, first, last) >= 0:
             return False
         for i in range(block, last_block):
             if blocks[i, COL] + blocks[i, COLS] > input_width:
@@ -194,7 +194,7 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
                     m, n = (cols, rows) if by_column else (rows, cols)
                     call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, width, one, to, width)
     if not direct:
-        backward(table, theta, a, o, g, gradient, False, int64(0), own_inputs)  # a bare 0 is compiled again
+        backward(table, theta, a, o, g, gradient, False, False, int64(0), own_inputs)  # a bare 0 is compiled again
     return True
 
 

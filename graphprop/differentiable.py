@@ -202,9 +202,8 @@ it gives 9.68, differences of the value give 14.52
         f, fixed = self.value_function, self.parameters.values()
         if self.kind == "elementwise":
             return [float(f(x, *fixed)) for x in a]
-        with np.errstate(all="ignore"):
-            o = f(np.array(a), *fixed)
-            return [float(o)] if self.kind == "reducing" else real_array(o, "the value").tolist()
+        o = f(np.array(a), *fixed)
+        return [float(o)] if self.kind == "reducing" else real_array(o, "the value").tolist()
 
     def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
         """g L: the gradient with respect to a, from the one with respect to o."""
@@ -212,13 +211,12 @@ it gives 9.68, differences of the value give 14.52
         if self.kind == "elementwise":
             return [gi * float(f(x, y, *fixed)) for x, y, gi in zip(a, o, g, strict=True)]
         reducing = self.kind == "reducing"
-        with np.errstate(all="ignore"):
-            result = f(np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), *fixed)
-            delta = real_array(result, "the derivative")
-            if delta.shape != (len(a),):
-                raise GraphpropError(f"{self.name}: the derivative has shape {delta.shape}; it should have ({len(a)},)")
-            numbers: list[float] = delta.tolist()
-            return numbers
+        result = f(np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), *fixed)
+        delta = real_array(result, "the derivative")
+        if delta.shape != (len(a),):
+            raise GraphpropError(f"{self.name}: the derivative has shape {delta.shape}; it should have ({len(a)},)")
+        numbers: list[float] = delta.tolist()
+        return numbers
 
     def refusal(self, a: list[float]) -> str:
         """Why these pre-activations cannot be computed with, naming the component; empty if they can."""

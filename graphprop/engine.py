@@ -3,6 +3,10 @@
 How a batch is cut depends on its shape alone, so results have the same bits on any number of threads. A part
 is some tiles of samples that are in memory at the same time; the parts of one lane follow each other and add to
 one gradient.
+
+Where an activation runs in Python, the parts follow each other on the thread of the caller: the loops stop at its nodes
+and go on behind them. So they do when something has been refused, as the activation's Python function says then
+what it is, or that it is nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +15,9 @@ import itertools
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -21,9 +25,10 @@ from graphprop import kernels
 from graphprop.arithmetic import Floats
 from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, Cut, cut_batch
-from graphprop.errors import GraphpropError, NumberError
-from graphprop.finiteness import check_a, check_o
+from graphprop.errors import NumberError
+from graphprop.finiteness import check_a, check_o, outputs_of_node, pull_of_node
 from graphprop.layout import Array
+from graphprop.losses import LOSSES, Loss
 from graphprop.memory import Borrowed, check_memory
 from graphprop.objective import Objective
 from graphprop.plans import answer, descend_objective
@@ -34,6 +39,21 @@ from graphprop.threads import get_threads, run_all, with_one_blas_thread, with_o
 
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
+Result = TypeVar("Result")
+
+
+class _RefusedError(Exception):
+    """Something cannot be computed in the loops alone."""
+
+
+def _with_python_if_need_be(run: Callable[[bool], Result], program: Program, dtype: np.dtype[Any]) -> Result:
+    """run(whether Python is asked), asked only where there is something to be called, or to be found out."""
+    if not program.calls_python(dtype):
+        try:
+            return run(False)
+        except _RefusedError:
+            pass
+    return run(True)
 
 
 @dataclass(eq=False, slots=True)
@@ -55,28 +75,32 @@ class Sweep:
     cut: Cut
     table: Table
     weights: dict[Block, Array]
+    asks: bool  # whether Python is asked about what is refused, on the thread of the caller; else it is `_RefusedError`
+    warned: Any = field(default_factory=np.geterr)  # what the caller wants to hear of numpy
 
     @classmethod
-    def over(cls, program: Program, theta: Array, inputs: Array, gradient: int = 0) -> Sweep:
+    def over(cls, program: Program, theta: Array, inputs: Array, asks: bool, gradient: int = 0) -> Sweep:
         """A sweep over a batch, with partial gradients of that many numbers."""
         cut = cut_batch(program, len(inputs), theta.itemsize, gradient)
         numbers = cut.lanes * gradient + min(cut.lanes, get_threads()) * cut.state_size(program)
         if (needed := theta.itemsize * numbers) > WORTH_CHECKING:
             check_memory(needed, f"a run over {len(inputs)} samples")
         weights = {block: block.of(theta) for block in program.blocks} if program.is_dense else {}
-        return cls(program, theta, inputs, cut, program.table(theta.dtype), weights)
+        return cls(program, theta, inputs, cut, program.table(theta.dtype), weights, asks)
 
     def forward(self, number: int, task: int, memory: Array) -> State:
         """Run one part forward; an error where it cannot be computed."""
-        state, refused = self.run_forward(number, task, memory)
-        if refused >= 0:
-            explain_refusal(self, number, refused)
+        state = self.run_forward(number, kernels.VALUE if self.asks else task, memory)
         if len(self.program.maskable_rows):
             self._check_masks(state, number)
+        if self.asks:
+            _check_outputs(self, state, number)
+            if task == kernels.LEARN:
+                self._learn(number, state)
         return state
 
-    def run_forward(self, number: int, task: int, memory: Array) -> tuple[State, int]:
-        """Run one part forward; also the node that refused its a, where the run ended, or -1 if none did."""
+    def run_forward(self, number: int, task: int, memory: Array) -> State:
+        """The same without a look at the results."""
         program, part = self.program, self.cut.parts[number]
         state = self.start(number, memory)
         a, o = state.a, state.o
@@ -87,12 +111,32 @@ class Sweep:
                     np.matmul(self.weights[block], source, out=a[0, block.rows])
                 else:
                     a[0, block.rows] += self.weights[block] @ source
-            dense = bool(run.blocks)
-            places = self.table.places
-            refused = kernels.forward(places, self.theta, a, o, task, run.first, run.last, dense)
-            if refused >= 0:
-                return state, refused
-        return state, -1
+            self._run_nodes(self.table, number, task, state, (run.first, run.last, bool(run.blocks)))
+        return state
+
+    def _run_nodes(
+        self, table: Table, number: int, task: int, state: State, nodes: tuple[int, int, bool], a: Array | None = None
+    ) -> None:
+        """Some nodes of one part forward, those that the loops refuse in Python. To learn, `a` has what they are of."""
+        first, last, added = nodes
+        o = state.o if task == kernels.VALUE or a is None else state.g
+        if not self.asks:
+            if kernels.forward(table.places, self.theta, state.a, o, task, first, last, added) >= 0:
+                raise _RefusedError
+            return
+        for tile in range(len(o)):
+            here, begin = slice(tile, tile + 1), first
+            arrays = table.places, self.theta, state.a[here], o[here]
+            while (refused := kernels.forward(*arrays, task, begin, last, added)) >= 0:
+                if a is None:
+                    _check_outputs(self, State(state.a[here], o[here], state.g[here]), number, refused)
+                at_once = max(1, kernels.IN_CACHE // o.shape[2])
+                begin = min(int(self.program.stop[refused]), last, refused + at_once)  # that far the sums are there
+                for node in range(refused, begin):
+                    if a is None:
+                        self._value_in_python(node, number, tile, state)
+                    else:
+                        self._slope_in_python(node, number, tile, state, a)
 
     def start(self, number: int, memory: Array) -> State:
         """The state of one part, with the inputs filled in."""
@@ -111,7 +155,6 @@ class Sweep:
 
     def replay(self, a_rows: Array, o_rows: Array, number: int, memory: Array) -> State:
         """The state of one part from its a and o, as if the forward sweep had just left it."""
-        program = self.program
         state = self._carve(number, memory)
         tiles, _, width = state.a.shape
         every = slice(None)
@@ -119,13 +162,15 @@ class Sweep:
             _write(array, every, rows)
             if (padded := tiles * width - len(rows)) > 0:
                 array[-1, :, -padded:] = rows[-1:].T
-        table = self.table
-        alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
-        within = kernels.LEARN, program.inputs, len(program.nodes), True
-        refused = kernels.forward(alone.places, self.theta, state.a, state.g, *within)
-        if refused >= 0:
-            explain_node(self, number, refused)
+        self._learn(number, state)
         return state
+
+    def _learn(self, number: int, state: State) -> None:
+        """Put the derivatives of elementwise nodes where their a stand."""
+        table, program = self.table, self.program
+        alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
+        nodes = program.inputs, len(program.nodes), True
+        self._run_nodes(alone, number, kernels.LEARN, state, nodes, state.a.copy())
 
     def _check_masks(self, state: State, number: int) -> None:
         """Refuse -inf in a node that takes it as a mask where it is not its bias, and in outputs of others."""
@@ -136,13 +181,13 @@ class Sweep:
             stray = (np.isneginf(state.a[:, rows]) != masked[:, None]).any(axis=(0, 2))
             if stray.any():
                 node = np.searchsorted(program.row_first, rows[np.argmax(stray)], side="right") - 1
-                explain_node(self, number, int(node))
+                explain_node(self, state.a, number, int(node))
         columns = program.log_columns
         if len(columns) and state.o[:, columns].min() == -np.inf:
             lost = (np.isneginf(state.o[:, columns]) & ~masked[program.has_log_column, None]).any(axis=(0, 2))
             if lost.any():
                 node = np.searchsorted(program.column_first, columns[np.argmax(lost)], side="right") - 1
-                explain_node(self, number, int(node))
+                explain_node(self, state.a, number, int(node))
                 _refuse_range(self, int(node))
 
     def clear(self, g: Array) -> None:
@@ -170,23 +215,83 @@ class Sweep:
         """
         program, a, o, g = self.program, state.a, state.o, state.g
         table = program.table(self.theta.dtype, by_use)
-        arrays = table.places, self.theta, a, o, g, gradient, False
         if not program.is_dense:
-            self._check_pull(number, kernels.backward(*arrays, 0, len(program.nodes)))
+            self._run_back(table, number, state, gradient, 0, len(program.nodes))
         else:
             for run in reversed(program.runs):
-                self._check_pull(number, kernels.backward(*arrays, run.first, run.last))
+                self._run_back(table, number, state, gradient, run.first, run.last)
                 for block in run.blocks:
                     delta, source = a[0, block.rows], self._source(block, o, self.cut.parts[number])
                     block.add_product(gradient, delta, source, by_use, first)
                     if to_inputs or block.columns.stop > program.input_width:
                         g[0, block.columns] += self.weights[block].T @ delta
             if to_inputs or not program.inputs_are_dense:
-                kernels.backward(*arrays, 0, program.inputs)
+                self._run_back(table, number, state, gradient, 0, program.inputs)
 
-    def _check_pull(self, number: int, refused: int) -> None:
-        if refused >= 0:
-            explain_node(self, number, refused)
+    def _run_back(self, table: Table, number: int, state: State, gradient: Array, first: int, last: int) -> None:
+        """Some nodes of one part backward, those whose derivative the loops refuse in Python."""
+        tiles = [slice(tile, tile + 1) for tile in range(len(state.a))] if self.asks else [slice(None)]
+        for tile, here in enumerate(tiles):
+            arrays = table.places, self.theta, state.a[here], state.o[here], state.g[here], gradient, False
+            end, resumed = last, False
+            while (refused := kernels.backward(*arrays, resumed, first, end)) >= 0:
+                if not self.asks:
+                    raise _RefusedError
+                self._pull_in_python(refused, number, tile, state)
+                end, resumed = refused + 1, True
+
+    # what the loops do not do: one node of one tile, a sample at a time
+
+    def _node(self, node: int, number: int, tile: int) -> tuple[int, slice, slice, int]:
+        """Its number in the layout, its rows and columns, and how many samples a tile has; others pad it."""
+        program, part = self.program, self.cut.parts[number]
+        rows = slice(int(program.row_first[node]), int(program.row_first[node + 1]))
+        columns = slice(int(program.column_first[node]), int(program.column_first[node + 1]))
+        width = self.cut.shape(part)[1]
+        return int(program.nodes[node]), rows, columns, min(width, part.stop - part.start - tile * width)
+
+    def _value_in_python(self, node: int, number: int, tile: int, state: State) -> None:
+        v, rows, columns, samples = self._node(node, number, tile)
+        a, o = state.a[tile, rows], state.o[tile, columns]
+        for k, y in enumerate(self.values(node, a[:, :samples].T.tolist())):
+            o[:, k] = y
+        f = self.program.layout.nodes[v].activation
+        if f is not None and not f.masks and not np.isfinite(o[:, :samples]).all():
+            _refuse_range(self, node)
+        o[:, samples:] = o[:, samples - 1 : samples]
+
+    def _slope_in_python(self, node: int, number: int, tile: int, state: State, before: Array) -> None:
+        v, rows, columns, samples = self._node(node, number, tile)
+        if self.program.pulled[node]:
+            return
+        a, o, slopes = before[tile, rows], state.o[tile, columns], state.a[tile, rows]
+        ones = np.ones(o.shape)
+        self._pull(v, slopes[:, :samples], a, o, ones)
+        slopes[:, samples:] = slopes[:, samples - 1 : samples]
+
+    def _pull_in_python(self, node: int, number: int, tile: int, state: State) -> None:
+        v, rows, columns, samples = self._node(node, number, tile)
+        delta = state.a[tile, rows]
+        self._pull(v, delta[:, :samples], delta, state.o[tile, columns], state.g[tile, columns])
+        delta[:, samples:] = 0
+
+    def _pull(self, v: int, delta: Array, a: Array, o: Array, g: Array) -> None:
+        with np.errstate(**self.warned):
+            for k in range(delta.shape[1]):
+                given = a[:, k].tolist(), o[:, k].tolist(), g[:, k].tolist()
+                delta[:, k] = pull_of_node(self.program.layout, v, FLOATS, *given)
+
+    def values(self, node: int, samples: list[list[float]]) -> Iterator[list[float]]:
+        """The outputs of one node for each of its pre-activations; an error where they cannot be computed."""
+        program, v = self.program, int(self.program.nodes[node])
+        rows = slice(int(program.row_first[node]), int(program.row_first[node + 1]))
+        bias = [[float(self.theta[b])] if b >= 0 else [] for b in program.bias_position[rows].tolist()]
+        for a in samples:
+            check_a(program.layout, v, a, bias)
+            with np.errstate(**self.warned):
+                o = outputs_of_node(program.layout, v, FLOATS, a)
+            check_o(program.layout, v, a, o)
+            yield o
 
     def _inputs(self, part: slice) -> Array:
         rows = self.inputs[part]
@@ -209,8 +314,9 @@ class Sweep:
         rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
         return rows
 
-    def each_part(self, run: Callable[[int, Array], None]) -> None:
-        """run(part, memory for it) of all parts, lanes side by side."""
+    def each_part(self, run: Callable[[int, Array], None], loss: Loss | None = None) -> None:
+        """run(part, memory for it) of all parts, lanes side by side, if nothing in it is called that is a user's."""
+        on_one_thread = self.asks or (loss is not None and LOSSES.get(loss.name) is not loss)
         size = self.cut.state_size(self.program)
 
         def steps(lane: int) -> Iterator[bool]:
@@ -219,12 +325,16 @@ class Sweep:
                     here(partial(run, part, memory))
                     yield True
 
+        def all_lanes() -> None:
+            if on_one_thread:
+                for _ in itertools.chain.from_iterable(map(steps, range(self.cut.lanes))):
+                    pass
+            else:
+                run_all(self.cut.lanes, steps)
+
         multiplies = self.program.is_dense
         here, everywhere = (with_one_blas_thread_here, with_one_blas_thread) if multiplies else (operator.call,) * 2
-        everywhere(partial(run_all, self.cut.lanes, steps, aside=self.program.calls_python(self.theta.dtype)))
-
-    def fresh_memory(self) -> Array:
-        return np.empty(self.cut.state_size(self.program), self.theta.dtype)
+        everywhere(all_lanes)
 
     @contextmanager
     def gradients(self, count: int, start: Any = slice(None)) -> Iterator[list[Array]]:
@@ -255,15 +365,19 @@ def predict(program: Program, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
     if (found := answer(program, theta, inputs)) is not None:
         return found
-    sweep = Sweep.over(program, theta, inputs)
+    return _with_python_if_need_be(lambda asks: _predict(program, theta, inputs, asks), program, theta.dtype)
+
+
+def _predict(program: Program, theta: Array, inputs: Array, asks: bool) -> Array:
+    sweep = Sweep.over(program, theta, inputs, asks)
     columns = program.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
 
     def run(part: int, memory: Array) -> None:
-        o = sweep.forward(part, kernels.VALUE, memory).o
-        result[sweep.cut.parts[part]] = outputs = sweep.read(o, columns, part)
+        state = sweep.forward(part, kernels.VALUE, memory)
+        result[sweep.cut.parts[part]] = outputs = sweep.read(state.o, columns, part)
         if not all_finite(outputs):
-            _check_outputs(sweep, o, part)
+            _check_outputs(sweep, state, part)
 
     sweep.each_part(run)
     return result
@@ -275,7 +389,17 @@ def differentiate(
     """The value of a loss (of seeds, 0), and its derivatives by theta and, if they are wanted, by the inputs."""
     if not to_inputs and (found := descend_objective(program, theta, inputs, objective)) is not None:
         return *found, _NOTHING
-    sweep = Sweep.over(program, theta, inputs, len(theta))
+
+    def run(asks: bool) -> tuple[float, Array, Array]:
+        return _differentiate(program, theta, inputs, objective, to_inputs, asks)
+
+    return _with_python_if_need_be(run, program, theta.dtype)
+
+
+def _differentiate(
+    program: Program, theta: Array, inputs: Array, objective: Objective, to_inputs: bool, asks: bool
+) -> tuple[float, Array, Array]:
+    sweep = Sweep.over(program, theta, inputs, asks, len(theta))
     columns = program.column_numbers[objective.columns]
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
@@ -286,7 +410,7 @@ def differentiate(
             outputs = sweep.read(state.o, columns, part)
             terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
         except NumberError:
-            _check_outputs(sweep, state.o, part)
+            _check_outputs(sweep, state, part)
             raise
         sweep.seed(state.g, columns, seed)
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
@@ -295,7 +419,7 @@ def differentiate(
             by_inputs[sweep.cut.parts[part], program.input_columns] = own
 
     with sweep.gradients(len(theta), program.shared_positions) as gradients:
-        sweep.each_part(run)
+        sweep.each_part(run, objective.loss)
         gradient = _added(gradients)
     value = 0.0 if objective.loss is None else objective.total([x for part in terms for x in part], FLOATS)
     _check_derivatives(gradient, program.layout.label_position)
@@ -316,12 +440,17 @@ def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:
     layout = program.layout
     sizes = int(layout.a_start[-1]), int(layout.o_start[-1])
     check_memory(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
-    a_flat, o_flat = (np.zeros((len(inputs), size)) for size in sizes)
-    sweep = Sweep.over(program, theta, inputs)
+    return _with_python_if_need_be(lambda asks: _trace(program, theta, inputs, asks), program, theta.dtype)
+
+
+def _trace(program: Program, theta: Array, inputs: Array, asks: bool) -> tuple[Array, Array]:
+    layout = program.layout
+    a_flat, o_flat = (np.zeros((len(inputs), int(starts[-1]))) for starts in (layout.a_start, layout.o_start))
+    sweep = Sweep.over(program, theta, inputs, asks)
 
     def run(part: int, memory: Array) -> None:
         state = sweep.forward(part, kernels.VALUE, memory)
-        _check_outputs(sweep, state.o, part)
+        _check_outputs(sweep, state, part)
         samples = sweep.cut.parts[part]
         a_flat[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
         o_flat[samples, program.columns] = sweep.read(state.o, np.arange(len(program.columns)), part)
@@ -334,8 +463,18 @@ def backtrace(
     program: Program, theta: Array, a_flat: Array, o_flat: Array, objective: Objective
 ) -> tuple[float, Array, Array, Array, Array]:
     """The value of an objective, and its derivatives by every a and o of a trace, and every use of a parameter."""
+
+    def run(asks: bool) -> tuple[float, Array, Array, Array, Array]:
+        return _backtrace(program, theta, a_flat, o_flat, objective, asks)
+
+    return _with_python_if_need_be(run, program, theta.dtype)
+
+
+def _backtrace(
+    program: Program, theta: Array, a_flat: Array, o_flat: Array, objective: Objective, asks: bool
+) -> tuple[float, Array, Array, Array, Array]:
     layout = program.layout
-    sweep = Sweep.over(program, theta, o_flat[:, layout.input_columns], len(layout.row))
+    sweep = Sweep.over(program, theta, o_flat[:, layout.input_columns], asks, len(layout.row))
     a_grad, o_grad = np.zeros(a_flat.shape), np.zeros(o_flat.shape)
     columns = program.column_numbers[objective.columns]
     with np.errstate(all="ignore"):
@@ -367,25 +506,19 @@ def _check_derivatives(array: Array, label: Callable[[int], str]) -> None:
         raise NumberError(f"the derivative with respect to {label(place[-1])} is {array[place]}; it has to be finite")
 
 
-def _check_outputs(sweep: Sweep, o: Array, number: int, before: int | None = None) -> None:
+def _check_outputs(sweep: Sweep, state: State, number: int, before: int | None = None) -> None:
     """Refuse the first output that is not finite, of nodes before one; a masked log-probability may be -inf."""
     program = sweep.program
-    last = len(program.columns) if before is None else program.column_first[before]
-    for column in np.flatnonzero(~np.isfinite(o[:, :last]).all(axis=(0, 2))).tolist():
+    last = len(program.columns) if before is None else int(program.column_first[before])
+    for column in np.flatnonzero(~np.isfinite(state.o[:, :last]).all(axis=(0, 2))).tolist():
         node = int(np.searchsorted(program.column_first, column, side="right")) - 1
         if node >= program.inputs:
-            explain_node(sweep, number, node)
-            if not program.kinds[program.kind[node]].masks:
+            masks = program.kinds[program.kind[node]].masks
+            if not sweep.asks and not masks:
+                raise _RefusedError
+            explain_node(sweep, state.a, number, node)
+            if not masks:
                 _refuse_range(sweep, node)
-
-
-def explain_refusal(sweep: Sweep, number: int, node: int) -> NoReturn:
-    """Raise the error of the first node of a part that cannot be computed; `node` has refused its numbers."""
-    state, _ = sweep.run_forward(number, kernels.VALUE, sweep.fresh_memory())
-    _check_outputs(sweep, state.o, number, node)
-    for each in range(node, int(sweep.program.stop[node])):
-        explain_node(sweep, number, each)
-    _refuse_range(sweep, node)
 
 
 def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
@@ -393,26 +526,8 @@ def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
     raise NumberError(f"node {name!r}: its numbers are out of the range of {sweep.theta.dtype}")
 
 
-def explain_node(sweep: Sweep, number: int, node: int) -> None:
+def explain_node(sweep: Sweep, a: Array, number: int, node: int) -> None:
     """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
-    program, theta = sweep.program, sweep.theta
-    a = sweep.run_forward(number, kernels.VALUE, sweep.fresh_memory())[0].a
-    v = int(program.nodes[node])
-    rows = np.arange(program.row_first[node], program.row_first[node + 1])
-    bias = [[float(theta[b])] if b >= 0 else [] for b in program.bias_position[rows]]
-    f, name = program.layout.nodes[v].activation, program.layout.names[v]
-    assert f is not None
-    for sample in sweep.read(a, rows, number).tolist():
-        check_a(program.layout, v, sample, bias)
-        try:
-            o = f.outputs(sample)
-        except Exception as error:  # a user's function may raise anything
-            shown = ", ".join(str(x) for x in sample[:4])
-            raise NumberError(f"node {name!r}: {f.name}({shown}): {error}") from None
-        check_o(program.layout, v, sample, o)
-        try:
-            f.pull(sample, o, [1.0] * len(o))
-        except GraphpropError as error:
-            raise type(error)(f"node {name!r}: {error}") from None
-        except Exception as error:
-            raise NumberError(f"node {name!r}: the derivative of {f.name} raised {error!r}") from None
+    rows = np.arange(sweep.program.row_first[node], sweep.program.row_first[node + 1])
+    for _ in sweep.values(node, sweep.read(a, rows, number).tolist()):
+        pass

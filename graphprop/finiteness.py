@@ -2,6 +2,9 @@
 
 Every number that a call reports is finite. The exception are masks, biases of -inf, and the log-probabilities of the
 components that they mask.
+
+What a user's functions raise is told likewise, but for what is none of their numbers: an interrupt, an exit, a lack of
+memory.
 """
 
 from __future__ import annotations
@@ -11,10 +14,38 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.arithmetic import Floats, Formulas
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Layout
 
 Vector = list[Any]
+
+
+def outputs_of_node(layout: Layout, v: int, numbers: Floats | Formulas, a: Vector) -> Vector:
+    """o[v] = f(a[v])"""
+    f = layout.nodes[v].activation
+    assert f is not None
+    try:
+        return numbers.outputs(f, a)
+    except MemoryError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        shown = ", ".join(str(x) for x in a[:4])
+        raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from error
+
+
+def pull_of_node(layout: Layout, v: int, numbers: Floats | Formulas, a: Vector, o: Vector, g: Vector) -> Vector:
+    """g L[v]"""
+    f = layout.nodes[v].activation
+    assert f is not None
+    try:
+        return numbers.pull(f, a, o, g)
+    except GraphpropError as error:
+        raise type(error)(f"node {layout.names[v]!r}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise NumberError(f"node {layout.names[v]!r}: the derivative of {f.name} raised {error!r}") from error
 
 
 def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:

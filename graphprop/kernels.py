@@ -40,14 +40,18 @@ IN_CACHE = 2048  # numbers that stay in the first cache between their sums and t
 
 
 @intrinsic
-def call(typing_context, address, task, a, o, g, n, m, width):
-    """Call an activation's machine code; all arguments are unsigned, `a`, `o` and `g` addresses."""
+def call(typing_context, record, task, a, o, g, n, m, width):
+    """Call an activation; all arguments are unsigned, `record`, `a`, `o` and `g` addresses.
+
+    A record begins with the address of the machine code, to which it is handed itself: it has the numbers of this one.
+    """
     signature = types.uint64(*[types.uint64] * 8)
 
     def generate(context, builder, signature, arguments):
         word = ir.IntType(64)
-        function = builder.inttoptr(arguments[0], ir.FunctionType(word, [word] * 7).as_pointer())
-        return builder.call(function, arguments[1:])
+        address = builder.load(builder.inttoptr(arguments[0], word.as_pointer()))
+        function = builder.inttoptr(address, ir.FunctionType(word, [word] * 8).as_pointer())
+        return builder.call(function, arguments)
 
     return signature, generate
 
@@ -198,14 +202,14 @@ def forward(table, theta, a, o, task, first, last, added):
 
 
 @compiled(fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, fresh, first, last):
+def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
     delta takes its place. The derivative of a weight is added to `gradient[use]`, of a bias to `gradient[bias]`, or
     written there for one sample of a program that is `fresh`: in which every row is regular, and no parameter tied.
     Nodes without pre-activations are inputs. Gives the number of the node whose derivative failed, at which
-    it ends, or -1.
+    it ends, or -1; if it is `resumed` there, the delta of the last node stands in `a` already.
 
     Where the arrays hold one sample, a node passes its delta on to its parents, as the weights often lie one behind
     the other then, in `regular` rows; all of g has to be set before. Else a node collects the deltas of its children;
@@ -231,7 +235,8 @@ def backward(table, theta, a, o, g, gradient, fresh, first, last):
             v -= one
             r, c = uint64(row_first[v]), uint64(column_first[v])
             n, m = row_first[v + one] - r, column_first[v + one] - c
-            if stride > one:
+            there_already = resumed and v + one == uint64(last)
+            if stride > one and not there_already:
                 for i in range(c, c + m):
                     e, end = uint64(child_start[i]), uint64(child_start[i + one])
                     here = o_tile + i * stride
@@ -266,7 +271,7 @@ def backward(table, theta, a, o, g, gradient, fresh, first, last):
                             s0 += d0 * o_flat[here + k]
                         gradient[child_use[e]] += s0
                         e += one
-            if pulled[v]:
+            if pulled[v] and not there_already:
                 here, there = a_tile + r * stride, o_tile + c * stride
                 a_here, o_here, g_here = a_address + here * item, o_address + there * item, g_address + there * item
                 if call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, stride):
@@ -447,7 +452,7 @@ def learn(plan, theta, inputs, target, share, terms, gradient, memory, lane, lan
             those = head_start, head_column, pieces[before + HEADS], pieces[after + HEADS]
             if not compare(loss, *those, target, share, begin, o, g, terms):
                 return 0.0, False
-            if backward(table, theta, a, o, g, gradient, fresh, 0, nodes) >= 0:
+            if backward(table, theta, a, o, g, gradient, fresh, False, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True

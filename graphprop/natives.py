@@ -1,24 +1,25 @@
 """Activations and losses as machine code that the kernels call by address.
 
 The functions of the tables are compiled as they stand, with the `math.exp` of Python replaced by one that
-the compiler can vectorise. What was compiled is kept on disk, keyed by what it was compiled from: numba keeps only
-functions that have a source file, so a file is written for each.
-What cannot be compiled, and a user's functions of whole arrays, are called in Python.
+the compiler can vectorise; a user's as they were traced. What was compiled is kept on disk, keyed by what it was
+compiled from: numba keeps only functions that have a source file, so a file is written for each. An activation's
+parameters, and the numbers that a user's functions capture, are arguments of the machine code.
+For what cannot be compiled, and a user's functions of whole arrays, it refuses, and the engine calls Python.
 """
 
 # mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
-import builtins
-import ctypes
-import dis
+import functools
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any
 
 import numba
@@ -26,23 +27,31 @@ import numpy as np
 from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop import elementary, kernels, losses, soft_kernels, soft_targets, twofold
-from graphprop.activations import ACTIVATIONS
+from graphprop import activations, elementary, kernels, losses, soft_kernels, soft_targets, twofold
+from graphprop.activations import Entry
+from graphprop.agreement import first_difference
+from graphprop.arrays import Array
 from graphprop.caching import COMPILING, compiled_callback
 from graphprop.differentiable import Activation
 from graphprop.keeping import read_entry, write_entry
 from graphprop.losses import LOSSES, TERMS, Loss
+from graphprop.plain import globals_of
+from graphprop.tracing import Traced, trace
 
 DOUBLE = np.dtype(np.float64)
 ITEM = {DOUBLE: float64, np.dtype(np.float32): float32}
 
-# Both sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
-# (but a mask), or out of the domain.
+# The sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
+# (but a mask), out of the domain, or one for which Python has to be asked. `numbers` are the record: the address of the
+# code, the domain, and the numbers that the functions are given behind their arguments.
 
-FIRST_LINE = "    a, o = carray(a, n * width), carray(o, n * width)\n"
-ELEMENTWISE = f"""
-def run(task, a, o, g, n, m, width):
-{FIRST_LINE}    refused = False
+HEAD = """
+def run(record, task, a, o, g, n, m, width):
+    numbers = carray(record, {count})
+    low, high, fixed = numbers[1], numbers[2], ({fixed})
+"""
+ELEMENTWISE = """    a, o = carray(a, n * width), carray(o, n * width)
+    refused = False
     if task == VALUE:
         for k in range(a.size):
             x = float64(a[k])
@@ -57,19 +66,48 @@ def run(task, a, o, g, n, m, width):
             a[k] = derivative(x, y, *fixed)
     return uint64(refused)
 """
-
-# the first lines where there is a sin or cos: numbers beyond FAR go to those of the machine's library
-ELSEWHERE = """
-    near = True
+# a user's: the functions say whether Python has to be asked
+TRACED = """    a, o = carray(a, n * width), carray(o, n * width)
+    refused = False
+    if task == VALUE:
+        for k in range(a.size):
+            x = float64(a[k])
+            y, odd, _ = value(x, *fixed)
+            refused |= odd or not (low <= x <= high)
+            o[k] = y
+    else:
+        for k in range(a.size):
+            x = float64(a[k])
+            y, odd, _ = value(x, *fixed)
+            slope, also_odd, _ = derivative(x, y, *fixed)
+            refused |= odd or also_odd or not (low <= x <= high)
+            o[k] = y
+            a[k] = slope
+    return uint64(refused)
+"""
+# the first lines where there is a sin or cos: what has an argument beyond FAR goes to those of the machine's library
+NEAR = """    near = True
     for k in range(n * width):
         near &= abs(carray(a, n * width)[k]) <= FAR
-    if not near:
-        return run_anywhere(task, a, o, g, n, m, width)
+"""
+NEAR_TRACED = """    near = True
+    for k in range(n * width):
+        x = float64(carray(a, n * width)[k])
+        y, _, far = value(x, *fixed)
+        near &= not far
+        if task != VALUE:
+            _, _, far = derivative(x, y, *fixed)
+            near &= not far
+"""
+ELSEWHERE = """    if not near:
+        return run_exactly(record, task, a, o, g, n, m, width)
+"""
+IN_PYTHON = """
+def run(record, task, a, o, g, n, m, width):
+    return uint64(1)
 """
 
-ARRAYS = """
-def run(task, a, o, g, n, m, width):
-    a, o = carray(a, (n, width)), carray(o, (m, width))
+ARRAYS = """    a, o = carray(a, (n, width)), carray(o, (m, width))
     refused = False
     for k in range(width):
         x = np.empty(n)
@@ -96,6 +134,7 @@ def run(task, a, o, g, n, m, width):
 REDUCING = ARRAYS.format(o="float64(o[0, k])", h="float64(h[0, k])", y="y")
 VECTOR = ARRAYS.format(o="o[:, k].astype(np.float64)", h="h[:, k].astype(np.float64)", y="y[i]")
 SOURCES = {"elementwise": ELEMENTWISE, "reducing": REDUCING, "vector": VECTOR}
+POINTERS = {dtype: types.CPointer(item) for dtype, item in ITEM.items()}
 
 LOSS = """
 def run(z, t, g, values, samples, n):
@@ -182,116 +221,160 @@ _FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1,
 _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 
 _NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
-_native_losses: dict[Loss, tuple[int, Any]] = {}
-_native: dict[tuple[Activation, Any], tuple[int, Any]] = {}
+_NAMES |= {"VALUE": kernels.VALUE, "PULL": kernels.PULL, "FAR": elementary.FAR, "LARGEST": kernels.LARGEST}
+_OF_TRACED = {"math": math, "inf": math.inf, "nan": math.nan}
+_code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
+MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
 
 
-def address(f: Activation, dtype: np.dtype[Any]) -> int:
-    """Where the machine code of an activation is, for state of this dtype; compiled on the first call."""
-    key = f, dtype
-    if key not in _native:
-        with COMPILING:
-            if not _native:
-                announce()
-            if key not in _native:
-                function = _compile(f, dtype)
-                _native[key] = _place(function), function
-    return _native[key][0]
+@dataclass(frozen=True, eq=False)
+class Native:
+    """An activation as the kernels call it."""
+
+    record: Array  # the address of its machine code, its domain, its numbers
+    code: Any  # here to be held
+    compiled: bool  # else it runs in Python
+
+    @property
+    def address(self) -> int:
+        return int(self.record.ctypes.data)
+
+    @classmethod
+    def of(cls, f: Activation, code: Any, numbers: tuple[float, ...], compiled: bool = True) -> Native:
+        low, high = max(f.domain[0], -kernels.LARGEST), min(f.domain[1], kernels.LARGEST)
+        record = np.array([0.0, low, high, *numbers])
+        record.view(np.uint64)[0] = code.address
+        return cls(record, code, compiled)
+
+
+@functools.lru_cache(MOST_ACTIVATIONS)
+def native(f: Activation, dtype: np.dtype[Any]) -> Native:
+    """An activation for state of this dtype; compiled on the first call."""
+    with COMPILING:
+        if not _code:
+            announce()
+        if isinstance(f, Entry):
+            return Native.of(f, _kept((f.name, dtype), _compile, f, dtype), tuple(f.parameters.values()))
+        return _traced(f, dtype) or Native.of(f, _kept("in Python", _compile_refusal), (), False)
+
+
+def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
+    """Whether the activation runs as machine code, not in Python."""
+    return native(f, dtype).compiled
 
 
 def loss_address(entry: Loss) -> int:
     """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
     if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
         return 0
-    if entry not in _native_losses:
-        with COMPILING:
-            if entry not in _native_losses:
-                function = _compile_loss(entry)
-                _native_losses[entry] = _place(function), function
-    return _native_losses[entry][0]
+    with COMPILING:
+        return int(_kept(entry.name, _compile_loss, entry).address)
+
+
+def _kept(key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
+    if key not in _code:
+        _code[key] = make(*arguments)
+    return _code[key]
 
 
 def _compile_loss(entry: Loss) -> Any:
     pointer = types.CPointer(float64)
     signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
-    source = LOSS
-    parts: tuple[Any, ...] = entry.value, entry.gradient
+    source, again = LOSS, None
+    parts: tuple[Any, Any] = entry.value, entry.gradient
     if entry.name in TERMS:
-        value, slope, again = TERMS[entry.name]
-        source, parts = LOSS_OF_TERMS, (value, slope)
-        if again is not None:
-            source, parts = source + AGAIN, (value, slope, again)
-    space = _NAMES | _compilable_pair((parts[0], parts[1]), _FAST) | {"again": _OF_TWO_AXES.get(parts[-1])}
-    return _callback(source, entry.name, parts, "loss", signature, space)
+        *pair, again = TERMS[entry.name]
+        source, parts = LOSS_OF_TERMS + (AGAIN if again is not None else ""), (pair[0], pair[1])
+    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _OF_TWO_AXES.get(again)}
+    return _callback(source, entry.name, signature, space)
 
 
-def _place(function: Any) -> int:
-    if hasattr(function, "address"):
-        return int(function.address)
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
+def _signature(dtype: np.dtype[Any]) -> Any:
+    pointer = POINTERS[dtype]
+    return uint64(POINTERS[DOUBLE], uint64, pointer, pointer, pointer, uint64, uint64, uint64)
 
 
-def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
-    """Whether the activation runs as machine code, not in Python."""
-    address(f, dtype)
-    return hasattr(_native[f, dtype][1], "address")
+def _head(count: int) -> str:
+    """The first lines of `run`, for that many numbers."""
+    return HEAD.format(count=3 + count, fixed="".join(f"numbers[{3 + i}], " for i in range(count)))
+
+
+def _compile_refusal() -> Any:
+    return _callback(IN_PYTHON, "in_python", _signature(DOUBLE), dict(_NAMES))
 
 
 def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
-    is_ours = f.name in ACTIVATIONS and ACTIVATIONS[f.name].value_function is f.value_function
+    """An activation of the table."""
     functions = f.value_function, f.derivative_function
-    if is_ours or (f.kind == "elementwise" and all(map(_is_plain, functions))):
+    space, head, fast = _NAMES | {"masks": f.masks}, _head(len(f.parameters)), _FAST
+    if f.value_function is math.sin:
+        space["run_exactly"] = _inner(head + ELEMENTWISE, space | _compilable_pair(functions, _FAST))
+        head, fast = head + NEAR + ELSEWHERE, _FAST_NEAR
+    space |= _compilable_pair(functions, fast)
+    return _callback(head + SOURCES[f.kind], f.name, _signature(dtype), space, repr(f.masks))
+
+
+# ------------------------------------------------------------------ a user's
+
+
+def _traced(f: Activation, dtype: np.dtype[Any]) -> Native | None:
+    """A user's activation as machine code that gives what Python gives; None if there is none."""
+    difference = ""
+    for fast in (True, False):
+        if f.kind != "elementwise" or (traced := _trace(f, fast)) is None:
+            return None
         try:
-            return _machine_code(f, dtype)
+            code = _kept((traced.source, fast, dtype), _compile_traced, f, traced, fast, dtype)
         except NumbaError:  # something in it that is not compiled
-            pass
-    return _in_python(f, dtype)
+            return None
+        found = Native.of(f, code, traced.numbers)
+        if not (difference := first_difference(f, found.record, dtype)):
+            return found
+    warnings.warn(f"activation {f.name!r} runs in Python: {difference}", RuntimeWarning, stacklevel=2)
+    return None
 
 
-def _machine_code(f: Activation, dtype: np.dtype[Any]) -> Any:
-    functions = f.value_function, f.derivative_function
-    low, high = max(f.domain[0], -kernels.LARGEST), min(f.domain[1], kernels.LARGEST)
-    space = {
-        "VALUE": kernels.VALUE,
-        "PULL": kernels.PULL,
-        "FAR": elementary.FAR,
-        "low": low,
-        "high": high,
-        "masks": f.masks,
-        "fixed": tuple(f.parameters.values()),
-    } | _NAMES
-    source, fast = SOURCES[f.kind], _FAST
-    if f.kind == "elementwise" and any(map(_has_sine, functions)):
-        anywhere: dict[str, Any] = space | _compilable_pair(functions, _FAST)
-        exec(compile(source, f"<{f.name}>", "exec"), anywhere)
-        space["run_anywhere"] = njit(error_model="numpy")(anywhere["run"])
-        source, fast = source.replace(FIRST_LINE, ELSEWHERE + FIRST_LINE), _FAST_NEAR
-    pointer = types.CPointer(ITEM[dtype])
-    signature = uint64(uint64, pointer, pointer, pointer, uint64, uint64, uint64)
-    settings = repr((f.kind, f.domain, f.masks, tuple(f.parameters.items())))
-    return _callback(source, f.name, functions, settings, signature, space | _compilable_pair(functions, fast))
+def _trace(f: Activation, fast: bool) -> Traced | None:
+    functions = {"value": (f.value_function, 1), "derivative": (f.derivative_function, 2)}
+    return trace(functions, tuple(f.parameters.values()), fast)
+
+
+def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[Any]) -> Any:
+    head, settings = _head(len(traced.numbers)), traced.source + str(fast)
+    space = _NAMES | _functions_of(traced, fast)
+    if fast and traced.turns and (exactly := _trace(f, fast=False)) is not None:
+        space["run_exactly"] = _inner(head + TRACED, _NAMES | _functions_of(exactly, fast=False))
+        head, settings = head + NEAR_TRACED + ELSEWHERE, settings + exactly.source
+    return _callback(head + TRACED, "own", _signature(dtype), space, settings)
+
+
+def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
+    """Its functions, ready for numba, with the kernels' own in place of some of `math` if they are to be fast."""
+    of_math = {function.__name__: own if fast else function for function, own in _FAST_NEAR.items()}
+    space = _NAMES | _OF_TRACED | of_math
+    exec(compile(traced.source, "<traced>", "exec"), space)
+    return {name: njit(error_model="numpy", forceinline=True)(space[name]) for name in ("value", "derivative")}
+
+
+# ------------------------------------------------------------------ compiling
+
+
+def _inner(source: str, space: dict[str, Any]) -> Any:
+    """`run` of a source, to be called by another one."""
+    space = dict(space)
+    exec(compile(source, "<run>", "exec"), space)
+    return njit(error_model="numpy")(space["run"])
+
+
+def _callback(source: str, name: str, signature: Any, space: dict[str, Any], settings: str = "") -> Any:
+    """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
+    exec(compile(source, f"<{name}>", "exec"), space)
+    return compiled_callback(signature, space["run"], name, "\0".join([settings, source, *_texts()]))
 
 
 def _compilable_pair(functions: tuple[Any, Any], fast: dict[Any, Any]) -> dict[str, Any]:
     value, derivative = (_compilable(function, fast) for function in functions)
     return {"value": value, "derivative": derivative}
-
-
-def _has_sine(function: Any) -> bool:
-    """Whether it can call sin or cos."""
-    if not isinstance(function, FunctionType):
-        return function in (math.sin, math.cos)
-    helpers = [entry for entry in _globals(function).values() if isinstance(entry, FunctionType)]
-    return not {"sin", "cos"}.isdisjoint(_names(function.__code__)) or any(map(_has_sine, helpers))
-
-
-def _callback(
-    source: str, name: str, functions: tuple[Any, ...], settings: str, signature: Any, space: dict[str, Any]
-) -> Any:
-    """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
-    exec(compile(source, f"<{name}>", "exec"), space)
-    text = _dependencies(source, functions, settings)
-    return compiled_callback(signature, space["run"], name if name.isidentifier() else "function", text)
 
 
 def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
@@ -302,7 +385,7 @@ def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
         return function
     if function in _OF_TWO_AXES:
         return _OF_TWO_AXES[function]
-    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in _globals(function).items()}
+    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in globals_of(function).items()}
     cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
     copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
     copy.__module__ = function.__module__
@@ -315,93 +398,6 @@ def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
         vars(module).update(vars(math) | {function.__name__: own for function, own in fast.items()})
         return module
     return _compilable(entry, fast) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
-
-
-def _globals(function: FunctionType) -> dict[str, Any]:
-    """What it reads of its module, by name; `math.tanh` reads `math`, not what is called `tanh` there."""
-    steps = (step for code in _codes(function.__code__) for step in dis.get_instructions(code))
-    read = {step.argval for step in steps if _is_global(step)}
-    return {name: function.__globals__[name] for name in sorted(read) if name in function.__globals__}
-
-
-def _is_global(step: dis.Instruction) -> bool:
-    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-
-
-def _names(code: CodeType) -> set[str]:
-    """Those of globals and attributes."""
-    return {name for each in _codes(code) for name in each.co_names}
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code, and that of the functions inside of it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
-
-
-ARITHMETIC = {"+", "-", "*", "/", "**", "+=", "-=", "*=", "/=", "**="}
-STEPS: tuple[str, ...] = ("LOAD_", "STORE_FAST", "UNARY_", "COMPARE_OP", "POP_", "RETURN_", "JUMP_", "PRECALL", "CALL")
-STEPS += ("COPY", "SWAP", "RESUME", "NOP", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN", "MAKE_CELL")
-BUILTINS = {name: getattr(builtins, name) for name in ("abs", "min", "max", "float")}
-WHOLE = {
-    "floor",
-    "ceil",
-    "trunc",
-    "gcd",
-    "lcm",
-    "comb",
-    "perm",
-    "factorial",
-    "isqrt",
-    "fsum",
-    "prod",
-    "sumprod",
-    "dist",
-}
-
-
-def _is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
-    """Whether it is made of arithmetic, comparisons and functions of real numbers alone.
-
-    Only such a function does the same in machine code: indices and whole numbers are not checked there, and nothing
-    can be raised.
-    """
-    if isinstance(function, BuiltinFunctionType | np.ufunc):
-        return function in BUILTINS.values() or _is_of_reals(function)
-    if not isinstance(function, FunctionType) or function in callers:
-        return False
-    captured = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    for step in dis.get_instructions(function):
-        name = step.argval
-        if step.opname == "BINARY_OP":
-            good = step.argrepr in ARITHMETIC
-        elif "CONST" in step.opname:
-            good = isinstance(step.argval, int | float)
-        elif _is_global(step):
-            entry = function.__globals__.get(name, BUILTINS.get(name))
-            good = _is_plain_entry(entry, (*callers, function))
-        elif step.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
-            good = name in captured and _is_plain_entry(captured[name].cell_contents, (*callers, function))
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            good = name not in WHOLE and any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
-        else:
-            good = step.opname.startswith(STEPS)
-        if not good:
-            return False
-    return True
-
-
-def _is_plain_entry(entry: Any, callers: tuple[Any, ...]) -> bool:
-    return entry is math or entry is np or isinstance(entry, int | float) or _is_plain(entry, callers)
-
-
-def _is_of_reals(entry: Any) -> bool:
-    """Whether it is a function of numpy or of the module math, for real numbers, or a constant of these."""
-    if isinstance(entry, np.ufunc | float):
-        return True
-    return isinstance(entry, BuiltinFunctionType) and entry.__module__ == "math" and entry.__name__ not in WHOLE
 
 
 # ------------------------------------------------------------------ on disk
@@ -418,84 +414,10 @@ def announce() -> None:
         write_entry(mark, b"")
 
 
-def _dependencies(source: str, functions: tuple[Any, ...], settings: str) -> str | None:
-    """All that the machine code depends on, as a text; None if that is not known."""
-    try:
-        parts = [text for function in functions for text in _described(function, set())]
-    except TypeError:
-        return None
-    modules = elementary, kernels, soft_kernels, soft_targets, twofold
-    files = [Path(file).read_text() for file in (__file__, *(str(module.__file__) for module in modules))]
-    return "\0".join([*parts, settings, source, *files])
+@functools.cache
+def _texts() -> list[str]:
+    """Those of the modules that machine code comes from."""
+    return [Path(str(module.__file__)).read_text() for module in (sys.modules[__name__], *_SOURCES)]
 
 
-def _described(entry: Any, seen: set[int]) -> Iterator[str]:
-    """What a function is made of, as texts: its code, and all that it refers to; TypeError if that is not known."""
-    if id(entry) in seen:
-        return
-    seen.add(id(entry))
-    if isinstance(entry, FunctionType):
-        yield from _code(entry.__code__)
-        for name, used in _globals(entry).items():
-            yield name
-            yield from _described(used, seen)
-        for part in (*(cell.cell_contents for cell in entry.__closure__ or ()), *(entry.__defaults__ or ())):
-            yield from _described(part, seen)
-    elif isinstance(entry, ModuleType | BuiltinFunctionType | np.ufunc | type):
-        yield f"{getattr(entry, '__module__', '')}.{entry.__name__}"
-    elif isinstance(entry, tuple):
-        for part in entry:
-            yield from _described(part, seen)
-    elif isinstance(entry, bool | int | float | str | None):
-        yield repr(entry)
-    elif type(entry).__module__ == "numpy" and callable(entry):
-        yield str(getattr(entry, "__name__", entry))
-    else:
-        raise TypeError
-
-
-def _code(code: CodeType) -> Iterator[str]:
-    yield code.co_code.hex()
-    yield repr((code.co_names, code.co_varnames))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code(constant)
-        else:
-            yield repr(constant)
-
-
-# ------------------------------------------------------------------ in Python
-
-
-def _in_python(f: Activation, dtype: np.dtype[Any]) -> Any:
-    """The activation's Python functions behind an address; calling it takes the GIL."""
-    item = np.ctypeslib.as_ctypes_type(dtype)
-
-    def run(task: int, a: int, o: int, g: int, n: int, m: int, width: int) -> int:
-        def array(place: int, rows: int) -> np.ndarray[Any, Any]:
-            return np.frombuffer((item * (rows * width)).from_address(place), dtype).reshape(rows, width)
-
-        try:
-            return _run(f, task, array(a, n), array(o, m), array(g, m) if g else None)
-        except Exception:  # what it was is found out when the sample is run again
-            return 1
-
-    word = ctypes.c_uint64
-    return ctypes.CFUNCTYPE(word, *[word] * 7)(run)
-
-
-def _run(f: Activation, task: int, a: Any, o: Any, g: Any) -> int:
-    for k in range(a.shape[1]):
-        x: list[float] = a[:, k].tolist()
-        if task == kernels.PULL:
-            a[:, k] = f.pull(x, o[:, k].tolist(), g[:, k].tolist())
-            continue
-        if f.refusal(x) or not all(math.isfinite(entry) or f.masks for entry in x):
-            return 1
-        y = f.outputs(x)
-        if len(y) != len(o):
-            return 1
-        o[:, k] = y
-        if task == kernels.LEARN and f.kind == "elementwise":
-            a[:, k] = f.pull(x, y, [1.0] * len(x))
-    return 0
+_SOURCES = activations, losses, elementary, kernels, soft_kernels, soft_targets, twofold

@@ -27,6 +27,7 @@ from graphprop.results import Gradients, Trace, check_trace
 from graphprop.tables import Table
 
 if TYPE_CHECKING:
+    from graphprop.natives import Native
     from graphprop.network import Network
 
 PLANS = 100  # how many are kept: those for a size of batches each
@@ -157,7 +158,7 @@ class Program:
     levels: int
     _towards: dict[tuple[int, ...], Program] = field(default_factory=dict)
     _tables: dict[Any, Table] = field(default_factory=dict)
-    _in_python: dict[Any, bool] = field(default_factory=dict)
+    _natives: dict[Any, dict[int, Native]] = field(default_factory=dict)
     plans: dict[Any, Any] = field(default_factory=dict)  # how batches are run, kept by the engine
 
     def __post_init__(self) -> None:
@@ -509,13 +510,20 @@ class Program:
         result[self.inputs :] = of_kind[self.kind[self.inputs :]]
         return result
 
-    def functions(self, dtype: Any) -> Array:
-        """The addresses of the machine code of the nodes' activations."""
-        from graphprop.natives import address
+    def natives(self, dtype: Any) -> dict[int, Native]:
+        """The activations that it uses, by the number of their kind, as the kernels call them."""
+        if dtype not in self._natives:
+            from graphprop.natives import native
 
-        used = np.unique(self.kind[self.inputs :])
+            used = np.unique(self.kind[self.inputs :]).tolist()
+            self._natives.setdefault(dtype, {i: native(self.kinds[i], dtype) for i in used})
+        return self._natives[dtype]
+
+    def functions(self, dtype: Any) -> Array:
+        """The addresses of the records of the nodes' activations."""
         addresses = np.zeros(len(self.kinds), dtype=np.uint64)
-        addresses[used] = [address(self.kinds[i], dtype) for i in used]
+        for i, native in self.natives(dtype).items():
+            addresses[i] = native.address
         functions = np.zeros(len(self.nodes), dtype=np.uint64)
         functions[self.inputs :] = addresses[self.kind[self.inputs :]]
         return functions
@@ -547,12 +555,7 @@ class Program:
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled."""
-        if dtype not in self._in_python:
-            from graphprop.natives import is_compiled
-
-            used = np.unique(self.kind[self.inputs :]).tolist()
-            self._in_python[dtype] = not all(is_compiled(self.kinds[i], dtype) for i in used)
-        return self._in_python[dtype]
+        return not all(native.compiled for native in self.natives(dtype).values())
 
     def label_input(self, column: int) -> str:
         return self.layout.label_column(int(self.layout.input_columns[column]))
@@ -578,7 +581,7 @@ class Program:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: entry for name, entry in vars(self).items() if name in self.__dataclass_fields__}
-        return kept | {"_tables": {}, "_towards": {}, "_in_python": {}, "plans": {}}
+        return kept | {"_tables": {}, "_towards": {}, "_natives": {}, "plans": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import arithmetic
-from graphprop.errors import GraphpropError, NumberError, check_choice
-from graphprop.finiteness import check_a, check_gradients, check_o
+from graphprop.errors import GraphpropError, check_choice
+from graphprop.finiteness import check_a, check_gradients, check_o, outputs_of_node
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
 from graphprop.losses import Loss
@@ -137,18 +137,13 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
         if node.is_input:
             o[v] = [next(remaining) for _ in range(node.m)]
     for v in equations.order:
-        f = layout.nodes[v].activation
-        if f is None:
+        if layout.nodes[v].is_input:
             continue
         parts = zip(equations.bias[v], equations.rows[v], strict=True)
         a[v] = [numbers.total([*b, *(w * o[u][k] for u, k, w in row)]) for b, row in parts]
         if numbers.dtype is float:
             check_a(layout, v, a[v], equations.bias[v])
-        try:
-            o[v] = numbers.outputs(f, a[v])
-        except Exception as error:  # a user's function may raise anything
-            shown = ", ".join(str(x) for x in a[v][:4])
-            raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from None
+        o[v] = outputs_of_node(layout, v, numbers, a[v])
         if numbers.dtype is float:
             check_o(layout, v, a[v], o[v])
     return a, o

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
-from graphprop.errors import GraphpropError, LimitError, NumberError
+from graphprop.errors import LimitError
+from graphprop.finiteness import pull_of_node
 from graphprop.layout import Array, Layout
 
 Vector = list[Any]
@@ -40,16 +41,10 @@ class Sample:
 
     def pull(self, v: int, g: Vector) -> Vector:
         """g L[v]"""
-        f = self.equations.layout.nodes[v].activation
-        if f is None:
+        equations = self.equations
+        if equations.layout.nodes[v].activation is None:
             return g
-        try:
-            return self.equations.numbers.pull(f, self.a[v], self.o[v], g)
-        except GraphpropError as error:
-            raise type(error)(f"node {self.equations.layout.names[v]!r}: {error}") from None
-        except Exception as error:  # a user's function may raise anything
-            name = self.equations.layout.names[v]
-            raise NumberError(f"node {name!r}: the derivative of {f.name} raised {error!r}") from None
+        return pull_of_node(equations.layout, v, equations.numbers, self.a[v], self.o[v], g)
 
     def jacobian(self, v: int) -> list[Vector]:
         """L[v], a row for each output: the unit vectors times it."""

@@ -87,15 +87,13 @@ if hasattr(os, "register_at_fork"):
 _pool = Pool()
 
 
-def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = False) -> bool:
+def run_all(parts: int, steps: Callable[[int], Iterable[bool]]) -> bool:
     """Go through steps(0) to steps(parts - 1), side by side; whether all steps are True.
 
     A part ends at a step that is not. The first error in this order is raised; no part begins after one, and no step
-    after an interrupt. With `aside` the main thread only waits, so that an interrupt reaches it and not a function
-    called from C.
+    after an interrupt.
     """
-    aside = aside and threading.current_thread() is threading.main_thread()
-    helpers = 1 if aside else min(parts, _count) - 1
+    helpers = min(parts, _count) - 1
     if helpers < 1:
         return all(all(steps(part)) for part in range(parts))
     refused: list[int] = []
@@ -120,10 +118,9 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]], aside: bool = Fa
 
     try:
         futures = _pool.submit(work, helpers)
-        if not (aside and futures):
-            work()
+        work()
         for future in futures:
-            if aside or not future.cancel():
+            if not future.cancel():
                 future.result()
         while at_work:  # one whose start had failed, and who was called later all the same
             time.sleep(1e-4)

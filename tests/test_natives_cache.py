@@ -79,7 +79,7 @@ def kept(cache: Path) -> dict[Path, int]:
 
 
 def sources(cache: Path) -> list[Path]:
-    return sorted(cache.rglob("mine-*.loop"))
+    return sorted(cache.rglob("own-*.loop"))
 
 
 TIMES_THREE = """
