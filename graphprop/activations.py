@@ -551,6 +551,15 @@ _TABLE = (
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({entry.name: entry for entry in _TABLE})
 
 
+def is_of_the_table(f: Activation) -> bool:
+    """Whether its functions are those of the table, perhaps with other parameters, and not a user's own."""
+    own = ACTIVATIONS.get(f.name)
+    return own is not None and (own.value_function, own.derivative_function) == (
+        f.value_function,
+        f.derivative_function,
+    )
+
+
 def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({}), **changes: float) -> Activation:
     """The activation of that name, with its parameters changed where they are given.
 

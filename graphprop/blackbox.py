@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from graphprop.arrays import float_kind, numbers_as_given, real_array
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.escaping import label
 from graphprop.layout import Array
+from graphprop.roughness import POINTS, jitter
 
-SPACINGS = (2.0**-13, 2.0**-20, 2.0**-28)  # of the points at which noise is looked for
-POINTS = 16
+SPACINGS = (2.0**-13, 2.0**-20, 2.0**-28, 2.0**-36)  # of the points at which noise is looked for
 ROUNDINGS = 8  # in an entry of a gradient, as in `rounding`
 
 
@@ -101,12 +101,12 @@ class Theta:
 class Function:
     """The user's function of a flat vector, with what it may do wrong told in words.
 
-    `unit` is half a unit in the last place of 1, in the kind of numbers that the value comes in.
+    Its value may be computed in float32 and handed out as float64; so it seems while every value is one of float32.
     """
 
     def __init__(self, function: Callable[[Any], Any], theta: Theta) -> None:
         self.function, self.theta, self.seconds = function, theta, 0.0
-        self.unit = 0.0
+        self.kind, self.seems_single = np.float16, True
 
     def _call(self, flat: Array) -> tuple[float, Any, Any]:
         """Value, gradient, and the theta that was given, which may have been changed."""
@@ -120,8 +120,15 @@ class Function:
         value = numbers_as_given(result[0], "the value")
         if value.size != 1:
             raise GraphpropError(f"the value has shape {value.shape}; it has to be one number")
-        self.unit = max(self.unit, float(np.finfo(float_kind(value)).eps) / 2)
-        return float(value.ravel()[0]), result[1], given
+        self.kind = np.promote_types(self.kind, float_kind(value)).type
+        number = float(value.ravel()[0])
+        self.seems_single &= float(np.float32(number)) == number
+        return number, result[1], given
+
+    def last_digit(self, value: float) -> float:
+        """What rounding to the value's kind of numbers may move it by."""
+        limits = np.finfo(np.float32 if self.seems_single and self.kind is np.float64 else self.kind)
+        return max(float(limits.eps) / 2 * abs(value), float(limits.smallest_subnormal))
 
     def value_and_gradient(self) -> tuple[float, Array, Array]:
         """Both at theta, and how far rounding may move the gradient; twice, so that a change is noticed."""
@@ -166,9 +173,9 @@ class Function:
             points = (self.theta.flat + i * 2.0**-k * direction for i in range(4))
             change = np.abs(np.diff([self.value(point) for point in points]))
             if (change > 0).any():
-                last_digit = float(change[change > 0].min())
+                last_digit = float(change[change > 0].min()) if k < 44 else 0.0  # smaller steps move it, too
                 break
-        floor = max(self.unit * abs(self.value(self.theta.flat)), 5e-324)
+        floor = self.last_digit(self.value(self.theta.flat))
         least = np.nan_to_num(least, nan=0.0, posinf=0.0)
         return max(float(least[0]), last_digit, floor), least[1:]
 
@@ -177,13 +184,13 @@ class Function:
 
         The side that shows less counts, as there may be a kink on the other, or between.
         """
-        squares, moved = [], False
+        found, moved = [], False
         for side in (step, -step):
             rows = [self._row(self.theta.flat + k * side) for k in range(2)]
             moved |= bool(rows[0][0] != rows[1][0])
             further = (self._row(self.theta.flat + k * side) for k in range(2, POINTS))
-            squares.append(_sixth_differences(itertools.chain(rows, further)))
-        return np.sqrt(np.fmin(*squares) / 924) if moved else None
+            found.append(jitter(itertools.chain(rows, further)))
+        return np.fmin(*found) if moved else None
 
     def _row(self, flat: Array) -> Array:
         """The value and all entries of the gradient; nan where the function cannot be computed."""
@@ -192,21 +199,6 @@ class Function:
             return np.concatenate(([value], self.theta.flattened(gradient)))
         except GraphpropError:
             return np.full(1 + self.theta.size, math.nan)
-
-
-def _sixth_differences(rows: Iterable[Array]) -> Array:
-    """The mean of their squares, for each column."""
-    last: list[Array] = []  # the latest difference of each order, from 0 on
-    total, count = np.zeros(1), 0
-    for row in rows:
-        difference = row
-        for order, before in enumerate(last):
-            last[order], difference = difference, difference - before
-        if len(last) < 6:
-            last.append(difference)
-        else:
-            total, count = total + difference * difference, count + 1
-    return total / count
 
 
 def _short(given: object) -> str:

@@ -24,6 +24,7 @@ from graphprop.locating import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.losses import Loss
 from graphprop.losses import loss as loss_named
 from graphprop.objective import Objective, read_objective
+from graphprop.own_functions import rounding_inside
 from graphprop.reports import Report, Row
 from graphprop.results import Trace
 from graphprop.ways import (
@@ -107,8 +108,9 @@ def check(
     _check_value(objective, trace)
     entries = Entries(layout, trace.samples, trace.batched)
     response = _response(net, trace, arguments, entries, rng) if len(layout.names) > DEEP else None
-    bound = bounds(entries, trace, objective, response=response)
-    q = Question(net, trace, arguments, objective, entries, bound, response, rng)
+    inside = rounding_inside(trace, objective)
+    bound = bounds(entries, trace, objective, inside, response=response)
+    q = Question(net, trace, arguments, objective, entries, inside, bound, response, rng)
     where, whole = places(q)
     forms = [by_recursion(q, *form) for form in (("children", "b"), ("parents", "a"), ("paths", "c"))]
     ways = [*forms, by_engine(q), by_program(q), by_matrices(q), by_complex_step(q, where), by_differences(q, where)]

@@ -2,8 +2,8 @@
 
 Every sum of k terms may be off by (k + 3) u times the sum of the absolute terms, every function by some units in the
 last place; from there errors grow by the absolute weights and slopes, with margins, since what is bounded is right and
-must not be accused. The same pass with absolute values gives the scale of each entry: the sum of the absolute values of
-all terms that it is the sum of.
+must not be accused. Functions of a user, in which terms may cancel, bring what was measured of them. The same pass with
+absolute values gives the scale of each entry: the sum of the absolute values of all terms that it is the sum of.
 
 This is for the library's own ways, which `check` holds against each other. So there is one bound for those that share a
 forward pass and one for those that ran their own; values have bounds as well; what other formulas lose is measured, and
@@ -15,7 +15,7 @@ numbers of any kind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from graphprop.layout import Array
 from graphprop.objective import Objective
 from graphprop.perturbed import Unit, objective_terms, units
 from graphprop.results import Trace
+
+if TYPE_CHECKING:
+    from graphprop.own_functions import Inside
 
 U = 2.0**-53
 FUNCTION = 32 * U  # of a function: compiled ones are right to 7e-16, and a slope takes some operations on top
@@ -60,6 +63,7 @@ def bounds(
     entries: Entries,
     trace: Trace,
     objective: Objective,
+    inside: Inside,
     shift: tuple[Array, ...] | None = None,
     response: Array | None = None,
 ) -> Bounds:
@@ -88,15 +92,19 @@ def bounds(
                 E_a[:, rows] = np.minimum(E_a[:, rows], moved_a[:, rows] + (len(unit.columns) + 3) * U * terms)
             if shift is not None:
                 E_a[:, rows] += shift[0][:, rows]
-            slope = _slopes(unit.f, a[:, rows], trace.o_flat[:, out], E_a[:, rows])
+            rough = inside.nodes.get(unit.v, (0.0, 0.0))
+            slope = _slopes(unit.f, a[:, rows], trace.o_flat[:, out], E_a[:, rows], rough)
             slopes.append(slope)
             E_o[:, out] = _applied(np.abs(slope.L) + slope.moved, E_a[:, rows]) + FUNCTION * o[:, out] + TINY
+            E_o[:, out] += rough[0]
             if response is not None:
                 E_o[:, out] = np.minimum(E_o[:, out], moved_o[:, out] + FUNCTION * o[:, out])
             if shift is not None:
                 E_o[:, out] += shift[1][:, out]
     direct, E_direct = _direct(objective, trace.o_flat, E_o)
+    E_direct[:, objective.columns] += inside.direct
     value = (direct * E_o).sum(axis=1) + FUNCTION * (direct * o).sum(axis=1) + FUNCTION * abs(_values(objective, trace))
+    value += inside.terms
     results = []
     for own in (False, True):
         jumps = shift[2] if shift is not None and own else None
@@ -207,13 +215,13 @@ def pulled(g: Array, L: Array) -> Array:
 # ------------------------------------------------------------------ how slopes change around a point
 
 
-def _slopes(f: Activation, a: Array, o: Array, E: Array) -> _Slopes:
+def _slopes(f: Activation, a: Array, o: Array, E: Array, inside: tuple[Any, Any]) -> _Slopes:
     L = jacobians(f, a, o)
     finite = np.where(np.isfinite(a), np.abs(a), 0.0)
     near = _most(f, a, NEARBY * np.maximum(1.0, finite), L, lambda there: np.abs(there))
     moved = _most(f, a, E, L, lambda there: np.abs(there - L))
     margin = 1.0 if f.kind == "elementwise" else 3.0
-    return _Slopes(L, margin * moved, rounded_slopes(f, a, L), np.maximum(np.abs(L), near))
+    return _Slopes(L, margin * moved, rounded_slopes(f, a, L) + inside[1], np.maximum(np.abs(L), near))
 
 
 def rounded_slopes(f: Activation, a: Array, L: Array) -> Array:

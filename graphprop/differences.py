@@ -28,10 +28,16 @@ class Slopes:
     curvature: Array
 
     def take_better(self, which: Array, other: Slopes) -> None:
-        """Of the entries `which`, take those of another trial whose error is smaller."""
-        better = ~(other.error >= self.error[which])
+        """Of the entries `which`, take those of another trial whose error is smaller.
+
+        Where the two contradict each other, the function swings faster than the larger step: the smaller one counts.
+        """
+        better, smaller = ~(other.error >= self.error[which]), other.step < self.step[which]
+        with np.errstate(invalid="ignore"):
+            contrary = np.abs(other.derivative - self.derivative[which]) > other.error + self.error[which]
+        taken = np.where(contrary, smaller, better)
         for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
-            mine[which] = np.where(better, theirs, mine[which])
+            mine[which] = np.where(taken, theirs, mine[which])
 
 
 def slopes(

@@ -23,6 +23,9 @@ from graphprop.locating import ratio_of, told_apart
 from graphprop.reports import Report, Row
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)
+SMALLER = (2.0**-26, 2.0**-31, 2.0**-36)  # steps that are mostly noise, but may show that a value swings
+FASTEST = 2.0**40  # swings in the unit of a parameter that a function is thought to make
+VAGUE = 2.0**-5  # numbers that are rounded by more than this part of them say nothing
 SECONDS = 12.0  # for all calls of the function
 GOAL = 2e-7  # relative error of one entry that a block should show
 MOST = 5  # guilty entries that are looked for
@@ -115,8 +118,9 @@ class _Search:
         if len(block) > 1:
             direction[block] *= self.rng.choice([-1.0, 1.0], len(block))
         wrong, why = self._compare(direction, block)
-        if why:
+        if why and not (wrong and len(block) > 1):  # of halves more may be told
             self.silent.append((block, why + (" in its block" if len(block) > 1 else "")))
+            return
         if not wrong:
             return
         if len(block) == 1:
@@ -125,28 +129,35 @@ class _Search:
         before = len(self.guilty)
         for half in np.array_split(block, 2):
             self.test(half)
-        if len(self.guilty) == before:
+        if len(self.guilty) == before and not why:
             first = self.theta.label(int(block[0]))
             self.regions.append(f"the sum of {len(block)} entries, {first} among them, is wrong, but no single one is")
 
     def _compare(self, direction: Array, block: Array) -> tuple[bool, str]:
-        """Whether the derivative along a direction is wrong, and why it cannot be told, if so."""
-        terms = self.gradient[block] * direction[block]
+        """Whether the derivative along a direction is wrong; and why that cannot be told for sure, if so.
+
+        What is known to less than a thousandth is not called wrong: it may swing below the noise.
+        """
+        along = direction[block]
+        terms = self.gradient[block] * along
         predicted = math.fsum(terms.tolist())
-        size = math.sqrt(float((terms**2).sum()))
+        size, jitter, rounding = map(_length, (terms, self.jitter[block] * along, self.rounding[block] * along))
         typical = float(np.median(np.abs(terms)))
         goal = GOAL * typical if len(block) > 1 else 1e-9 * max(abs(predicted), 1e-300)
-        jitter, rounding = (float(np.linalg.norm(x[block] * direction[block])) for x in (self.jitter, self.rounding))
 
         def judged(found: Slopes) -> tuple[bool, bool]:
             scale = max(size, abs(float(found.derivative)), NEARBY * float(found.curvature))
-            coarse = not float(found.error) <= TELLS * scale or jitter > TELLS * scale + rounding
-            return _apart(found, predicted) > float(found.error) + jitter + rounding, coarse
+            error = float(found.error)
+            coarse = not math.isfinite(error + rounding) or error > TELLS * scale
+            coarse |= jitter > TELLS * scale + rounding or rounding > VAGUE * scale
+            coarse |= self._is_drowned(found, predicted, noise)
+            return _apart(found, predicted) > error + jitter + rounding, coarse
 
-        found = self._slope(direction, goal, self.noise)
+        noise = self.noise
+        found = self._slope(direction, goal, noise)
         wrong, coarse = judged(found)
-        if wrong or coarse:  # what was seen along all entries may hide the noise of these
-            noise, _ = self.function.noise(direction)
+        if wrong or (coarse and found.derivative != 0):  # what was seen along all entries may hide the noise of these
+            noise = max(noise, self.function.noise(direction)[0])
             if noise > 2 * self.noise:
                 found = self._slope(direction, goal, noise)
                 wrong, coarse = judged(found)
@@ -171,9 +182,18 @@ class _Search:
         self.used.add(float(found.step))
         return wrong, ""
 
+    def _is_drowned(self, found: Slopes, predicted: float, noise: float) -> bool:
+        """Whether all that moves is noise: a swing of that size, which no step resolves, may have the stated slope.
+
+        It may not if it would have to be faster than FASTEST, and the noise is no more than what rounding makes.
+        """
+        rounding = self.function.last_digit(self.base) + U * float(np.abs(self.gradient * self.theta.flat).sum())
+        moves = 0 < abs(float(found.derivative * found.step)) <= 100 * noise
+        return moves and (noise > 16 * rounding or _apart(found, predicted) <= FASTEST * noise)
+
     def _is_defended(self, direction: Array, predicted: float, own: float, against: Slopes) -> bool:
         """Whether another step gives the derivative that is stated, and contradicts the one that accuses it."""
-        for step in STEPS:
+        for step in STEPS + SMALLER:
             found, flat = self._trial(direction, step, self.noise)
             agrees = _apart(found, predicted) <= float(found.error) + own
             if not flat and agrees and _apart(found, float(against.derivative)) > float(found.error + against.error):
@@ -231,7 +251,7 @@ class _Search:
                 sides.append(np.array(self.function.value(flat + sign * level * step * direction)))
         # theta + step is rounded: what that moves the value by; and a larger value has a larger last digit
         rounding = U * float(np.abs(self.gradient * flat * (direction != 0)).sum())
-        rounding += self.function.unit * max(abs(float(x) - self.base) for x in sides)
+        rounding += self.function.last_digit(max(abs(float(x) - self.base) for x in sides))
         found = slopes(np.array(self.base), sides[::2], sides[1::2], np.array(step), noise + rounding)
         return found, all(float(x) == self.base for x in sides)
 
@@ -309,6 +329,11 @@ class _Search:
             ),
         )
         return Report(title, rows, "central differences", tuple(findings), worst, tuple(undecided))
+
+
+def _length(x: Array) -> float:
+    largest = float(np.abs(x).max())  # whose square may overflow
+    return largest * float(np.linalg.norm(x / largest)) if largest else 0.0
 
 
 def _apart(found: Slopes, number: float) -> float:

@@ -23,6 +23,7 @@ from graphprop.entries import Entries
 from graphprop.escaping import label
 from graphprop.layout import Array
 from graphprop.objective import Objective
+from graphprop.own_functions import Inside
 from graphprop.perturbed import objective_terms, values_of
 from graphprop.results import Gradients, Trace
 
@@ -36,7 +37,7 @@ class Equations:
     next to a wrong entry the equations of right ones break too.
     """
 
-    def __init__(self, g: Gradients, trace: Trace, objective: Objective, entries: Entries) -> None:
+    def __init__(self, g: Gradients, trace: Trace, objective: Objective, entries: Entries, inside: Inside) -> None:
         self.entries, self.gradients, layout = entries, g, trace.layout
         theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
         direct = np.zeros(o.shape)
@@ -47,7 +48,7 @@ class Equations:
         for own, sizes, added in zip(obar, size, self.terms, strict=True):
             np.add.at(own, layout.column, added)
             np.add.at(sizes, layout.column, np.abs(added))
-        delta, allowed_delta = _through_nodes(g, trace)
+        delta, allowed_delta = _through_nodes(g, trace, inside)
         products, biases = g.a_flat[:, layout.row] * o[:, layout.column], g.a_flat[:, layout.bias_row]
         total, sizes = np.zeros((2, layout.size))
         for positions, uses in ((layout.position, g.weight_uses), (layout.bias_position, g.bias_uses)):
@@ -59,7 +60,7 @@ class Equations:
         )
         self.allowed = TINY + entries.pack(
             delta=allowed_delta,
-            obar=(children + 3) * U * size + _loss_rounding(objective, direct),
+            obar=(children + 3) * U * size + _loss_rounding(objective, direct, inside),
             weight=k * np.abs(products).sum(axis=0),
             bias=k * np.abs(biases).sum(axis=0),
             theta=(entries.count_of_uses + 3) * U * sizes,
@@ -148,7 +149,7 @@ def told_apart(stated: float, right: float) -> tuple[str, str]:
     return f"{stated:.{digits}g}", f"{right:.{digits}g}"
 
 
-def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
+def _through_nodes(g: Gradients, trace: Trace, inside: Inside) -> tuple[Array, Array]:
     """obar L of every node, and how far rounding may be off in it."""
     layout = trace.layout
     delta, allowed = np.zeros((2, *trace.a_flat.shape))
@@ -158,16 +159,18 @@ def _through_nodes(g: Gradients, trace: Trace) -> tuple[Array, Array]:
         rows, out = layout.a_slice(v), layout.o_slice(v)
         a, own = trace.a_flat[:, rows], g.o_flat[:, out]
         L = jacobians(f, a, trace.o_flat[:, out])
+        rounded = rounded_slopes(f, a, L) + inside.nodes.get(v, (0.0, 0.0))[1]
         delta[:, rows] = pulled(own, L)
-        allowed[:, rows] = pulled(np.abs(own), FUNCTION * np.abs(L) + rounded_slopes(f, a, L)) + TINY
+        allowed[:, rows] = pulled(np.abs(own), FUNCTION * np.abs(L) + rounded) + TINY
     return delta, allowed
 
 
-def _loss_rounding(objective: Objective, direct: Array) -> Array:
+def _loss_rounding(objective: Objective, direct: Array, inside: Inside) -> Array:
     rounding = np.zeros(direct.shape)
     if objective.loss is not None:
         targets, share = objective.for_kernels()
         rounding += FUNCTION * np.abs(direct)
+        rounding[:, objective.columns] += inside.direct
         rounding[:, objective.columns] += FUNCTION * np.abs(targets).sum(axis=1, keepdims=True) * np.max(share)
     return rounding
 

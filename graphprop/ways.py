@@ -23,13 +23,15 @@ from graphprop.escaping import label, plain
 from graphprop.layout import Array
 from graphprop.locating import Equations
 from graphprop.objective import Objective
+from graphprop.own_functions import Inside
 from graphprop.perturbed import Changes, Copies, formula_of, objective_terms
 from graphprop.results import Gradients, Trace
 
 if TYPE_CHECKING:
     from graphprop.network import Network
 
-STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)  # in units of what moves a pre-activation by 1
+STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21, 2.0**-26, 2.0**-31, 2.0**-36)
+# in units of what moves a pre-activation by 1; the last ones are mostly noise, but show what swings
 IMAGINARY = 2.0**-300  # its square, by which a derivative is off, is far below every digit
 FADED = 2.0**-520  # slopes below it, times the imaginary step, may be near that square or the smallest numbers
 WORK = 2_000_000  # how many values of activations the differences may take; above it some entries are drawn
@@ -69,6 +71,7 @@ class Question:
     arguments: dict[str, Any]  # node, component, loss, ... as for Network.backward
     objective: Objective
     entries: Entries
+    inside: Inside
     bounds: Bounds
     response: Array | None  # see bounds
     rng: np.random.Generator
@@ -82,7 +85,7 @@ class Question:
         )
         known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
         shift = *(_early_rounding(x[0].real, y) for x, y in ((a, self.trace.a_flat), (o, known))), _formula_slopes(self)
-        errors = bounds(self.entries, self.trace, self.objective, shift, self.response).own
+        errors = bounds(self.entries, self.trace, self.objective, self.inside, shift, self.response).own
         forward = slice(0, self.entries.place("o").stop)
         told = self.entries.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
         errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
@@ -145,7 +148,7 @@ def by_recursion(q: Question, form: str, letter: str) -> Way:
         trace = q.entries.of_trace(q.trace) if form == "children" else {}
         _take(way, q, g, q.bounds.shared, **trace)
         if form == "children":
-            way.equations = Equations(g, q.trace, q.objective, q.entries)
+            way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside)
 
     return timed(f"recursion ({letter}), {form}", "derivatives", run)
 
@@ -155,7 +158,7 @@ def by_engine(q: Question) -> Way:
         own = q.net.forward(_inputs(q))
         g = q.net.backward(q.trace, **q.arguments)
         _take(way, q, g, q.bounds.shared, **q.entries.of_trace(own))
-        way.equations = Equations(g, q.trace, q.objective, q.entries)
+        way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside)
 
     return timed_again("engine, backward", "derivatives", run)
 

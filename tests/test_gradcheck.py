@@ -152,7 +152,60 @@ def test_what_is_nearly_1_times_as_large_is_not_called_that() -> None:
     assert stated != right
 
 
+# ------------------------------------------------------------------ functions that swing
+
+
+@pytest.mark.parametrize("place", [1e-3, 1.0, 1e3, 1e4, 1e5, 1e6, 1e8])
+@pytest.mark.parametrize("frequency", [1.0, 30.0, 1e3, 1e5])
+@pytest.mark.parametrize("stated", ["right", "twice", "0"])
+def test_what_swings_fast_is_not_judged_by_leaps_over_it(place: float, frequency: float, stated: str) -> None:
+    factor = {"right": 1.0, "twice": 2.0, "0": 0.0}[stated]
+    for seed in range(2):
+        x = place * np.random.default_rng(seed).uniform(-1, 1, 4)
+        report = gp.gradcheck(lambda x: (np.sin(frequency * x).sum(), factor * frequency * np.cos(frequency * x)), x)
+        assert report.verdict in (("ok", "undecided") if stated == "right" else ("fails", "undecided")), str(report)
+        if place * frequency <= 1e5:
+            assert report.verdict == ("ok" if stated == "right" else "fails"), str(report)
+
+
+def test_what_swings_faster_than_all_steps_is_undecided() -> None:
+    for frequency in (1e12, 1e14):
+        for stated in (1.0, 0.0, 2.0):
+            report = gp.gradcheck(
+                lambda x: (np.sin(x * frequency).sum(), stated * frequency * np.cos(x * frequency)),  # noqa: B023
+                [0.3, 0.7],
+            )
+            assert report.verdict == "undecided", str(report)
+
+
 # ------------------------------------------------------------------ planted faults
+
+
+@pytest.mark.parametrize("stated", [1e6, 1.0, -1e-6, 1e300])
+@pytest.mark.parametrize("value", [3.0, 0.0, 1e5, np.float32(0.1), np.pi])
+def test_a_gradient_where_the_value_does_not_depend_on_the_parameter_is_wrong(stated: float, value: float) -> None:
+    alone = gp.gradcheck(lambda x: (value, np.full_like(x, stated)), X)
+    among = gp.gradcheck(lambda x: (value + np.sin(x[0]), np.array([np.cos(x[0]), 0.0, stated])), X)
+    by_name = gp.gradcheck(lambda w: (value + w["a"], {"a": 1.0, "b": stated}), {"a": 0.5, "b": 2.0})
+    told = abs(stated) * 0.1 > 1e4 * float(np.finfo(np.float32).eps) * abs(float(value))
+    for report, entry in ((alone, "theta[0]"), (among, "theta[2]"), (by_name, "b")):
+        assert not report.ok, str(report)
+        if told:
+            assert report.verdict == "fails", str(report)
+            assert entry in report.worst
+            assert report.worst[entry]["central differences"] == 0
+
+
+def test_the_fixture_fails_where_the_value_does_not_depend_on_the_parameter(gradcheck: Any) -> None:
+    with pytest.raises(AssertionError, match=r"theta\[1\] is 1000000, differences of the value give 0"):
+        gradcheck(lambda x: (x[0] ** 2, np.array([2 * x[0], 1e6])), [0.7, 0.3])
+
+    def dead(x: Any) -> Any:
+        """The derivative of relu, without the mask."""
+        return np.maximum(x, 0).sum() + x[0] ** 2, np.array([1 + 2 * x[0], 1.0])
+
+    with pytest.raises(AssertionError, match=r"theta\[1\] is 1, differences of the value give 0"):
+        gradcheck(dead, [1.5, -3.0])
 
 
 def test_an_entry_is_named() -> None:
