@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import heapq
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from graphprop.escaping import label, plain
+
+LONGEST = 200  # characters of a name in a message, and of one that is compared
+MOST_COMPARED = 100
 
 
 class GraphpropError(ValueError):
@@ -61,11 +66,32 @@ def check_flag(given: object, what: str) -> None:
 def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UnknownNameError:
     """The error for a name that is not among `known`, with the nearest one suggested."""
     by_text = {str(option).lower(): option for option in known}
-    near = difflib.get_close_matches(str(name).lower(), by_text, n=1) if len(by_text) <= 10_000 else []
-    if near:
-        hint = f"did you mean {by_text[near[0]]!r}?"
+    near = _nearest(str(name).lower(), by_text)
+    if near is not None:
+        hint = f"did you mean {by_text[near]!r}?"
     elif by_text and len(by_text) <= 40:
-        hint = f"known: {', '.join(map(label, by_text.values()))}"
+        hint = f"known: {', '.join(_short(label(option)) for option in by_text.values())}"
     else:
         hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none"
-    return UnknownNameError(f"{where}unknown {what} {name!r}; {hint}")
+    return UnknownNameError(f"{where}unknown {what} {_short(repr(name))}; {hint}")
+
+
+def _nearest(text: str, options: Iterable[str]) -> str | None:
+    """The option most like a text. The comparison is costly: of very many only some are compared, by their ends."""
+    if len(text) > LONGEST:
+        return None
+    likely = [option for option in options if len(option) <= LONGEST]
+    if len(likely) > MOST_COMPARED:
+
+        def shared(option: str) -> int:
+            ends = zip(text, option, strict=False), zip(text[::-1], option[::-1], strict=False)
+            equal = (itertools.takewhile(lambda pair: pair[0] == pair[1], pairs) for pairs in ends)
+            return sum(len(list(pairs)) for pairs in equal) - abs(len(option) - len(text))
+
+        likely = heapq.nlargest(MOST_COMPARED, likely, key=shared)
+    near = difflib.get_close_matches(text, likely, n=1)
+    return near[0] if near else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 4 :]}"

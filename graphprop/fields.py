@@ -6,7 +6,7 @@ What a document means is not known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import Repr
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, LimitError, unknown
-from graphprop.layout import Name
+from graphprop.layout import Name, Node
 
 MOST_COMPONENTS = 2**27  # of all nodes together; a document can ask for any number in a few bytes
+MOST_LONE_COMPONENTS = 2**16  # of vector nodes without edges; those of others have entries in the file
 MOST_DIGITS = 1000  # of a whole number
 DEEPEST_NAME = 32  # tuples in tuples
+MOST_OF_ONE_HASH = 64  # names in one list
 MOST_AXES = 32  # of a parameter; what numpy 1 allows
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 80
@@ -86,6 +88,28 @@ def read_text(given: Any, place: str) -> str:
         except UnicodeEncodeError:
             raise GraphpropError(f"{place}: {brief(given)} holds half a character (a lone surrogate)") from None
     return given
+
+
+def check_names(names: list[Name], place: str) -> None:
+    """Refuse names that were made to be slow: dictionaries would go through all names that have the same hash.
+
+    Those of texts are drawn anew in each process, but whole numbers that differ by 2^61 - 1 have one, and so have some
+    lists.
+    """
+    hashes = np.sort(np.fromiter(map(hash, names), dtype=np.int64, count=len(names)))
+    if (hashes[MOST_OF_ONE_HASH:] == hashes[:-MOST_OF_ONE_HASH]).any():
+        raise LimitError(f"{place}: more than {MOST_OF_ONE_HASH} names are the same or have the same hash in Python")
+
+
+def check_lone(nodes: Mapping[Name, Node], into: Mapping[Name, Mapping[Name, Any]]) -> None:
+    """Refuse vector nodes without edges that have very many components: a few bytes would ask for gigabytes."""
+    joined = {u for v, parents in into.items() if parents for u in (v, *parents)}
+    lone = 0
+    for name, node in nodes.items():
+        lone += max(node.n, node.m) if node.vector and name not in joined else 0
+        if lone > MOST_LONE_COMPONENTS:
+            most = f"{MOST_LONE_COMPONENTS:,}"
+            raise LimitError(f"node {brief(name)}: vector nodes without edges have more than {most} components")
 
 
 def read_size(given: Any, place: str) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Iterable
 from typing import Any
@@ -23,9 +22,7 @@ from graphprop.writing import write_network
 
 MOST_BYTES = 2**28
 DEEPEST = 100  # lists and objects in each other; Python's parser would need its stack for more
-_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed numbers: 1 and -1
+_STEPS = np.array([1 if c in b"[{" else -1 if c in b"]}" else 0 for c in range(256)], np.int8)
 
 
 def load(
@@ -90,7 +87,7 @@ def parse_json(data: bytes, where: str) -> Any:
     """What bytes say as JSON, as in `read_json`."""
     try:
         text = data.decode("utf-8-sig")
-        if not text.strip():
+        if not text or text.isspace():
             raise GraphpropError(f"{where}: the file is empty")
         if _depth(data) > DEEPEST:
             raise GraphpropError(f"{where}: its lists and objects nest more than {DEEPEST} deep")
@@ -108,9 +105,15 @@ def parse_json(data: bytes, where: str) -> Any:
 
 def _depth(data: bytes) -> int:
     """How deep brackets stand in brackets, outside of texts."""
-    brackets = _TEXTS.sub(b"", data).translate(None, _NO_BRACKETS)
-    steps = np.frombuffer(brackets.translate(_STEPS), np.int8)
-    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+    plain = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
+    depth = deepest = quotes = 0
+    for first in range(0, len(plain), 2**20):
+        block = plain[first : first + 2**20]
+        before = np.cumsum(block == ord('"')) + quotes  # an odd number of quotes before it: in a text
+        steps = np.cumsum(_STEPS[block[before % 2 == 0]], dtype=np.int64) + depth
+        quotes, deepest = int(before[-1]), max(deepest, int(steps.max(initial=depth)))
+        depth = int(steps[-1]) if len(steps) else depth
+    return deepest
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -159,6 +162,8 @@ def _read_bytes(where: str, max_bytes: int) -> bytes:
             raise GraphpropError(f"{where}: is {_what(mode)}; a file is needed")
         with open(where, "rb") as file:
             data = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
+            while 0 < len(data) <= max_bytes and (more := file.read(2**20)):  # it has grown
+                data += more
     except FileNotFoundError:
         raise GraphpropError(f"{where}: there is no such file") from None
     except OSError as error:
@@ -189,8 +194,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     fields = dict(pairs)
     if len(fields) == len(pairs):
         return fields
-    keys = [key for key, _ in pairs]
-    return Twice(next(key for key in keys if keys.count(key) > 1))
+    seen: set[str] = set()
+    return Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
 
 
 def _whole_number(text: str) -> Any:

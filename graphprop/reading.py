@@ -20,6 +20,8 @@ from graphprop.fields import (
     MOST_AXES,
     MOST_COMPONENTS,
     brief,
+    check_lone,
+    check_names,
     check_positions,
     read_fields,
     read_list,
@@ -47,6 +49,7 @@ def read_network(document: Any, activations: Iterable[Activation] = ()) -> Netwo
     theta = _read_theta(fields["theta"])
     nodes = _read_nodes(fields["nodes"], own, len(theta))
     into = _read_edges(fields["edges"], nodes, len(theta), "links" if "links" in fields else "edges")
+    check_lone(nodes, into)
     order = _read_order(fields.get("order"), nodes, into)
     frozen = _read_frozen(fields.get("frozen", []), len(theta))
     trainable = np.ones(len(theta), dtype=bool)
@@ -96,10 +99,14 @@ def _read_nodes(given: Any, own: Mapping[str, list[Activation]], size: int) -> d
     nodes: dict[Name, Node] = {}
     known: dict[Any, Activation] = {}
     components = 0
-    for i, entry in enumerate(read_list(given, "nodes")):
+    entries = [
+        read_fields(entry, f"nodes[{i}]", ("id", "kind"), ("size", "bias", "parameters", "own"))
+        for i, entry in enumerate(read_list(given, "nodes"))
+    ]
+    names = [read_name(entry["id"], f"nodes[{i}].id") for i, entry in enumerate(entries)]
+    check_names(names, "nodes")
+    for i, (entry, name) in enumerate(zip(entries, names, strict=True)):
         place = f"nodes[{i}]"
-        entry = read_fields(entry, place, ("id", "kind"), ("size", "bias", "parameters", "own"))
-        name = read_name(entry["id"], f"{place}.id")
         if name in nodes:
             raise GraphpropError(f"{place}.id: there is a node {brief(name)} before, nodes[{list(nodes).index(name)}]")
         length = read_size(entry["size"], f"{place}.size") if "size" in entry else None
@@ -133,7 +140,7 @@ def _read_activation(
         raise wrong(f"{place}.own", "true or false", is_own)
     if not isinstance(given, dict):
         raise wrong(f"{place}.parameters", "an object", given)
-    numbers = {key: read_number(x, f"{place}.parameters.{key}") for key, x in given.items()}
+    numbers = {key: read_number(x, f"{place}.parameters.{brief(key)[1:-1]}") for key, x in given.items()}
     key = (name, is_own, *numbers.items())
     if key not in known:
         try:
@@ -168,7 +175,7 @@ def _given_back(name: str, numbers: Mapping[str, float], own: Mapping[str, list[
         if f.parameters == numbers:
             return f
     given = " and ".join(str(dict(f.parameters)) for f in own[name])
-    raise GraphpropError(f"the activation {brief(name)} has the parameters {numbers}; the one given has {given}")
+    raise GraphpropError(f"the activation {brief(name)} has the parameters {brief(numbers)}; the one given has {given}")
 
 
 def _read_edges(given: Any, nodes: Mapping[Name, Node], size: int, key: str) -> dict[Name, dict[Name, Array]]:
@@ -261,10 +268,14 @@ def _read_frozen(given: Any, size: int) -> list[int]:
 
 def _read_parameters(given: Any, size: int) -> dict[Name, Array]:
     parameters: dict[Name, Array] = {}
-    for i, entry in enumerate(read_list(given, "parameters")):
+    fields = [
+        read_fields(entry, f"parameters[{i}]", ("name", "theta"), ())
+        for i, entry in enumerate(read_list(given, "parameters"))
+    ]
+    names = [read_name(entry["name"], f"parameters[{i}].name") for i, entry in enumerate(fields)]
+    check_names(names, "parameters")
+    for i, (entry, name) in enumerate(zip(fields, names, strict=True)):
         place = f"parameters[{i}]"
-        entry = read_fields(entry, place, ("name", "theta"), ())
-        name = read_name(entry["name"], f"{place}.name")
         if name in parameters:
             raise GraphpropError(f"{place}.name: there is a parameter {brief(name)} before")
         shape: tuple[int, ...] = ()

@@ -12,7 +12,7 @@ import numpy as np
 from graphprop.activations import ACTIVATIONS, activation
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, LimitError, NumberError
-from graphprop.fields import DEEPEST_NAME, MOST_AXES, MOST_COMPONENTS, MOST_DIGITS, brief
+from graphprop.fields import DEEPEST_NAME, MOST_AXES, MOST_COMPONENTS, MOST_DIGITS, brief, check_lone, check_names
 from graphprop.layout import Array, Name
 from graphprop.network import Network
 from graphprop.parameters import ABSENT
@@ -32,6 +32,9 @@ def write_network(net: Network) -> str:
         raise LimitError(
             f"the nodes have more than {MOST_COMPONENTS:,} components together, the most that a file holds"
         )
+    check_lone(net._nodes, net._into)
+    check_names(list(layout.names), "nodes")
+    check_names(list(net._vector.names), "parameters")
     names = {name: _written_name(name, "node") for name in layout.names}
     number = layout.number
     fields = {
