@@ -68,7 +68,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file; one that is there is replaced when all of the new one is on disk."""
     checked = _checked_path(path)
     try:
-        text = write_network(net)
+        text = write_network(net.copy())  # which no other thread changes
     except GraphpropError as error:
         error.args = (f"{checked}: {error}", *error.args[1:])
         raise error from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +13,13 @@ from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.frames import along_samples, by_name, hint
 from graphprop.layout import Array, Layout
 
-if TYPE_CHECKING:
-    from graphprop.network import Network
-
 Vector = list[Any]
 
 
-def read_theta(net: Network, theta: Any, kind: Floats | Formulas) -> Array:
+def read_theta(layout: Layout, own: Array, theta: Any, kind: Floats | Formulas) -> Array:
     """A copy of the numbers to run with: those of the network, or those given in their place."""
-    layout = net.layout
     if theta is None:
-        values = net.theta.astype(kind.dtype)
+        values = own.astype(kind.dtype)
     else:
         values = real_array(theta, "theta") if kind.dtype is float else object_array(theta, "theta")
     if values.shape != (layout.size,):

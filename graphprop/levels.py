@@ -14,7 +14,7 @@ from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.escaping import label
 from graphprop.layout import Array, Layout, Name
-from graphprop.network import Network, checked_network
+from graphprop.network import Network, checked_network, numbers_of
 
 LIMIT = 2**30  # bytes
 
@@ -144,7 +144,8 @@ def layers(net: Network, *, limit: int = LIMIT) -> list[Layer]:
     graphprop.errors.GraphpropError: the network has no layers: edge 'x' -> 'y' skips one, 'x' is in layer 0 and 'y' \
 in layer 2; gp.matrixform.backpropagate takes it as it is
     """
-    layout, theta = checked_network(net).layout, net.theta
+    layout = checked_network(net).layout
+    theta = numbers_of(net, layout)
     layout.check_runnable()
     pairs = build_layers(layout, theta, limit)
     return [_as_layer(layout, theta, k, level, before) for k, (level, before) in enumerate(pairs, 1)]

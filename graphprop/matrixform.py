@@ -44,7 +44,7 @@ from graphprop.levels import (
     level_numbers,
 )
 from graphprop.losses import Loss
-from graphprop.network import Network, checked_network
+from graphprop.network import Network, checked_network, numbers_of
 from graphprop.objective import Objective, check_masks, compare_head, read_objective
 from graphprop.results import Gradients, Trace, check_trace
 
@@ -87,7 +87,7 @@ def forward(net: Network, inputs: Any, *, limit: int = LIMIT) -> Trace:
     """
     layout = checked_network(net).layout
     layout.check_runnable()
-    theta = read_theta(net, None, Floats())
+    theta = read_theta(layout, numbers_of(net, layout), None, Floats())
     rows, batched = read_inputs(layout, inputs, Floats())
     a, o = np.zeros((len(rows), int(layout.a_start[-1]))), np.zeros((len(rows), int(layout.o_start[-1])))
     o[:, layout.input_columns] = rows
@@ -319,7 +319,7 @@ def adjacency(net: Network, *, limit: int = LIMIT) -> LabelledMatrix:
     a, o = _stacked(layout, "a"), _stacked(layout, "o")
     check_bytes(len(a.labels) * len(o.labels), limit)
     W = np.zeros((len(a.labels), len(o.labels)))
-    W[a.place[layout.row], o.place[layout.column]] = net.theta[layout.position]
+    W[a.place[layout.row], o.place[layout.column]] = numbers_of(net, layout)[layout.position]
     return LabelledMatrix(frozen(W), a.labels, o.labels)
 
 

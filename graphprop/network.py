@@ -6,8 +6,8 @@ How a network is run is not known here; results and engines read its frozen `lay
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from graphprop.program import Program
     from graphprop.results import Gradients, Trace
 
+Read = TypeVar("Read")
 NO_POSITIONS = np.empty(0, dtype=np.intp)
 ATTEMPTS = 100  # to read a structure between two changes by another thread
 
@@ -358,7 +359,7 @@ class Network:
     @property
     def inputs(self) -> tuple[Name, ...]:
         """The names of the inputs, in the order of the columns of an array of inputs."""
-        return tuple(name for name, node in self._nodes.items() if node.is_input)
+        return tuple(name for name, node in list(self._nodes.items()) if node.is_input)
 
     @property
     def outputs(self) -> tuple[Name, ...]:
@@ -370,32 +371,42 @@ class Network:
     @property
     def edges(self) -> tuple[tuple[Name, Name], ...]:
         """(parent, child) of every edge."""
-        return tuple((u, v) for v, into in self._into.items() for u in into)
+        return self._unchanged(lambda: tuple((u, v) for v, into in self._into.items() for u in into))
 
     @property
     def graph(self) -> nx.DiGraph[Name]:
         """The graph as a frozen view, for every algorithm of networkx; it follows later changes."""
         if self._mirror is None:
-            kinds = {v: node.kind for v, node in self._nodes.items()}
-            self._mirror = Mirror(kinds, self._children, self.edges)
+            self._mirror = self._unchanged(self._mirrored)
         return self._mirror.view()
+
+    def _mirrored(self) -> Mirror:
+        return Mirror({v: node.kind for v, node in self._nodes.items()}, self._children, self.edges)
 
     @property
     def layout(self) -> Layout:
         """The frozen structure: which number stands where."""
+        kept: Layout | None = self._made.get("layout")
+        return self._unchanged(self._lay_out) if kept is None else kept
+
+    def _lay_out(self) -> Layout:
+        made, vector = self._made, self._vector
+        found = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
+        layout: Layout = made.setdefault("layout", found)  # of use to nobody if the structure has changed meanwhile
+        return layout
+
+    def _unchanged(self, read: Callable[[], Read]) -> Read:
+        """What is read of a structure that no other thread changes meanwhile; each change brings a new `_made`."""
         for _ in range(ATTEMPTS):
-            made, vector = self._made, self._vector
-            kept: Layout | None = made.get("layout")
-            if kept is not None:
-                return kept
+            made = self._made
             try:
-                layout = lay_out(self._nodes, self._into, self._order, len(vector), vector.names, self._heads)
+                found = read()
             except Exception:
                 if made is self._made:
                     raise
             else:
-                if made is self._made:  # nothing has changed meanwhile, which other threads may do
-                    made.setdefault("layout", layout)
+                if made is self._made:
+                    return found
         raise GraphpropError("another thread goes on changing the network")
 
     @property
@@ -474,7 +485,7 @@ class Network:
         def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
             return ((u, np.nan_to_num(self._values(positions))) for u, positions in self._into[v].items())
 
-        return block_matrix(rows, columns, order, self._node, blocks_into)
+        return self._unchanged(lambda: block_matrix(rows, columns, order, self._node, blocks_into))
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -502,17 +513,19 @@ class Network:
         """An independent network with the same structure and numbers."""
         other = Network.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        other._mirror = None
-        other._nodes, other._order = dict(self._nodes), TopologicalOrder(self._order)
-        other._into = {v: dict(into) for v, into in self._into.items()}
-        other._children = {u: dict(children) for u, children in self._children.items()}
-        other._vector = self._vector.copy()
+        other._vector = self._vector.copy()  # after the structure: it only grows
         return other
 
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_made": {}}
+        return self._unchanged(self._copied)
+
+    def _copied(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"_nodes": dict(self._nodes), "_order": TopologicalOrder(self._order)}
+        own |= {"_into": {v: dict(into) for v, into in self._into.items()}}
+        own |= {"_children": {u: dict(children) for u, children in self._children.items()}}
+        return self.__dict__ | own | {"_mirror": None, "_made": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -549,7 +562,8 @@ class Network:
         >>> net.forward([[3.0, 4.0], [5.0, 6.0]]).o["y"]
         array([43., 65.])
         """
-        return self.program.forward(self.theta, inputs)
+        program = self.program
+        return program.forward(numbers_of(self, program.layout), inputs)
 
     def backward(
         self,
@@ -707,6 +721,11 @@ class Network:
         if (numbers[first][use] != numbers).any():
             raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
         self._vector.values[places] = numbers
+
+
+def numbers_of(net: Network, layout: Layout) -> Array:
+    """theta as one of the network's layouts has it; another thread may have let it grow since."""
+    return net._vector.values[: layout.size]
 
 
 def checked_network(net: Any) -> Network:

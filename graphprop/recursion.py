@@ -25,7 +25,7 @@ from graphprop.finiteness import check_a, check_gradients, check_o, outputs_of_n
 from graphprop.inputs import read_inputs, read_theta
 from graphprop.layout import Array, Layout, Name
 from graphprop.losses import Loss
-from graphprop.network import Network, checked_network
+from graphprop.network import Network, checked_network, numbers_of
 from graphprop.objective import read_objective
 from graphprop.results import Gradients, Trace, check_trace
 from graphprop.sample import Equations, Sample, Vector, between, check_calls, cut, read_sample, write_equations
@@ -115,7 +115,7 @@ def forward(net: Network, inputs: Any, theta: Any = None, numbers: Any = None) -
     """
     layout, kind = checked_network(net).layout, arithmetic(numbers)
     layout.check_runnable()
-    values = read_theta(net, theta, kind)
+    values = read_theta(layout, numbers_of(net, layout), theta, kind)
     rows, batched = read_inputs(layout, inputs, kind)
     a_flat = np.full((len(rows), int(layout.a_start[-1])), kind.number(0), dtype=kind.dtype)
     o_flat = np.full((len(rows), int(layout.o_start[-1])), kind.number(0), dtype=kind.dtype)

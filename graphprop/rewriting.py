@@ -23,6 +23,7 @@ Into = dict[Name, dict[Name, Array]]  # of each node, by parent, the positions o
 
 def expand(net: Network) -> Network:
     """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
+    net = net.copy()  # which no other thread changes
     layout = net.layout
     scalars = {
         v: [(v, i) for i in range(node.n)]
@@ -110,7 +111,8 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     if not isinstance(feedback, Mapping):
         raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")
-    layout = checked_network(cell).layout
+    cell = checked_network(cell).copy()
+    layout = cell.layout
     check_large(NODE_BYTES * int(steps) * len(layout.names), f"a network of {steps} steps")
     source: dict[Name, Name] = {}
     for node, name in feedback.items():
@@ -154,6 +156,7 @@ def union(nets: Mapping[Any, Network]) -> Network:
     """
     if not isinstance(nets, Mapping):
         raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
+    nets = {name: net.copy() if isinstance(net, Network) else net for name, net in nets.items()}
     nodes: dict[Name, Node] = {}
     into: Into = {}
     order: list[Name] = []

@@ -154,7 +154,7 @@ class Numbers:
 
 def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:
     """What `draw` was given, checked."""
-    from graphprop.network import Network
+    from graphprop.network import Network, numbers_of
 
     if not isinstance(net, Network):
         raise GraphpropError(f"draw needs a gp.Network, not {type(net).__name__}")
@@ -169,7 +169,7 @@ def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | 
             check_gradients_of(trace, gradients)
     check_choice(show, ("gradients", "weights"), "show")
     known = trace if trace is not None or gradients is None else gradients.trace
-    theta = net.theta.copy() if known is None else known.theta
+    theta = numbers_of(net, layout).copy() if known is None else known.theta
     numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")
     if sample is not None and (
         isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < numbers.samples
