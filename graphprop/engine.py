@@ -12,6 +12,7 @@ what it is, or that it is nothing.
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ from graphprop import kernels
 from graphprop.arithmetic import Floats
 from graphprop.arrays import all_finite
 from graphprop.cutting import WORTH_CHECKING, Cut, cut_batch
-from graphprop.errors import NumberError
-from graphprop.finiteness import check_a, check_o, outputs_of_node, pull_of_node
+from graphprop.differentiable import Activation
+from graphprop.errors import GraphpropError, NumberError
+from graphprop.finiteness import check_a, check_o, derivative_error, outputs_of_node, pull_of_node, value_error
 from graphprop.layout import Array
 from graphprop.losses import LOSSES, Loss
 from graphprop.memory import Borrowed, check_memory
@@ -128,15 +130,16 @@ class Sweep:
             here, begin = slice(tile, tile + 1), first
             arrays = table.places, self.theta, state.a[here], o[here]
             while (refused := kernels.forward(*arrays, task, begin, last, added)) >= 0:
-                if a is None:
-                    _check_outputs(self, State(state.a[here], o[here], state.g[here]), number, refused)
                 at_once = max(1, kernels.IN_CACHE // o.shape[2])
                 begin = min(int(self.program.stop[refused]), last, refused + at_once)  # that far the sums are there
-                for node in range(refused, begin):
-                    if a is None:
-                        self._value_in_python(node, number, tile, state)
-                    else:
-                        self._slope_in_python(node, number, tile, state, a)
+                if a is not None:
+                    self._slopes_in_python(refused, begin, number, tile, state, a)
+                    continue
+                try:
+                    self._values_in_python(refused, begin, number, tile, state)
+                except GraphpropError:  # what it read may be to blame
+                    _check_outputs(self, State(state.a[here], o[here], state.g[here]), number, refused)
+                    raise
 
     def start(self, number: int, memory: Array) -> State:
         """The state of one part, with the inputs filled in."""
@@ -240,58 +243,96 @@ class Sweep:
                 self._pull_in_python(refused, number, tile, state)
                 end, resumed = refused + 1, True
 
-    # what the loops do not do: one node of one tile, a sample at a time
+    # what the loops do not do: one node of one tile, or elementwise ones side by side, a sample at a time
 
-    def _node(self, node: int, number: int, tile: int) -> tuple[int, slice, slice, int]:
-        """Its number in the layout, its rows and columns, and how many samples a tile has; others pad it."""
+    def _nodes(self, first: int, last: int, number: int, tile: int) -> tuple[slice, slice, int]:
+        """Their rows and columns, and how many samples a tile has; others pad it."""
         program, part = self.program, self.cut.parts[number]
-        rows = slice(int(program.row_first[node]), int(program.row_first[node + 1]))
-        columns = slice(int(program.column_first[node]), int(program.column_first[node + 1]))
+        rows = slice(int(program.row_first[first]), int(program.row_first[last]))
+        columns = slice(int(program.column_first[first]), int(program.column_first[last]))
         width = self.cut.shape(part)[1]
-        return int(program.nodes[node]), rows, columns, min(width, part.stop - part.start - tile * width)
+        return rows, columns, min(width, part.stop - part.start - tile * width)
 
-    def _value_in_python(self, node: int, number: int, tile: int, state: State) -> None:
-        v, rows, columns, samples = self._node(node, number, tile)
-        a, o = state.a[tile, rows], state.o[tile, columns]
-        for k, y in enumerate(self.values(node, a[:, :samples].T.tolist())):
-            o[:, k] = y
-        f = self.program.layout.nodes[v].activation
-        if f is not None and not f.masks and not np.isfinite(o[:, :samples]).all():
-            _refuse_range(self, node)
+    def _values_in_python(self, first: int, last: int, number: int, tile: int, state: State) -> None:
+        rows, columns, samples = self._nodes(first, last, number, tile)
+        f, a, o = self.program.kinds[self.program.kind[first]], state.a[tile, rows], state.o[tile, columns]
+        numbers = self._each(first, last, f.value_function, a[:, :samples]) if self._are_plain(f, a) else None
+        if numbers is not None and all_finite(numbers):
+            o[:, :samples] = numbers
+        else:  # the node that is to blame is told
+            for node in range(first, last):
+                own, those, _ = self._nodes(node, node + 1, number, tile)
+                state.o[tile, those, :samples] = np.array(self.values(node, state.a[tile, own, :samples].T)).T
+        if not f.masks and not all_finite(o[:, :samples]):
+            bad = int(np.argwhere(~np.isfinite(o[:, :samples]))[0][0]) + columns.start
+            _refuse_range(self, int(np.searchsorted(self.program.column_first, bad, side="right")) - 1)
         o[:, samples:] = o[:, samples - 1 : samples]
 
-    def _slope_in_python(self, node: int, number: int, tile: int, state: State, before: Array) -> None:
-        v, rows, columns, samples = self._node(node, number, tile)
-        if self.program.pulled[node]:
+    def _slopes_in_python(self, first: int, last: int, number: int, tile: int, state: State, before: Array) -> None:
+        rows, columns, samples = self._nodes(first, last, number, tile)
+        if self.program.pulled[first]:
             return
-        a, o, slopes = before[tile, rows], state.o[tile, columns], state.a[tile, rows]
-        ones = np.ones(o.shape)
-        self._pull(v, slopes[:, :samples], a, o, ones)
+        f, slopes = self.program.kinds[self.program.kind[first]], state.a[tile, rows]
+        numbers = before[tile, rows, :samples], state.o[tile, columns, :samples]
+        slopes[:, :samples] = self._each(first, last, f.derivative_function, *numbers)
         slopes[:, samples:] = slopes[:, samples - 1 : samples]
 
+    def _are_plain(self, f: Activation, a: Array) -> bool:
+        low, high = f.domain
+        return f.kind == "elementwise" and all_finite(a) and bool(((low <= a) & (a <= high)).all())
+
+    def _each(self, first: int, last: int, function: Callable[..., Any], *given: Array) -> Array:
+        """An elementwise function of each number of some nodes, or of each a and o; an error if it raises one."""
+        program, layout = self.program, self.program.layout
+        f, done = program.kinds[program.kind[first]], list[float]()
+        fixed = tuple(f.parameters.values())
+        try:
+            with np.errstate(**self.warned):
+                for numbers in zip(*(array.ravel().tolist() for array in given), strict=True):
+                    done.append(float(function(*numbers, *fixed)))
+        except MemoryError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            row, k = divmod(len(done), given[0].shape[1])
+            row += int(program.row_first[first])
+            node = int(np.searchsorted(program.row_first, row, side="right")) - 1
+            v, own = int(program.nodes[node]), program.row_first[node : node + 2] - program.row_first[first]
+            if len(given) > 1:
+                raise derivative_error(layout, v, f, error) from error
+            raise value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error) from error
+        return np.array(done).reshape(given[0].shape)
+
     def _pull_in_python(self, node: int, number: int, tile: int, state: State) -> None:
-        v, rows, columns, samples = self._node(node, number, tile)
-        delta = state.a[tile, rows]
-        self._pull(v, delta[:, :samples], delta, state.o[tile, columns], state.g[tile, columns])
+        rows, columns, samples = self._nodes(node, node + 1, number, tile)
+        delta, o, g = state.a[tile, rows], state.o[tile, columns, :samples], state.g[tile, columns, :samples]
+        delta[:, :samples] = self._pulls(node, delta[:, :samples], o, g)
         delta[:, samples:] = 0
 
-    def _pull(self, v: int, delta: Array, a: Array, o: Array, g: Array) -> None:
+    def _pulls(self, node: int, a: Array, o: Array, g: Array) -> Array:
+        of_node = self.program.layout, int(self.program.nodes[node]), self.program.kinds[self.program.kind[node]]
+        given = zip(*(array.T.tolist() for array in (a, o, g)), strict=True)
         with np.errstate(**self.warned):
-            for k in range(delta.shape[1]):
-                given = a[:, k].tolist(), o[:, k].tolist(), g[:, k].tolist()
-                delta[:, k] = pull_of_node(self.program.layout, v, FLOATS, *given)
+            return np.array([pull_of_node(*of_node, FLOATS, *numbers) for numbers in given]).T
 
-    def values(self, node: int, samples: list[list[float]]) -> Iterator[list[float]]:
-        """The outputs of one node for each of its pre-activations; an error where they cannot be computed."""
-        program, v = self.program, int(self.program.nodes[node])
+    def values(self, node: int, samples: Array) -> list[list[float]]:
+        """The outputs of one node for each row of pre-activations; an error where they cannot be computed."""
+        program, layout = self.program, self.program.layout
+        v, f = int(program.nodes[node]), program.kinds[program.kind[node]]
+        m = int(program.column_first[node + 1] - program.column_first[node])
+        low, high = f.domain
         rows = slice(int(program.row_first[node]), int(program.row_first[node + 1]))
         bias = [[float(self.theta[b])] if b >= 0 else [] for b in program.bias_position[rows].tolist()]
-        for a in samples:
-            check_a(program.layout, v, a, bias)
-            with np.errstate(**self.warned):
-                o = outputs_of_node(program.layout, v, FLOATS, a)
-            check_o(program.layout, v, a, o)
-            yield o
+        suspect = not (all_finite(samples) and (low <= samples).all() and (samples <= high).all())
+        outputs = []
+        with np.errstate(**self.warned):
+            for a in samples.tolist():
+                if suspect:
+                    check_a(layout, v, a, bias)
+                o = outputs_of_node(layout, v, f, FLOATS, a)
+                if len(o) != m or not all(map(math.isfinite, o)):
+                    check_o(layout, v, a, o)
+                outputs.append(o)
+        return outputs
 
     def _inputs(self, part: slice) -> Array:
         rows = self.inputs[part]
@@ -529,5 +570,4 @@ def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
 def explain_node(sweep: Sweep, a: Array, number: int, node: int) -> None:
     """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
     rows = np.arange(sweep.program.row_first[node], sweep.program.row_first[node + 1])
-    for _ in sweep.values(node, sweep.read(a, rows, number).tolist()):
-        pass
+    sweep.values(node, sweep.read(a, rows, number))

@@ -15,29 +15,27 @@ from typing import Any
 import numpy as np
 
 from graphprop.arithmetic import Floats, Formulas
+from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.layout import Array, Layout
 
 Vector = list[Any]
 
 
-def outputs_of_node(layout: Layout, v: int, numbers: Floats | Formulas, a: Vector) -> Vector:
+def outputs_of_node(layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector) -> Vector:
     """o[v] = f(a[v])"""
-    f = layout.nodes[v].activation
-    assert f is not None
     try:
         return numbers.outputs(f, a)
     except MemoryError:
         raise
     except Exception as error:  # a user's function may raise anything
-        shown = ", ".join(str(x) for x in a[:4])
-        raise NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}") from error
+        raise value_error(layout, v, f, a, error) from error
 
 
-def pull_of_node(layout: Layout, v: int, numbers: Floats | Formulas, a: Vector, o: Vector, g: Vector) -> Vector:
+def pull_of_node(
+    layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector, o: Vector, g: Vector
+) -> Vector:
     """g L[v]"""
-    f = layout.nodes[v].activation
-    assert f is not None
     try:
         return numbers.pull(f, a, o, g)
     except GraphpropError as error:
@@ -45,7 +43,16 @@ def pull_of_node(layout: Layout, v: int, numbers: Floats | Formulas, a: Vector, 
     except MemoryError:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise NumberError(f"node {layout.names[v]!r}: the derivative of {f.name} raised {error!r}") from error
+        raise derivative_error(layout, v, f, error) from error
+
+
+def value_error(layout: Layout, v: int, f: Activation, a: Vector, error: Exception) -> NumberError:
+    shown = ", ".join(str(x) for x in a[:4])
+    return NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}")
+
+
+def derivative_error(layout: Layout, v: int, f: Activation, error: Exception) -> NumberError:
+    return NumberError(f"node {layout.names[v]!r}: the derivative of {f.name} raised {error!r}")
 
 
 def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:

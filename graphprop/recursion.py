@@ -137,13 +137,14 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
         if node.is_input:
             o[v] = [next(remaining) for _ in range(node.m)]
     for v in equations.order:
-        if layout.nodes[v].is_input:
+        f = layout.nodes[v].activation
+        if f is None:
             continue
         parts = zip(equations.bias[v], equations.rows[v], strict=True)
         a[v] = [numbers.total([*b, *(w * o[u][k] for u, k, w in row)]) for b, row in parts]
         if numbers.dtype is float:
             check_a(layout, v, a[v], equations.bias[v])
-        o[v] = outputs_of_node(layout, v, numbers, a[v])
+        o[v] = outputs_of_node(layout, v, f, numbers, a[v])
         if numbers.dtype is float:
             check_o(layout, v, a[v], o[v])
     return a, o

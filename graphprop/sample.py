@@ -42,9 +42,8 @@ class Sample:
     def pull(self, v: int, g: Vector) -> Vector:
         """g L[v]"""
         equations = self.equations
-        if equations.layout.nodes[v].activation is None:
-            return g
-        return pull_of_node(equations.layout, v, equations.numbers, self.a[v], self.o[v], g)
+        f = equations.layout.nodes[v].activation
+        return g if f is None else pull_of_node(equations.layout, v, f, equations.numbers, self.a[v], self.o[v], g)
 
     def jacobian(self, v: int) -> list[Vector]:
         """L[v], a row for each output: the unit vectors times it."""
