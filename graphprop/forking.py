@@ -5,6 +5,8 @@ A child has one thread. Locks that others held are never released in it, and wha
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401
+import logging  # noqa: F401
 import os
 import sys
 import threading
@@ -41,5 +43,7 @@ def _begin() -> None:
             entry.lock = threading.RLock()
 
 
+# The last one to register is the first to take its locks. What compiles also needs those of logging and of the pools of
+# threads, so that these must not be taken before: both have registered when they were imported.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_take, after_in_parent=_release, after_in_child=_begin)

@@ -232,6 +232,34 @@ def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: 
         process.join()
 
 
+FORKED = """
+    import os, threading, time
+    from graphprop.forking import LOADING
+    import logging
+
+    begun = threading.Event()
+
+    def load():
+        with LOADING:
+            begun.set()
+            time.sleep(0.3)
+            logging.getLogger("of a module that is loaded")
+
+    threading.Thread(target=load).start()
+    begun.wait()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_that_waits_for_another_thread_holds_nothing_that_it_needs() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(FORKED)]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=True).stdout == b"0\n"
+
+
 INTERRUPTED = """
     import os, signal, sys, threading, time
     import numpy as np
