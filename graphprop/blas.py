@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.forking import LOADING
+
 PREFIXES = "scipy_", ""
 LONG = ("64_",)  # suffixes of functions whose whole numbers have 64 bits
 SUFFIXES = *LONG, "", "_64"
@@ -20,7 +22,8 @@ SUFFIXES = *LONG, "", "_64"
 @cache
 def blas_addresses(dtype: np.dtype[Any]) -> tuple[int, int] | None:
     """Where cblas_gemm and cblas_gemv for numbers of this kind are; None if they are not found."""
-    from threadpoolctl import ThreadpoolController
+    with LOADING:
+        from threadpoolctl import ThreadpoolController
 
     letter = {np.dtype(np.float64): "d", np.dtype(np.float32): "s"}[dtype]
     for library in ThreadpoolController().select(internal_api="openblas").lib_controllers:

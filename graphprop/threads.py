@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from graphprop.blas import find_symbol
 from graphprop.errors import GraphpropError
+from graphprop.forking import LOADING
 
 _lock = threading.Lock()
 _pools: list[Pool] = []
@@ -218,7 +219,8 @@ def _find_blas() -> tuple[list[_Limit], list[_Limit]]:
     """The BLAS libraries whose number of threads is one for the whole process, and those with one for each thread."""
     global _blas_limits
     if _blas_limits is None:
-        from threadpoolctl import ThreadpoolController
+        with LOADING:
+            from threadpoolctl import ThreadpoolController
 
         of_process: list[_Limit] = []
         of_thread: list[_Limit] = []
