@@ -1,4 +1,4 @@
-"""What a child process must not be torn out of: a fork waits until other threads have loaded and compiled.
+"""What nothing may be torn out of: a fork waits until other threads have loaded and compiled, an interrupt does not.
 
 A child has one thread. Locks that others held are never released in it, and what they had half made stays so.
 """
@@ -6,6 +6,8 @@ A child has one thread. Locks that others held are never released in it, and wha
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401
+import contextlib
+import importlib
 import logging  # noqa: F401
 import os
 import sys
@@ -16,6 +18,28 @@ from typing import Any
 LOADING = threading.RLock()  # held by who imports numba and the modules that need it
 _waited_for: list[Any] = [LOADING]  # in the order in which threads take them
 _held: list[Any] = []
+_loaded: set[str] = set()
+
+
+def load(name: str) -> Any:
+    """A module that needs numba, loaded by a thread aside: numba cannot be loaded again after an interrupt."""
+    if name not in _loaded and threading.current_thread() is threading.main_thread():
+        aside = threading.Thread(target=_try_to_load, args=[name], daemon=True)
+        aside.start()
+        aside.join()
+    return _load(name)
+
+
+def _try_to_load(name: str) -> None:
+    with contextlib.suppress(Exception):  # who waits for it is told then
+        _load(name)
+
+
+def _load(name: str) -> Any:
+    with LOADING:
+        module = importlib.import_module(name)
+        _loaded.add(name)
+    return module
 
 
 def wait_for(*locks: Any) -> None:

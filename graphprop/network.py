@@ -26,7 +26,7 @@ from graphprop.arrays import cut_into_matrices, read_array, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.escaping import label
-from graphprop.forking import LOADING
+from graphprop.forking import load
 from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.mirror import Mirror
 from graphprop.order import TopologicalOrder
@@ -415,10 +415,7 @@ class Network:
         made, layout = self._made, self.layout
         program: Program | None = made.get("program")
         if program is None or program.layout is not layout:
-            with LOADING:
-                from graphprop.lowering import compile_layout
-
-            program = compile_layout(layout)
+            program = load("graphprop.lowering").compile_layout(layout)
             if made.get("layout") is layout:
                 program = made.setdefault("program", program)
         return program

@@ -18,7 +18,7 @@ from graphprop.arrays import all_finite, real_array
 from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.finiteness import check_gradients
-from graphprop.forking import LOADING
+from graphprop.forking import load
 from graphprop.inputs import read_inputs
 from graphprop.layout import Array, Layout
 from graphprop.losses import Loss
@@ -204,11 +204,9 @@ class Program:
         >>> program.predict([0.5, 0.5, 1.0], [[1.0, -1.0]])
         array([[0.]])
         """
-        with LOADING:
-            from graphprop.edges import lay_out_edges
-            from graphprop.lowering import compile_layout
-
-        return compile_layout(lay_out_edges(n_inputs, source, target, activation, bias, outputs))
+        layout = load("graphprop.edges").lay_out_edges(n_inputs, source, target, activation, bias, outputs)
+        program: Program = load("graphprop.lowering").compile_layout(layout)
+        return program
 
     # ------------------------------------------------------------------ running
 
@@ -337,16 +335,13 @@ class Program:
         except TypeError:  # a list in the list
             raise GraphpropError(f"goals are numbers of nodes, not {goals!r}") from None
         if program is None:
-            with LOADING:
-                from graphprop.lowering import lower
-
             count = len(self.layout.names)
             for v in wanted:
                 if isinstance(v, bool) or not isinstance(v, int | np.integer) or not 0 <= v < count:
                     raise GraphpropError(f"nodes are numbered from 0 to {count - 1}; {v!r} is not one of them")
             numbers = np.unique(np.array(wanted, dtype=np.intp))
             same = np.array_equal(numbers, np.unique(self.goals))
-            program = self if same else lower(self.layout, numbers)
+            program = self if same else load("graphprop.lowering").lower(self.layout, numbers)
             if len(self._towards) > 32:
                 self._towards.clear()  # another thread may be about to read what is kept
             program = self._towards.setdefault(wanted, program)
@@ -363,10 +358,7 @@ class Program:
     @cached_property
     def _engine(self) -> Any:
         """What runs it, with numba; imported when it is needed."""
-        with LOADING:
-            from graphprop import engine
-
-        return engine
+        return load("graphprop.engine")
 
     # ------------------------------------------------------------------ what is given
 

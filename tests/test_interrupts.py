@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -204,6 +205,37 @@ def test_what_is_kept_of_a_network_is_that_of_its_present_structure(what: str) -
         assert net.program.layout is net.layout
         assert net.program is gp.compile(net)
     assert place > 50
+
+
+INTERRUPTED_WHILE_NUMBA_LOADS = """
+    import os, signal, sys, time
+    import graphprop as gp
+
+    class Interrupting:
+        sent = False
+
+        def find_spec(self, name, path=None, target=None):
+            if name == "numba.core.datamodel.models" and not self.sent:
+                self.sent = True
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.meta_path.insert(0, Interrupting())
+    net = gp.mlp([2, 2], seed=0)
+    try:
+        gp.compile(net)
+    except KeyboardInterrupt:
+        print("interrupted", gp.compile(net))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_an_interrupt_while_numba_is_loaded_does_not_break_it() -> None:
+    command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED_WHILE_NUMBA_LOADS)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("interrupted <Program: 4 nodes")
 
 
 # ------------------------------------------------------------------ every public call
