@@ -117,7 +117,7 @@ def _check_count(given: Any, name: str, optional: bool = False) -> None:
 
 def _read_sample(trace: Trace, what: Any, sample: int | None) -> tuple[str, int | None]:
     """What is asked for, and the sample; None for the sum over all."""
-    if not isinstance(what, tuple) or not what or what[0] not in WHAT:
+    if not isinstance(what, tuple) or not what or not isinstance(what[0], str) or what[0] not in WHAT:
         raise GraphpropError(f"what is a tuple that begins with one of {', '.join(map(repr, WHAT))}, not {what!r}")
     kind: str = what[0]
     if sample is not None:

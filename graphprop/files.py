@@ -9,7 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from graphprop.reading import read_network
 from graphprop.writing import write_network
 
 MOST_BYTES = 2**28
+PIECE = 2**20
 DEEPEST = 100  # lists and objects in each other; Python's parser would need its stack for more
 _STEPS = np.array([1 if c in b"[{" else -1 if c in b"]}" else 0 for c in range(256)], np.int8)
 
@@ -66,7 +67,7 @@ def read_document(path: str | os.PathLike[str], document: Any, activations: Iter
 
 def save(net: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file; one that is there is replaced when all of the new one is on disk."""
-    checked = _checked_path(path)
+    checked = checked_path(path)
     try:
         text = write_network(net.copy())  # which no other thread changes
     except GraphpropError as error:
@@ -77,7 +78,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
 
 def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
     """What a JSON file holds; an object with a key twice is a `Twice`, a number that is too long a `TooLong`."""
-    where = _checked_path(path)
+    where = checked_path(path)
     if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
         raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
     return parse_json(_read_bytes(where, max_bytes), where)
@@ -118,7 +119,7 @@ def _depth(data: bytes) -> int:
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file under another name in its folder, then give it its name; on failure nothing is left behind."""
-    where = _checked_path(path)
+    where = checked_path(path)
     if where.endswith(os.sep):
         raise GraphpropError(f"{where}: is the name of a folder; a file is needed")
     temporary = ""
@@ -133,6 +134,9 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         if mode is not None and mode != stat.S_IMODE(os.stat(temporary).st_mode):
             os.chmod(temporary, mode)
         os.replace(temporary, target)
+    except FileNotFoundError:
+        folder = os.path.dirname(target)
+        raise GraphpropError(f"{where}: cannot be written: there is no folder {folder!r}") from None
     except OSError as error:
         raise GraphpropError(f"{where}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -161,9 +165,7 @@ def _read_bytes(where: str, max_bytes: int) -> bytes:
         if not stat.S_ISREG(mode):
             raise GraphpropError(f"{where}: is {_what(mode)}; a file is needed")
         with open(where, "rb") as file:
-            data = file.read(min(os.fstat(file.fileno()).st_size, max_bytes) + 1)
-            while 0 < len(data) <= max_bytes and (more := file.read(2**20)):  # it has grown
-                data += more
+            data = _read_at_most(file, max_bytes + 1)
     except FileNotFoundError:
         raise GraphpropError(f"{where}: there is no such file") from None
     except OSError as error:
@@ -173,11 +175,20 @@ def _read_bytes(where: str, max_bytes: int) -> bytes:
     return data
 
 
+def _read_at_most(file: BinaryIO, most: int) -> bytes:
+    """So many bytes, or all there are; memory is taken for what comes, not for what may come."""
+    pieces, missing = [], most
+    while missing and (piece := file.read(min(missing, PIECE))):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
 def _what(mode: int) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "no regular file"
 
 
-def _checked_path(path: Any) -> str:
+def checked_path(path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise GraphpropError(f"a path is a text or a path object, not {path!r}")
     where = os.fspath(path)

@@ -21,7 +21,7 @@ from graphprop.render import layouts
 from graphprop.render.legends import letter
 from graphprop.render.lettering import digits, name_line, plain
 from tests import golden
-from tests.pictures import column, edge_of, hostile_net, ladder, last_word, number, shape_of, shows
+from tests.pictures import ENGINES, column, edge_of, hostile_net, ladder, last_word, number, shape_of, shows
 
 
 def two_layers() -> gp.Network:
@@ -448,8 +448,47 @@ def test_saving_goes_by_suffix(tmp_path: Path) -> None:
     assert drawing.save(str(tmp_path / "net.DOT")).read_text() == drawing.source
     with pytest.raises(gp.GraphpropError, match=r"cannot save as 'net.jpg': the suffix is one of .svg, .png, .pdf"):
         drawing.save(tmp_path / "net.jpg")
-    with pytest.raises(gp.GraphpropError, match=r"cannot write 'net.svg': there is no folder .*nowhere'"):
+    with pytest.raises(gp.GraphpropError, match=r"net.svg: cannot be written: there is no folder .*nowhere'"):
         drawing.save(tmp_path / "nowhere" / "net.svg")
+
+
+@pytest.mark.parametrize("fails", ["replace", "fsync", "fdopen"])
+@pytest.mark.parametrize("suffix", ["svg", "dot", "html", "png", "pdf"])
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(
+    suffix: str, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = gp.draw(two_layers(), layout="columns")
+    monkeypatch.setattr(layouts, "render", lambda source, form, timeout: b"a picture")
+    old = tmp_path / f"net.{suffix}"
+    old.write_text("the old picture")
+
+    def full(*arguments: Any) -> None:
+        if fails == "fdopen":
+            os.close(arguments[0])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, fails, full)
+        with pytest.raises(gp.GraphpropError, match=rf"net\.{suffix}: cannot be written: No space left on device"):
+            drawing.save(old)
+    assert old.read_text() == "the old picture"
+    assert os.listdir(tmp_path) == [old.name]
+    drawing.save(old)
+    assert old.read_bytes() != b"the old picture"
+    assert os.listdir(tmp_path) == [old.name]
+
+
+@pytest.mark.parametrize("given", [np.array([1, 2]), np.array(["gradients", "weights"]), 3, "other", ["weights"]])
+@pytest.mark.parametrize("argument", ["show", "layout"])
+def test_a_choice_is_one_of_its_words(argument: str, given: Any) -> None:
+    with pytest.raises(gp.GraphpropError, match=f"{argument} is "):
+        gp.draw(two_layers(), **{argument: given})
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e300, sys.float_info.max, 10**400])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_however_long_graphviz_may_take_it_is_drawn(timeout: float, engine: str) -> None:
+    assert gp.draw(two_layers(), layout=engine, timeout=timeout).placement.engine == engine
 
 
 def test_a_network_without_a_name_has_no_title() -> None:

@@ -442,3 +442,20 @@ def test_one_style_of_brackets_a_negative_number_that_is_not_the_first_and_it_al
         assert re.search(r"\* \(-[\d.]+\)", text)
         assert not re.search(r"[*+/] -", text)
         assert not re.search(r"\(-[\d.]+ \* \(?-?[\d.]+\)?\)", text)
+
+
+@pytest.mark.parametrize("given", [None, 3, "net", np.array([1, 2]), gp])
+def test_what_is_no_network_is_told(given: Any) -> None:
+    net, trace = two_layers([1.0, -2.0])
+    g = net.backward(trace, "y")
+    for call in (
+        lambda: gp.explain(given, trace, g, ("o", "h1")),
+        lambda: gp.paths(given, trace, "x1", "y"),
+        lambda: gp.draw(given, trace, g),
+    ):
+        with pytest.raises(gp.GraphpropError, match=r"(explain|paths|draw) needs a gp\.Network, not "):
+            call()
+    with pytest.raises(gp.GraphpropError, match="form is"):
+        gp.explain(net, trace, g, ("o", "h1"), form=np.array(["children", "parents"]))  # type: ignore[arg-type]
+    with pytest.raises(gp.GraphpropError, match="what is a tuple"):
+        gp.explain(net, trace, g, (np.array(["o", "a"]),))

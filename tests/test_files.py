@@ -376,7 +376,7 @@ BAD: list[tuple[Any, str]] = [
     (changed(("theta", 2), "inf"), "theta[2]: a finite number"),
     (
         changed(("theta", 2), "-inf"),
-        "theta[2]: w(0, h, ('y', 1)) is -inf; only biases of the softmax family can be masks",
+        "theta[2]: w(0, h, (y, 1)) is -inf; only biases of the softmax family can be masks",
     ),
     (changed(("theta", 0), "-inf"), "is -inf; only biases"),
     (changed(("theta",), []), "nodes[1].bias: a position in theta (it has 0 numbers)"),
@@ -711,14 +711,16 @@ def test_what_cannot_be_read_is_told(path: Any, message: str, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("no/such/folder/net.json", "no/such/folder/net.json: cannot be written: No such file"),
+        ("no/such/folder/net.json", "no/such/folder/net.json: cannot be written: there is no folder"),
         ("folder", "folder: is a folder; only a file can be replaced"),
         ("new/", "new/: is the name of a folder"),
         ("loop", "cannot be written: Too many levels of symbolic links"),
         ("", "a path is a text that is not empty"),
         (3, "a path is a text or a path object, not 3"),
+        ("a\x00b", "without the character 0"),
+        ("half\ud800", "a path is a text that the system can write, not 'half\\ud800'"),
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_what_cannot_be_written_is_told(
     path: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -729,6 +731,24 @@ def test_what_cannot_be_written_is_told(
     with pytest.raises(gp.GraphpropError, match=re.escape(message)):
         gp.mlp([1, 1], seed=0).save(path)
     assert sorted(os.listdir(tmp_path)) == ["folder", "loop"]
+
+
+@pytest.mark.parametrize("path", ["a\x00b.svg", "half\ud800.svg", 3, b"net.svg", np.array(["a.svg"]), None])
+def test_every_call_that_takes_a_path_says_what_a_path_is(path: Any) -> None:
+    net = gp.mlp([1, 1], seed=0)
+    for call in (net.save, gp.load, gp.draw(net, layout="columns").save):
+        with pytest.raises(gp.GraphpropError, match="a path is a text"):
+            call(path)
+
+
+def test_however_much_is_allowed_memory_is_taken_for_what_is_there(tmp_path: Path) -> None:
+    gp.mlp([1, 1], seed=0).save(file := tmp_path / "net.json")
+    for allowed in (2**40, 2**63 - 1, 2**63, 10**100):
+        tracemalloc.start()
+        gp.load(file, max_bytes=allowed)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 10_000_000
 
 
 def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.escaping import visible
+from graphprop.files import checked_path, write_whole
 from graphprop.layout import Name
 from graphprop.render import layouts
 from graphprop.render.contents import describe
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graphprop.results import Gradients, Trace
 
 RENDER_SECONDS = 60.0  # for PNG and PDF, which nothing can replace
+LONGEST_WAIT = 86_400.0  # a day; what waits for processes cannot count much farther
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".html")
 
 
@@ -78,14 +80,13 @@ class Drawing:
         """With what the ids in the SVG begin: made of the content."""
         return "gp" + hashlib.sha256(repr(self.parts).encode("utf-8", "replace")).hexdigest()[:8]
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file, in the format that its suffix says: .svg, .png, .pdf, .dot or .html.
 
-        PNG and PDF are drawn by Graphviz; the others need nothing. HTML is a page on its own, which plays both passes.
+        A file that is there is replaced when all of the new one is on disk. PNG and PDF are drawn by Graphviz; the
+        others need nothing. HTML is a page on its own, which plays both passes.
         """
-        if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
-            raise GraphpropError(f"a path is a text or a path object, not {path!r}")
-        path = Path(path)
+        path = Path(checked_path(path))
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
             raise GraphpropError(f"cannot save as {path.name!r}: the suffix is one of {', '.join(SUFFIXES)}")
@@ -97,12 +98,7 @@ class Drawing:
             data = self.html.encode()
         else:
             data = layouts.render(self.source, suffix[1:], max(self._timeout, RENDER_SECONDS))
-        try:
-            path.write_bytes(data)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and not path.parent.exists():
-                raise GraphpropError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}") from None
-            raise GraphpropError(f"cannot write {path.name!r}: {error.strerror}") from None
+        write_whole(path, data)
         return path
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -273,4 +269,4 @@ def draw(
     chosen = select(numbers.layout, numbers.sizes, focus=focus, depth=depth, top=top, path=path, group=group)
     shown = visible((net.name or "") if title is None else title, 90)
     parts = (summarise if chosen.groups else describe)(numbers, chosen, shown)
-    return Drawing(parts, layout, timeout, numbers)
+    return Drawing(parts, layout, min(timeout, LONGEST_WAIT), numbers)

@@ -154,10 +154,9 @@ class Numbers:
 
 def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:
     """What `draw` was given, checked."""
-    from graphprop.network import Network, numbers_of
+    from graphprop.network import checked_network, numbers_of
 
-    if not isinstance(net, Network):
-        raise GraphpropError(f"draw needs a gp.Network, not {type(net).__name__}")
+    checked_network(net)
     layout = net.layout
     if not layout.names:
         raise GraphpropError("the network has no nodes to draw")
