@@ -32,7 +32,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT = 400.0  # seconds for the tests of one mutant; what takes longer hangs
-CONCERNED = {  # of each module, the tests that should notice, the fastest first
+CONCERNED = {  # of each module, the tests that should notice besides its own examples, the fastest first
     "recursion": ("golden", "recursion", "identities", "deep"),
     "engine": ("engine_golden", "program_arguments", "engine", "program", "memory", "natives"),
     "kernels": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges"),
@@ -237,7 +237,7 @@ class Copy:
             os.environ["PYTHONPATH"] = str(self.folder)
             sys.dont_write_bytecode, sys.pycache_prefix = False, f"{self.folder}.pycache"
             imported = "ignore::pytest.PytestAssertRewriteWarning"  # what was imported before
-            options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-W", imported]
+            options = ["-x", "-q", "-o", "addopts=--doctest-modules", "-p", "no:cacheprovider", "-W", imported]
             status = int(pytest.main([*options, *tests]))
             sys.stdout.flush()
         except BaseException:
@@ -274,7 +274,8 @@ def main() -> None:
                 break
             start = time.monotonic()
             with copy.with_mutant(mutant):
-                failed = copy.failing(*(f"tests/test_{name}.py" for name in CONCERNED[mutant.module]))
+                tests = [f"tests/test_{name}.py" for name in CONCERNED[mutant.module]]
+                failed = copy.failing(f"graphprop/{mutant.module}.py", *tests)
             seconds = time.monotonic() - start
             if "::" in failed and failed not in sound and copy.failing(failed):
                 sys.exit(f"{failed} fails without any mutant")
