@@ -158,6 +158,10 @@ def test_nan_and_infinity_are_refused_in_every_component(f: gp.Activation, bad: 
             f.value(a)
 
 
+def test_the_softmax_family_takes_masks_and_no_other() -> None:
+    assert {f.name for f in TABLE if f.masks} == {"softmax_dot", "logsumexp", "softmax", "log_softmax"}
+
+
 @pytest.mark.parametrize("f", [f for f in ARRAYS if f.masks], ids=by_name)
 def test_a_masked_component_is_absent(f: gp.Activation) -> None:
     full, kept = f.value([0.5, -math.inf, 2.0]), f.value([0.5, 2.0])

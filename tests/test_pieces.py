@@ -104,8 +104,10 @@ def test_small_pieces_are_joined() -> None:
 
 @pytest.mark.parametrize("loss", ["half_squared", "binary_cross_entropy", "softmax_cross_entropy"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_every_loss_of_several_heads(monkeypatch: pytest.MonkeyPatch, loss: str, weighted: bool) -> None:
-    monkeypatch.setattr(lowering, "PIECE", 1)
+@pytest.mark.parametrize("piece", [1, 100_000])
+def test_every_loss_of_several_heads(monkeypatch: pytest.MonkeyPatch, loss: str, piece: int, weighted: bool) -> None:
+    """In pieces of their own, or in one, where only the heads of a loss that is a sum over all numbers are joined."""
+    monkeypatch.setattr(lowering, "PIECE", piece)
     net = gp.union({k: gp.mlp([3, 5, 4], "tanh", "identity", seed=k) for k in range(6)})
     rng = np.random.default_rng(1)
     rows, target = 5 * rng.normal(size=(40, 18)), rng.integers(0, 2, size=(40, 24)).astype(float)

@@ -182,6 +182,21 @@ def test_a_gradient_that_overflows_is_refused_with_its_name(shared_out: pytest.M
     assert np.isfinite(net.program.value_and_grad(net.theta, rows, target, loss="half_squared")[1]).all()
 
 
+@pytest.mark.parametrize("samples", [1, 40])
+@pytest.mark.parametrize("row", [0, 17, 39])
+def test_one_row_of_a_block_whose_gradient_overflows_is_refused(
+    shared_out: pytest.MonkeyPatch, row: int, samples: int
+) -> None:
+    """All other rows have the derivative 0."""
+    net = gp.mlp([40, 40], "identity", "identity", seed=1)
+    net.theta[:] = 0
+    net.theta[41 * row : 41 * row + 40] = 1e-80
+    rows, target = np.full((samples, 40), 1e200), np.zeros((samples, 40))
+    with pytest.raises(gp.NumberError, match=rf"the derivative with respect to w\(.*{row}.* is inf"):
+        net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
+    assert plan(net.program).samples == samples
+
+
 def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyPatch) -> None:
     net = by_neuron()
     arrays = {"theta": net.theta.copy(), "inputs": np.ones((40, 40)), "target": np.ones((40, 4))}

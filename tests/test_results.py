@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -195,6 +196,18 @@ def test_a_tie_that_was_asked_for_in_part_is_not_given() -> None:
     g = gp.recursion.backpropagate(net, trace, "y", form="parents", of=["y"])
     assert np.isnan(g.parameter["f"])
     assert not np.isnan(g.weight["h", "y"])
+
+
+def test_a_parameter_of_other_numbers_keeps_them() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    f, k = net.parameter("f", 0.5), net.parameter("k", [2.0, 3.0])
+    net.add_node("h", "identity", {"x": f})
+    net.add_node("y", "softmax_dot", {"h": [k[0], k[1]]})
+    trace = gp.recursion.forward(net, [1.0], numbers=mpmath.mp)
+    g = gp.recursion.backpropagate(net, trace, "y")
+    assert isinstance(g.parameter["f"], mpmath.mpf)
+    assert g.parameter["k"].shape == (2,)
 
 
 def test_what_cannot_be_a_name_is_no_name() -> None:
