@@ -127,7 +127,7 @@ def _isolated_lines(text: str) -> str:
 
 
 def label(name: Any, most: int = LONGEST) -> str:
-    """A name as a person reads it, in one line: what does not show, or would be obeyed by a terminal, as its code.
+    r"""A name as a person reads it, in one line: what does not show, or would be obeyed by a terminal, as its code.
 
     This is how every text of the library writes a name that it does not put in quotes. A long one is shortened, unless
     `most` is 0.

@@ -595,9 +595,6 @@ def test_the_attack_finds_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> No
     def raises(given: Any, place: str, depth: int = 0) -> Any:
         return {}["oops"] if given == "late" else right(given, place, depth)
 
-    def forgets(given: Any, place: str, depth: int = 0) -> Any:
-        return right(given, place, depth) if given != "late" else "later"
-
     def hangs(given: Any, place: str, depth: int = 0) -> Any:
         while given == "late":
             pass

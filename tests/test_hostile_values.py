@@ -39,7 +39,7 @@ def test_the_attack_finds_a_raw_error_and_says_how_to_repeat_it(monkeypatch: pyt
         return net.children(v)[int(v)]
 
     monkeypatch.setattr(gp.Network, "parents", unguarded)
-    with pytest.raises(hostile_values.RawError, match=r"ValueError.*\n\n.*\nrepeat\('Network.parents', {"):
+    with pytest.raises(hostile_values.Found, match=r"ValueError.*\n\n.*\nrepeat\('Network.parents', {"):
         hostile_values.repeat("Network.parents", {"v": '"h"'})
 
 
@@ -51,7 +51,7 @@ def test_the_attack_finds_a_call_that_was_refused_half_way(monkeypatch: pytest.M
         legal(net, *heads)
 
     monkeypatch.setattr(gp.Network, "set_outputs", half)
-    with pytest.raises(hostile_values.RawError, match="the network is not as it was"):
+    with pytest.raises(hostile_values.Found, match="the network is not as it was"):
         hostile_values.repeat("Network.set_outputs", {"head": '"no node"'})
 
 

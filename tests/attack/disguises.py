@@ -21,7 +21,8 @@ import numpy as np
 import graphprop as gp
 from tests.absolute_terms import forward_terms, roundings
 from tests.against_recursion import assert_close, assert_same_descent, assert_same_outputs, assert_same_pull
-from tests.attack.networks import Found, random_network
+from tests.attack import Found
+from tests.attack.networks import random_network
 
 Array = np.ndarray[Any, Any]
 Disguise = Callable[[Array], Any]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
+from tests.attack import Found
 
 OF_MATH = ("exp", "expm1", "tanh", "sin", "cos", "log", "log1p", "log2", "sqrt", "atan", "asin", "acosh", "sinh", "erf")
 OF_MATH += ("erfc", "gamma", "lgamma", "fabs", "degrees", "tan", "cosh", "exp2", "cbrt")
@@ -212,7 +213,7 @@ def hold_random(seed: int, number: int, counts: Counter[str]) -> None:
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(f"{error!r}, of\n{text}") from error
+            raise Found(f"{error!r}, of\n{text}") from error
 
 
 def attack(seconds: float, seed: int) -> dict[str, int]:

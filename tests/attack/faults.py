@@ -19,7 +19,8 @@ import numpy as np
 
 import graphprop as gp
 from tests.absolute_terms import absolute_terms
-from tests.attack.networks import Found, random_network
+from tests.attack import Found
+from tests.attack.networks import random_network
 from tests.random_graphs import is_smooth
 
 Array = np.ndarray[Any, Any]

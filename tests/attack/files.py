@@ -24,6 +24,7 @@ import numpy as np
 import graphprop as gp
 from graphprop.stand_ins import load_structure
 from graphprop.writing import write_network
+from tests.attack import Found
 from tests.attack.hostile_texts import HOSTILE, ONE_HASH
 from tests.network_files import OWN, rich, small
 
@@ -94,10 +95,6 @@ JUNK: list[Any] = [
 JUNK += ["h", "y", "-inf", "input", "softmax", "max", "cube", "scaled", "a" * 500, "\x1b[2J", "\udc80", [], {}, [[]]]
 JUNK += [[None], [0, 1], [[0, 1], [2, 3]], {"slope": 0.5}, {"s": 0.1}, {"id": "z", "kind": "tanh"}]
 KEYS = ["id", "kind", "size", "bias", "own", "parameters", "order", "frozen", "outputs", "links", "theta", "graph", "a"]
-
-
-class Found(AssertionError):  # noqa: N818
-    """What an attack has broken."""
 
 
 def attack(seconds: float, seed: int) -> dict[str, int]:

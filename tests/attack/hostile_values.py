@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
+from tests.attack import Found
 
 # ------------------------------------------------------------------ values, as they are written in a reproducer
 
@@ -336,14 +337,10 @@ def public_functions() -> Iterator[str]:
 # ------------------------------------------------------------------ the attack
 
 
-class RawError(AssertionError):
-    """What was no error of the library, with the lines that show it again."""
-
-
 def attack(seconds: float, seed: int = 0) -> dict[str, int]:
     """Call with one hostile value, each argument and value once, then with two at a time while there is time.
 
-    Gives how many calls gave a result and how many were refused. Raises `RawError` at the first call that ended
+    Gives how many calls gave a result and how many were refused. Raises `Found` at the first call that ended
     otherwise, or that was refused and changed the network.
     """
     rng, end = random.Random(seed), time.monotonic() + seconds
@@ -393,10 +390,10 @@ def _tried(one: Call, given: dict[str, str]) -> bool:
     except gp.GraphpropError as error:
         str(error)
         if stage.fingerprint() != before:
-            raise RawError(_reproducer(one, given, "it was refused, and the network is not as it was")) from error
+            raise Found(_reproducer(one, given, "it was refused, and the network is not as it was")) from error
         return False
     except Exception as error:
-        raise RawError(_reproducer(one, given, f"{type(error).__name__}: {str(error)[:200]}")) from error
+        raise Found(_reproducer(one, given, f"{type(error).__name__}: {str(error)[:200]}")) from error
     stage.fingerprint()
     return True
 

@@ -32,13 +32,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
+from tests.attack import Found
 
 Call = Callable[[], Any]
 ROWS = np.random.default_rng(1)
-
-
-class Found(AssertionError):  # noqa: N818
-    """What an interrupt has broken."""
 
 
 # ------------------------------------------------------------------ the doors

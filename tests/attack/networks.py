@@ -8,11 +8,6 @@ import numpy as np
 
 import graphprop as gp
 
-
-class Found(AssertionError):  # noqa: N818
-    """What an attack has broken."""
-
-
 KINDS = [f for f in gp.ACTIVATIONS.values() if f.name != "log"]
 LARGEST = 100.0  # of any number of a forward pass; what would be larger is drawn again
 
