@@ -314,8 +314,8 @@ WITHOUT_ARGUMENTS = {
 }  # fmt: skip
 INTERNAL = {
     "Activation.outputs", "Activation.pull", "Activation.refusal", "Activation.lost", "Loss.apply",
-    "Parameter.is_number_of", "Program.functions", "Program.natives", "Program.table", "Program.kept", "Program.calls_python",
-    "Program.label_input",
+    "Parameter.is_number_of", "Program.functions", "Program.natives", "Program.table", "Program.kept",
+    "Program.calls_python", "Program.label_input",
 }  # fmt: skip
 
 
