@@ -58,11 +58,22 @@ def promises(folder: str) -> list[Prepared]:
     ]
     return [
         *drawn,
+        ("build 100 000 edges one by one", 2.0, edge_by_edge),
         ("draw a summary of 100 000 nodes", 5.0, lambda: gp.draw(huge, trace, g).svg),
         ("load 100 000 edges", 5.0, lambda: gp.load(path)),
         ("check a small network", 1.0, lambda: gp.check(small)),
         ("check 100 000 edges", 30.0, lambda: gp.check(checked)),
     ]
+
+
+def edge_by_edge() -> gp.Network:
+    net = gp.Network()
+    for v in range(448):
+        net.add_node(v, "tanh")
+    for v in range(448):
+        for u in range(v):
+            net.add_edge(u, v, 0.5)
+    return net
 
 
 def drawing(net: gp.Network, engine: str) -> str:
