@@ -240,7 +240,7 @@ def test_info_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["info", str(tmp_path / "net.json")]) == 0
     told = dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:])
     assert told == {
-        "inputs": "2: x, ('t', 1)",
+        "inputs": "2: x, (t, 1)",
         "outputs": "3: s; y, z",
         "nodes": "3 tanh, 1 softmax",
         "levels": "5 (an input is on the first)",

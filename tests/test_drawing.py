@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
+from graphprop import files
 from graphprop.render import layouts
 from graphprop.render.legends import letter
 from graphprop.render.lettering import digits, name_line, plain
@@ -452,7 +453,7 @@ def test_saving_goes_by_suffix(tmp_path: Path) -> None:
         drawing.save(tmp_path / "nowhere" / "net.svg")
 
 
-@pytest.mark.parametrize("fails", ["replace", "fsync", "fdopen"])
+@pytest.mark.parametrize("fails", ["replace", "fsync", "open"])
 @pytest.mark.parametrize("suffix", ["svg", "dot", "html", "png", "pdf"])
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(
     suffix: str, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -463,12 +464,10 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(
     old.write_text("the old picture")
 
     def full(*arguments: Any) -> None:
-        if fails == "fdopen":
-            os.close(arguments[0])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, fails, full)
+        patched.setattr(files if fails == "open" else os, fails, full, raising=False)
         with pytest.raises(gp.GraphpropError, match=rf"net\.{suffix}: cannot be written: No space left on device"):
             drawing.save(old)
     assert old.read_text() == "the old picture"
@@ -556,7 +555,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
         gp.draw(net, net.forward([[1.0, 2.0], [3.0, 4.0]]), net.backward(trace, "y"))
     with pytest.raises(gp.GraphpropError, match=r"gradients of net.backward are needed, not Trace"):
         gp.draw(net, trace, trace)  # type: ignore[arg-type]
-    with pytest.raises(gp.GraphpropError, match=r"draw needs a gp.Network, not int"):
+    with pytest.raises(gp.GraphpropError, match=r"a network is needed, a gp.Network, not int"):
         gp.draw(3)  # type: ignore[arg-type]
     with pytest.raises(gp.GraphpropError, match=r"no nodes to draw"):
         gp.draw(gp.Network())
