@@ -293,3 +293,18 @@ def test_a_class_label_that_is_none_is_refused(z: Any, t: Any, told: str) -> Non
 def test_a_loss_that_reads_no_classes_takes_no_label() -> None:
     with pytest.raises(gp.GraphpropError, match="they must agree"):
         gp.loss("half_squared").evaluate([1.0, 2.0], 1)
+
+
+@pytest.mark.parametrize("name", ["", 3, None])
+def test_a_loss_has_a_name(name: Any) -> None:
+    with pytest.raises(gp.GraphpropError, match="the name of a loss is a text that is not empty"):
+        gp.Loss(name, lambda z, t: (z - t).sum(-1), lambda z, t: 0 * z + 1)
+
+
+@pytest.mark.parametrize(("z", "found"), [([-0.5, 1.5], "one of them is negative"), ([0.5, 0.75], "they sum to 1.25")])
+def test_what_is_no_distribution_says_why(z: list[float], found: str) -> None:
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("y", "identity", {"x": np.eye(2)}, size=2)
+    with pytest.raises(gp.GraphpropError, match=f"y is no distribution \\(its outputs: {found}\\)"):
+        net.backward(net.forward(z), loss="cross_entropy", target=[1.0, 0.0])

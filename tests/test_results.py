@@ -178,6 +178,23 @@ def test_what_cancelled_is_held_to_a_thousandth_of_the_largest_of_its_kind(size:
         assert g.allclose(other, rtol=1e-9) is close
 
 
+def test_a_difference_names_the_sample() -> None:
+    net = example()
+    g = net.backward(net.forward(BATCH), "y")
+    delta = g.a_flat.copy()
+    delta[1, 0] *= 2
+    arrays = {name: getattr(g, name) for name in ("layout", "objective", "value", "o_flat", "weight_uses", "bias_uses")}
+    other = gp.Gradients(**arrays, a_flat=delta, batched=True, calls=0)
+    assert g.difference(other).entry == "delta[h] of sample 1"
+
+
+def test_what_was_not_asked_for_in_both_is_no_difference() -> None:
+    net = example()
+    some = gp.recursion.backpropagate(net, net.forward(INPUTS), "y", form="parents", of=["y"])
+    assert some.allclose(some)
+    assert some.difference(some).absolute == 0.0
+
+
 def test_nan_is_a_difference() -> None:
     net = example()
     trace = net.forward(INPUTS)
