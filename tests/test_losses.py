@@ -308,3 +308,12 @@ def test_what_is_no_distribution_says_why(z: list[float], found: str) -> None:
     net.add_node("y", "identity", {"x": np.eye(2)}, size=2)
     with pytest.raises(gp.GraphpropError, match=f"y is no distribution \\(its outputs: {found}\\)"):
         net.backward(net.forward(z), loss="cross_entropy", target=[1.0, 0.0])
+
+
+def test_a_value_that_overflows_is_told_with_its_sample() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 1.0})
+    trace = gp.recursion.forward(net, [[1.0], [1e200], [2.0]])
+    with pytest.raises(gp.NumberError, match=r"overflows in sample 1$"):
+        gp.recursion.backpropagate(net, trace, loss="half_squared", target=np.zeros((3, 1)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop import cutting, descent, lowering
+from graphprop import cutting, descent, lowering, plans
 from graphprop.program import PLANS
 from tests.against_recursion import assert_same_descent, assert_same_outputs
 
@@ -92,6 +92,16 @@ def test_pieces_are_what_no_node_joins(monkeypatch: pytest.MonkeyPatch, name: st
     assert len(program.pieces) - 1 == pieces
     assert program.pieces[-1].tolist() == [program.inputs, len(program.nodes), len(program.layout.heads)]
     assert sum(table.size for table in descent.piece_tables(program, np.dtype(float))) == program.size
+
+
+def test_arrays_that_the_loops_take_go_the_shortest_way() -> None:
+    program = union(3).program
+    rows, target = np.ones((5, program.input_width)), np.zeros((5, len(program.goal_columns)))
+    theta = np.ones(program.layout.size)
+    assert plans.descend(program, theta, rows, target, "half_squared") is not None
+    assert plans.answer(program, theta, rows) is not None
+    rows[2, 1] = np.nan
+    assert plans.descend(program, theta, rows, target, "half_squared") is None
 
 
 def test_small_pieces_are_joined() -> None:
