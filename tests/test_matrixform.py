@@ -568,7 +568,7 @@ def test_errors_of_a_users_activation_name_the_node() -> None:
 
 SHARED = {  # by the matrix form, the recursion and the engine, as docs/matrix_form.md says
     "the tables": {"activations", "losses", "soft_targets", "twofold", "differentiable", "trials"},
-    "the layout": {"layout", "parameters", "arguments", "arrays", "steps", "errors"},
+    "the layout": {"layout", "parameters", "arguments", "arrays", "steps", "errors", "escaping"},
     "arguments and results": {"inputs", "frames", "objective", "finiteness", "results", "values"},
     "numbers": {"arithmetic", "foreign"},
 }
