@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.escaping import label
-from graphprop.layout import Array, Layout
+from graphprop.layout import Array, Layout, Name
 from graphprop.levels import check_layered, level_numbers
 
 BY_NODE = ("delta", "gamma", "o", "input")
@@ -130,7 +130,9 @@ def named_part(layout: Layout, what: str, key: Any, samples: int, batched: bool)
     index = np.arange(samples)[:, None] * int(width) + np.arange(span.start, span.stop)
     if not (node.vector if by_a else node.listed):
         index = index[:, 0]
-    return Part(f"{what}[{key}]", "delta" if by_a else "o", index if batched else index[0], layout, batched)
+    return Part(
+        f"{what}[{label(key, most=0)}]", "delta" if by_a else "o", index if batched else index[0], layout, batched
+    )
 
 
 def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
@@ -139,7 +141,7 @@ def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
     index = np.full(layout.edge_shape(e), -1)
     rows = layout.row[uses] - layout.a_start[layout.edge_target[e]]
     index[rows, layout.column[uses] - layout.o_start[layout.edge_source[e]]] = uses
-    return Part(f"w({label(edge[0], most=0)}, {label(edge[1], most=0)})", "weights", index, layout)
+    return Part(_edge_name(*edge), "weights", index, layout)
 
 
 def bias_part(layout: Layout, name: Any) -> Part:
@@ -147,7 +149,7 @@ def bias_part(layout: Layout, name: Any) -> Part:
     first, last = np.searchsorted(layout.bias_row, layout.a_start[v : v + 2])
     index = np.full(layout.nodes[v].n, -1)
     index[layout.bias_row[first:last] - layout.a_start[v]] = np.arange(first, last)
-    return Part(f"b[{label(name, most=0)}]", "biases", index, layout)
+    return Part(_bias_name(name), "biases", index, layout)
 
 
 def parameter_part(layout: Layout, name: Any) -> Part:
@@ -238,7 +240,7 @@ def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
     if layers := _layer_parts(layout):
         return tuple(part.name for part in layers if lacks[part.kind][part.index[part.index >= 0]].any())
     uses = np.append(layout.position[lacks["weights"]], layout.bias_position[lacks["biases"]])
-    names = [str(name) for name, positions in layout.parameters.items() if np.isin(positions, uses).any()]
+    names = [label(name, most=0) for name, positions in layout.parameters.items() if np.isin(positions, uses).any()]
     named = np.zeros(layout.size, bool)
     for positions in layout.parameters.values():
         named[positions] = True
@@ -250,4 +252,12 @@ def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
     ends = [(layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]) for e in edges.tolist()]
     rows = layout.bias_row[lacks["biases"] & ~named[layout.bias_position]]
     nodes = np.unique(np.searchsorted(layout.a_start, rows, side="right") - 1)
-    return (*names, *(f"w({u}, {v})" for u, v in ends), *(f"b[{layout.names[v]}]" for v in nodes.tolist()))
+    return (*names, *(_edge_name(u, v) for u, v in ends), *(_bias_name(layout.names[v]) for v in nodes.tolist()))
+
+
+def _edge_name(u: Name, v: Name) -> str:
+    return f"w({label(u, most=0)}, {label(v, most=0)})"
+
+
+def _bias_name(v: Name) -> str:
+    return f"b[{label(v, most=0)}]"

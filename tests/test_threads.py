@@ -214,7 +214,7 @@ def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: 
             end.wait(0.5)
 
     def child() -> None:
-        natives.address(gp.Activation("own", lambda a: a * 0.5, lambda a, o: 0.5), np.dtype(np.float32))
+        natives.native(gp.Activation("own", lambda a: a * 0.5, lambda a, o: 0.5), np.dtype(np.float32))
         gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
 
     worker = threading.Thread(target=work)
