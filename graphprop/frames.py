@@ -13,6 +13,9 @@ import numpy as np
 from graphprop.errors import GraphpropError
 
 PLAIN = {np.ndarray, list, tuple, float, int, bool, str, type(None)}
+NUMBERS = {float, int, bool, np.float64, np.int64}
+ROWS = {list, tuple}
+AXES = 3  # of lists in which names are looked for
 
 
 def by_name(given: Any) -> Mapping[Any, Any] | None:
@@ -52,8 +55,13 @@ def along_samples(given: Any) -> Any:
     return given.to_numpy() if type(given) not in PLAIN and is_series(given) else given
 
 
-def refuse_names(given: Any, where: str) -> None:
-    """Refuse what has names where numbers go by their position; integers count the entries of a series."""
+def refuse_names(given: Any, where: str, depth: int = AXES) -> None:
+    """Refuse what has names where numbers go by position, also in lists; integers count the entries of a series."""
+    if type(given) in ROWS:
+        if depth and not set(map(type, given)) <= NUMBERS:
+            for entry in given:
+                refuse_names(entry, where, depth - 1)
+        return
     if type(given) in PLAIN:
         return
     labels = given.keys() if is_series(given) else ()

@@ -198,6 +198,24 @@ def test_a_series_with_names_is_refused_where_numbers_go_by_position(door: str, 
         positional()[door](network(), series([1.0, 2.0], index=["b", "a"]))
 
 
+@pytest.mark.parametrize("rows", [list, tuple, lambda rows: [rows]], ids=["list", "tuple", "list in a list"])
+def test_rows_of_a_frame_in_a_list_are_refused(rows: Any, series: Any) -> None:
+    """As a loop over the rows of a frame gives them, whose order need not be that of the network."""
+    net, given = network(), rows([series([1.0, 2.0], index=["x2", "x1"]), series([3.0, 4.0], index=["x2", "x1"])])
+    trace = net.forward(X[:2])
+    doors: list[Callable[[], Any]] = [
+        lambda: net.forward(given),
+        lambda: recursion.forward(net, given),
+        lambda: net.program.predict(net.theta, given),
+        lambda: net.backward(trace, **HALF, target=given),
+        lambda: net.program.value_and_grad(net.theta, X[:2], given, loss="half_squared"),
+        lambda: net.program.vjp(net.theta, X[:2], given),
+    ]
+    for door in doors:
+        with pytest.raises(gp.GraphpropError, match=r"has names.*to_numpy\(\) gives its entries by their position"):
+            door()
+
+
 def test_a_series_that_counts_its_entries_is_an_array(series: Any) -> None:
     net = network()
     net.theta = series([3.0, 4.0], index=[17, 5])
