@@ -11,6 +11,8 @@ from graphprop.errors import GraphpropError, check_choice, check_flag
 from graphprop.layout import Array, Name, Node
 from graphprop.parameters import Parameter
 
+LARGEST_SIZE = 2**31  # components of a node, so that those of all can be counted
+
 
 def checked_name(name: Name) -> Name:
     """The name with the integers and texts of numpy as Python's own."""
@@ -27,8 +29,9 @@ def checked_name(name: Name) -> Name:
 
 
 def checked_size(size: Any, where: str) -> int:
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise GraphpropError(f"{where}: size is a whole number of at least 1, not {size!r}")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size <= LARGEST_SIZE:
+        allowed = f"of at least 1 and at most {LARGEST_SIZE:,}"
+        raise GraphpropError(f"{where}: size is a whole number {allowed}, not {size!r}")
     return int(size)
 
 

@@ -364,9 +364,12 @@ class Network:
     @property
     def outputs(self) -> tuple[Name, ...]:
         """The nodes that a loss reads, in the order of a target's columns: those declared, else the sinks."""
-        sinks = (v for v, node in self._nodes.items() if not node.is_input and not self._children[v])
-        heads = default_heads(sinks, self._nodes) if self._heads is None else self._heads
+        heads = self._unchanged(self._default_heads) if self._heads is None else self._heads
         return tuple(name for head in heads for name in head)
+
+    def _default_heads(self) -> Heads:
+        sinks = (v for v, node in self._nodes.items() if not node.is_input and not self._children[v])
+        return default_heads(sinks, self._nodes)
 
     @property
     def edges(self) -> tuple[tuple[Name, Name], ...]:
@@ -494,7 +497,7 @@ class Network:
             return False
 
     def __repr__(self) -> str:
-        inputs, edges = len(self.inputs), sum(map(len, self._into.values()))
+        inputs, edges = len(self.inputs), self._unchanged(lambda: sum(map(len, self._into.values())))
         counts = (inputs, "input"), (len(self) - inputs, "node"), (edges, "edge"), (len(self._vector), "parameter")
         title = f" {self.name!r}" if self.name else ""
         parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]

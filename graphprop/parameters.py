@@ -134,10 +134,13 @@ class ParameterVector:
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"values": self.values.copy(), "trainable": self._trainable[: self._count].copy(), "names": self.names}
+        names = dict(self.names)  # first: what another thread adds meanwhile has no name yet
+        own = dict(vars(self))
+        count = own["_count"]
+        return {"values": own["_buffer"][:count].copy(), "trainable": own["_trainable"][:count].copy(), "names": names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._buffer, self._trainable, self.names = state["values"], state["trainable"], dict(state["names"])
+        self._buffer, self._trainable, self.names = state["values"], state["trainable"], state["names"]
         self._count, self._handed_out = len(self._buffer), False
 
     @property

@@ -6,9 +6,11 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import graphprop as gp
@@ -135,6 +137,45 @@ def test_the_structure_that_is_kept_is_the_last_one() -> None:
         net.add_edge("y", "z", 1.0) if i % 2 == 0 else net.remove_edge("y", "z")
         reader.join()
         assert net.forward([1.0]).o["z"] == (4.0 if i % 2 == 0 else 2.0)
+
+
+def between_steps(place: int, call: Callable[[], Any], change: Callable[[], Any]) -> tuple[Any, bool]:
+    """The call with a change made before one step of the interpreter, and whether there is such a step."""
+    steps = iter(range(10**9))
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and next(steps) == place:
+            sys.settrace(None)
+            change()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return call(), next(steps) > place
+    finally:
+        sys.settrace(None)
+
+
+def test_a_copy_has_no_name_of_a_number_that_came_meanwhile() -> None:
+    """A file is written of a copy, and `gp.load` would refuse such a name."""
+    place, reached = 0, True
+    while reached:
+        net = gp.mlp([1, 1])
+        copy, reached = between_steps(place, net.copy, partial(net.parameter, "p", 1.0))
+        assert all(np.max(positions) < copy.layout.size for positions in copy.layout.parameters.values())
+        place += 3
+    assert place > 100
+
+
+@pytest.mark.parametrize("read", [lambda net: net.outputs, repr], ids=["outputs", "repr"])
+def test_what_is_counted_of_a_network_may_grow_meanwhile(read: Callable[[gp.Network], Any]) -> None:
+    place, reached = 0, True
+    while reached:
+        net = gp.mlp([1, 1])
+        _, reached = between_steps(place, partial(read, net), partial(net.add_node, "sink", "tanh", bias=1.0))
+        place += 1
+    assert place > 30
 
 
 def test_a_network_that_never_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

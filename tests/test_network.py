@@ -356,7 +356,12 @@ BAD: list[tuple[str, Any, str]] = [
     ("parents", lambda n: n.add_node("z", "tanh", ["x1"]), "parents are a mapping"),
     ("duplicate node", lambda n: n.add_node("h1", "tanh", {"x1": 1.0}), "node 'h1' exists already"),
     ("duplicate input", lambda n: n.add_input("x1"), "node 'x1' exists already"),
-    ("input size", lambda n: n.add_input("z", size=0), "size is a whole number of at least 1, not 0"),
+    ("input size", lambda n: n.add_input("z", size=2**70), "and at most 2,147,483,648, not 1180591620717411303424"),
+    (
+        "input size",
+        lambda n: n.add_input("z", size=0),
+        "size is a whole number of at least 1 and at most 2,147,483,648, not 0",
+    ),
     (
         "shape",
         lambda n: n.add_node("z", "tanh", {"x1": [1.0, 2.0]}),
