@@ -18,6 +18,7 @@ from graphprop.blackbox import Function, Theta
 from graphprop.conditioning import NEARBY, TELLS, U
 from graphprop.differences import LEVELS, Slopes, slopes
 from graphprop.errors import GraphpropError
+from graphprop.escaping import label
 from graphprop.layout import Array
 from graphprop.locating import ratio_of, told_apart
 from graphprop.reports import Report, Row
@@ -59,7 +60,8 @@ def gradcheck(function: Callable[[Any], tuple[Any, Any]], theta: Any, *, seed: i
     given = Theta(theta)
     measured = Function(function, given)
     value, gradient, rounding = measured.value_and_gradient()
-    title = f"gradcheck of {getattr(function, '__name__', 'a function')} = {value:.6g}, {given.size} entries"
+    called = label(getattr(function, "__name__", "a function"))
+    title = f"gradcheck of {called} = {value:.6g}, {given.size} entries"
     rng = generator(seed)
     wrong_numbers = np.flatnonzero(~np.isfinite(gradient))
     if len(wrong_numbers):

@@ -53,6 +53,14 @@ def half() -> gp.Loss:
     return gp.Loss(f"half{RAW}", lambda z, t: ((z - t) ** 2).sum(axis=-1) / 2, lambda z, t: z - t)
 
 
+def named_function(name: Any) -> Callable[[Any], Any]:
+    def function(w: Any) -> Any:
+        return w.sum(), np.ones(1)
+
+    function.__name__ = str(name)
+    return function
+
+
 class Given:
     def __init__(self, n: Named) -> None:
         self.n, self.net = n, layers(n)
@@ -94,6 +102,7 @@ SHOWS: dict[str, Callable[[Given], Any]] = {
     "matrices": lambda t: [gp.matrixform.adjacency(t.net), gp.matrixform.resolvent(t.net, t.trace)],
     "levels": lambda t: [gp.matrixform.layers(failing(t.n, backward=True))],
     "gradcheck": lambda t: gp.gradcheck(lambda p: (float(p[RAW].sum()), {RAW: np.zeros(2)}), {RAW: np.ones(2)}),
+    "gradcheck of a function": lambda t: gp.gradcheck(named_function(t.n("f")), [1.0]),
     "own": lambda t: [half(), own()],
 }
 FORMS = ("children", "parents")
