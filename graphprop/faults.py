@@ -5,6 +5,7 @@ Each fault comes with the words for it. Whether somebody made it is not known he
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 
@@ -13,6 +14,7 @@ import numpy as np
 from graphprop.escaping import label
 from graphprop.layout import Array, Layout
 from graphprop.levels import level_numbers
+from graphprop.parts import Part, edge_part, layer_parts
 from graphprop.sweeps import Run, pulled
 
 Pull = Callable[[int, Array], Array]
@@ -70,10 +72,13 @@ class Suspects:
         return not kinds.isdisjoint(SQUARES) or (goal.loss is not None and goal.loss.name in SQUARES)
 
     def without_a_weight(self, size: float) -> Iterator[tuple[str, dict[str, Array]]]:
-        """Weights of this size, forgotten one at a time where derivatives flow back through their edge."""
+        """Matrices of weights of this size, and such weights one at a time, forgotten where derivatives flow back."""
         run, w = self.run, self.run.w
-        near = np.flatnonzero(np.abs(w - size) <= 2.0**-20 * abs(size))
-        for text, make in _of_weights(run, near[:TRIED]):
+        near = np.abs(w - size) <= 2.0**-20 * abs(size)
+        matrices = (part for part in _matrices(run.layout) if near[_uses_in(part)].all())
+        for text, make in itertools.chain(
+            _of_matrices(run, itertools.islice(matrices, TRIED)), _of_weights(run, np.flatnonzero(near)[:TRIED])
+        ):
             yield text, self._numbers(text, make)
 
     def _numbers(self, text: str, make: Callable[[], tuple[Array, Array]]) -> dict[str, Array]:
@@ -120,6 +125,7 @@ def _faults(run: Run, single: set[int]) -> Iterator[Fault]:
     for group, words in _groups(run.layout, single):
         yield from _of_derivatives(run, group, words)
     yield from _of_paths(run, single)
+    yield from _of_matrices(run, _matrices(run.layout))
     yield from _of_weights(run, np.flatnonzero(np.isin(_sources(run.layout), list(single)) & (run.w != 1)))
 
 
@@ -276,7 +282,35 @@ def _of_weights(run: Run, uses: Array) -> Iterator[Fault]:
     w = run.w
     for use in uses.tolist():
         text = f"the weight {run.layout.label_use(use)} = {w[use]:.6g} is forgotten"
-        yield text, partial(_without_weight, run, use)
+        yield text, partial(_with_weights, run, use, 1.0)
+
+
+def _of_matrices(run: Run, matrices: Iterable[Part]) -> Iterator[Fault]:
+    """A matrix that is forgotten there: its entries, so that sums are left, or all of it, where it is square."""
+    for part in matrices:
+        uses, square = _uses_in(part), len(set(part.index.shape)) == 1
+        yield f"the weights {part.name} are forgotten", partial(_with_weights, run, uses, 1.0)
+        if square:
+            yield (
+                f"the matrix {part.name} is forgotten",
+                partial(_with_weights, run, uses, np.eye(len(part.index))[part.index >= 0]),
+            )
+
+
+def _matrices(layout: Layout) -> Iterator[Part]:
+    """The matrices of edges and of layers, each once; those of one weight are none."""
+    sizes = np.diff(layout.edge_start)
+    for e in np.flatnonzero(sizes > 1).tolist():
+        yield edge_part(layout, (layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]))
+    edge_of = np.repeat(np.arange(len(sizes)), sizes)
+    for part in layer_parts(layout):
+        if part.kind == "weights" and len(np.unique(edge_of[_uses_in(part)])) > 1:
+            yield part
+
+
+def _uses_in(part: Part) -> Array:
+    uses: Array = part.index[part.index >= 0]
+    return uses
 
 
 def _sources(layout: Layout) -> Array:
@@ -284,9 +318,9 @@ def _sources(layout: Layout) -> Array:
     return np.repeat(layout.edge_source, np.diff(layout.edge_start))
 
 
-def _without_weight(run: Run, use: int) -> tuple[Array, Array]:
+def _with_weights(run: Run, uses: int | Array, instead: float | Array) -> tuple[Array, Array]:
     w = run.w.copy()
-    w[use] = 1.0
+    w[uses] = instead
     return _swept(run, run.direct(), run.pull, w)
 
 

@@ -97,7 +97,7 @@ def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
         v = layout.nodes[layout.number[key]]
         hint = f"a derivative by an input is given as {{'input': {{{key!r}: ...}}}}" if v.is_input else "it has no bias"
         raise UnknownNameError(f"{key!r} is a node, but {hint}")
-    layers = [part.name for part in _layer_parts(layout)]
+    layers = [part.name for part in layer_parts(layout)]
     known = [*layout.parameters, *(v for v in layout.names if layout.nodes[layout.number[v]].bias is not None)]
     edges = list(layout.edge_number)
     raise unknown("part of the gradient", key, [*layers, "theta", "value", *known, *edges][:10_001])
@@ -194,7 +194,7 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
     return Part(name, "weights", index, layout)
 
 
-def _layer_parts(layout: Layout) -> list[Part]:
+def layer_parts(layout: Layout) -> list[Part]:
     """W and b of every layer; none if the network has no layers."""
     try:
         check_layered(layout, "")
@@ -213,7 +213,7 @@ def _layer_parts(layout: Layout) -> list[Part]:
 def all_parts(layout: Layout, samples: int, batched: bool) -> Iterator[Part]:
     """Everything that a gradient holds: by layers if there are some, else all weights and all biases."""
     yield Part("value", "value", np.array(0), layout)
-    layers = _layer_parts(layout)
+    layers = layer_parts(layout)
     yield from layers
     if not layers:
         yield Part("weights", "weights", np.arange(len(layout.row)), layout)
@@ -237,7 +237,7 @@ def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
     lacks["biases"] &= theta[layout.bias_position]
     if not lacks["weights"].any() and not lacks["biases"].any():
         return ()
-    if layers := _layer_parts(layout):
+    if layers := layer_parts(layout):
         return tuple(part.name for part in layers if lacks[part.kind][part.index[part.index >= 0]].any())
     uses = np.append(layout.position[lacks["weights"]], layout.bias_position[lacks["biases"]])
     names = [label(name, most=0) for name, positions in layout.parameters.items() if np.isin(positions, uses).any()]

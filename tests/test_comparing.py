@@ -335,6 +335,49 @@ def test_a_forgotten_weight_is_named_whatever_it_is_and_no_other_cause_is_claime
         assert "a factor 1/2" not in reason
 
 
+def two_layers(by: str, W1: Array, W2: Array) -> gp.Network:
+    """x -> h -> y, tanh and identity, without biases, by layers or neuron by neuron."""
+    net, (m, n), k = gp.Network(), W1.shape, len(W2)
+    if by == "layer":
+        net.add_input("x", size=n)
+        net.add_node("h", "tanh", {"x": W1}, size=m)
+        net.add_node("y", "identity", {"h": W2}, size=k)
+        return net
+    for j in range(n):
+        net.add_input(f"x{j}")
+    for i in range(m):
+        net.add_node(f"h{i}", "tanh", {f"x{j}": W1[i, j] for j in range(n)})
+    for i in range(k):
+        net.add_node(f"y{i}", "identity", {f"h{j}": W2[i, j] for j in range(m)})
+    return net
+
+
+@pytest.mark.parametrize("by", ["layer", "neuron"])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("weight", [2.0, 0.5, 3.0, -1.0, 0.3, None])
+def test_a_matrix_that_is_forgotten_is_named_whatever_its_weights_are(
+    weight: float | None, outputs: int, by: str
+) -> None:
+    random = np.random.default_rng(5)
+    W1, W2, x = random.normal(size=(3, 2)), random.normal(size=(outputs, 3)), np.array([0.5, -1.0])
+    W2 = W2 if weight is None else np.full(W2.shape, weight)
+    net, h = two_layers(by, W1, W2), np.tanh(W1 @ x)
+    r = W2 @ h - 0.25
+    g = net.backward(net.forward(x), loss="half_squared", target=np.full(outputs, 0.25))
+    assert gp.compare(g, {"W1": np.outer((W2.T @ r) * (1 - h**2), x), "W2": np.outer(r, h)})
+    forgotten = gp.compare(g, {"W1": np.outer(r.sum() * (1 - h**2), x)})["W1"].reason
+    assert f"the weights {'w(h, y)' if by == 'layer' else 'W2'} are forgotten" in forgotten
+    if weight in (2.0, 0.5):
+        assert ", or the weights" in forgotten, "the loss has a square, too"
+
+
+@pytest.mark.parametrize("by", ["layer", "neuron"])
+def test_a_square_matrix_may_be_forgotten_as_a_whole(by: str) -> None:
+    case = plain if by == "layer" else by_neuron
+    found = gp.compare(case.g, {"W1": ((case.r * (1 - case.h**2)).T @ case.X)})
+    assert found["W1"].reason == f"the matrix {'w(h, y)' if by == 'layer' else 'W2'} is forgotten"
+
+
 @pytest.mark.parametrize("factor", [2.0, 0.5, -2.0])
 def test_a_factor_of_2_has_no_cause_where_nothing_is_squared(factor: float) -> None:
     g = in_a_row(0.7, 0.3, 1.9)
