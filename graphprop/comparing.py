@@ -220,6 +220,8 @@ def compare(right: Gradients, mine: Any) -> Comparison:
             part if isinstance(part, Verdict) else _judge(part, given, partial, flat, known, suspects)
             for part, given in pairs
         ]
+    if all(verdict.status == "right" and not verdict.entries for verdict in verdicts):
+        raise GraphpropError("there is nothing to compare: no number of the gradient was given")
     missing = left_out(right.layout, [part for part, _ in pairs if isinstance(part, Part)])
     return Comparison(str(right.objective), tuple(verdicts), missing)
 
@@ -262,8 +264,6 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
             )
         yield part_of(layout, "theta", samples, batched), mine
         return
-    if not mine:
-        raise GraphpropError("there is nothing to compare: the mapping is empty")
     for key, given in mine.items():
         if isinstance(given, Mapping):
             if key not in NAMED:
@@ -285,12 +285,13 @@ class _Limits:
     """How far numbers of a kind may be apart; each computed once."""
 
     run: Run
-    found: dict[tuple[Any, bool], dict[str, Array]]
+    found: dict[tuple[Any, bool, bool], dict[str, Array]]
 
-    def of(self, kind: Any, textbook: bool) -> dict[str, Array]:
-        if (kind, textbook) not in self.found:
-            self.found[kind, textbook] = _by_kind(self.run, bounds(self.run, kind, textbook))
-        return self.found[kind, textbook]
+    def of(self, kind: Any, textbook: bool, underflow: bool) -> dict[str, Array]:
+        which = kind, textbook, underflow
+        if which not in self.found:
+            self.found[which] = _by_kind(self.run, bounds(self.run, *which))
+        return self.found[which]
 
 
 def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
@@ -315,11 +316,12 @@ def _judge(
     right = np.where(absent, np.nan, right)
     entries = int(np.isfinite(right).sum())
 
-    def cut(bound: dict[str, Array]) -> Array:
-        found: Array = bound[part.kind].ravel()[np.maximum(part.index, 0)]
+    def limit(textbook: bool, underflow: bool) -> Array:
+        bound = limits.of(kind, textbook, underflow)[part.kind]
+        found: Array = bound.ravel()[np.maximum(part.index, 0)]
         return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
 
-    case = Case(part, right, right, cut(limits.of(kind, True)), limits.run.goal.samples, flat)
+    case = Case(part, right, right, limit(True, True), limits.run.goal.samples, flat)
     if fitted is None:
         reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
         return Verdict(part.name, "wrong", reason + _what_shape(case, mine, suspects), entries, entries)
@@ -336,17 +338,31 @@ def _judge(
         return Verdict(part.name, "wrong", recognise(case, suspects), entries, int(wrong.sum()), _worst(case, wrong))
     if absent.any() or unknown.any():
         return Verdict(part.name, "undecided", _not_compared(absent, unknown, part.index >= 0), entries, 0)
-    stable = cut(limits.of(kind, False)) + 2.0**-40 * case.tolerance  # 30 digits have roundings, too
-    tells = max(TELLS, 32 * float(np.finfo(kind).eps))
-    unsure = case.there & (tells * np.abs(right) <= case.tolerance) & (np.abs(fitted - right) > stable)
-    unsure |= case.there & np.isinf(case.tolerance) & (fitted != right)
+    smallest = max(TELLS, 32 * float(np.finfo(kind).eps)) * np.abs(right)
+    unsure = case.there & (smallest <= case.tolerance) & (fitted != right)
     if unsure.any():
-        reason = (
-            f"of {int(unsure.sum())} of {entries} entries the textbook's form, such as o (1 - o) where o is near 1, "
-            "keeps too few digits to tell; try smaller inputs or weights"
-        )
+        textbook = limit(True, False)
+        stable = limit(False, False) + 2.0**-40 * textbook  # 30 digits have roundings, too
+        unsure &= (np.abs(fitted - right) > stable) | np.isinf(case.tolerance)
+    if unsure.any():
+        reason = _too_few_digits(unsure, unsure & (smallest >= textbook), entries)
         return Verdict(part.name, "undecided", reason, entries, 0, _worst(case, unsure))
     return Verdict(part.name, "right", "", entries, 0)
+
+
+def _too_few_digits(unsure: Array, tiny: Array, entries: int) -> str:
+    """Why entries cannot be told: some are `tiny`, and of the others a formula that is not stable keeps too little."""
+    found = []
+    if (n := int((unsure & ~tiny).sum())) > 0:
+        found.append(
+            f"of {n} of {entries} entries the textbook's form, such as o (1 - o) where o is near 1, "
+            "keeps too few digits to tell; try smaller inputs or weights"
+        )
+    if (n := int(tiny.sum())) > 0:
+        found.append(
+            f"of {n} of {entries} entries underflow leaves too few digits to tell; try larger inputs or weights"
+        )
+    return "; and ".join(found)
 
 
 def _not_compared(absent: Array, unknown: Array, there: Array) -> str:

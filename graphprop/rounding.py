@@ -42,14 +42,15 @@ class Bounds:
     biases: Array
 
 
-def bounds(run: Run, kind: Any, textbook: bool) -> Bounds:
+def bounds(run: Run, kind: Any, textbook: bool, underflow: bool) -> Bounds:
     """The bounds for numbers of a kind, such as `np.float64`.
 
     With `textbook`, activations and their derivatives are taken to be computed as books print them: o (1 - o) for
-    the sigmoid, for example, which loses digits where o is near 1, and with exponentials that overflow.
+    the sigmoid, for example, which loses digits where o is near 1, and with exponentials that overflow. Without
+    `underflow`, numbers are taken to keep all their digits however small they are.
     """
     layout, limits = run.layout, np.finfo(kind)
-    u, tiny = float(limits.eps) / 2, float(limits.tiny if textbook else limits.smallest_subnormal)
+    u, tiny = float(limits.eps) / 2, float(limits.tiny) if underflow else 0.0
     finite_a = np.where(np.isfinite(run.a), run.a, 0.0)
     o, w = np.where(np.isfinite(run.o), run.o, 0.0), run.w
     with np.errstate(all="ignore"):
@@ -79,14 +80,14 @@ def bounds(run: Run, kind: Any, textbook: bool) -> Bounds:
 
         def terms(uses: Array, errors: Array) -> Array:
             carried: Array = np.abs(w[uses]) * (errors + u * fan_out[uses] * np.abs(true_delta[:, layout.row[uses]]))
-            return carried
+            return carried + tiny
 
         e_delta, e_o = run.backward(direct, step, terms)
         rounds = u * (len(o) + 2)
         delta, carried = true_delta[:, layout.row], np.abs(o[:, layout.column])
-        each = e_delta[:, layout.row] * carried + np.abs(delta) * (on_o[:, layout.column] + rounds * carried)
+        each = e_delta[:, layout.row] * carried + np.abs(delta) * (on_o[:, layout.column] + rounds * carried) + tiny
         e_biases = (e_delta + rounds * np.abs(true_delta))[:, layout.bias_row].sum(axis=0)
-    return Bounds(value, e_delta, e_o, each.sum(axis=0), e_biases)
+    return Bounds(value + tiny * len(o), e_delta, e_o, each.sum(axis=0), e_biases)
 
 
 def _forward(run: Run, a: Array, o: Array, u: float, tiny: float, textbook: bool) -> tuple[Array, Array]:

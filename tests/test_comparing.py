@@ -679,6 +679,24 @@ def test_what_cannot_be_compared_is_refused(case: ByHand, mine: Any, message: st
         gp.compare(case.g, mine)
 
 
+@pytest.mark.parametrize("mine", [{"delta": {}}, {"parameter": {}}, {"weight": {}, "bias": {}}], ids=str)
+def test_what_holds_no_number_is_refused_as_nothing_is(mine: Any) -> None:
+    g = behind_identities(1.0)
+    for empty in (mine, dict.fromkeys(mine, g.delta)):
+        with pytest.raises(gp.GraphpropError, match="nothing to compare"):
+            gp.compare(g, empty)
+    assert gp.compare(g, mine | {"gamma": g.gamma}), "what is empty besides changes nothing"
+
+
+def test_a_vector_of_no_parameters_is_not_right() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    g = net.backward(net.forward([1.0]), "x")
+    with pytest.raises(gp.GraphpropError, match="nothing to compare"):
+        gp.compare(g, g.theta)
+    assert gp.compare(g, g), "the value and the derivative by x"
+
+
 def test_what_is_right_has_to_be_gradients_of_the_same_network_and_in_numbers() -> None:
     with pytest.raises(gp.GraphpropError, match="the first of the two is what is taken to be right"):
         gp.compare({"W1": 1.0}, plain.g)  # type: ignore[arg-type]
@@ -808,6 +826,58 @@ def test_a_tiny_entry_that_is_off_by_a_thousandth_is_never_right(exponent: int) 
         off = float(g.weight["x", "h"]) * 1.001
         for mine in ({("x", "h"): off}, {"gamma": {"h": 1.001 * g.gamma["h"]}}, g.theta * [1.001, 1]):
             assert gp.compare(g, mine).verdicts[0].status != "right"
+
+
+def behind_identities(seed: float, x: float = 1.0) -> gp.Gradients:
+    """x -> h -> y with weights 1: all gradients are the seed, or the seed times x."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "identity", {"x": 1.0})
+    net.add_node("y", "identity", {"h": 1.0})
+    return net.backward(net.forward([x]), seed={"y": seed})
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("seed", [5e-324, 1e-320, 1e-310, 1e-305, 1e-44, 1e-37])
+def test_what_underflows_is_right_only_where_it_is_equal(seed: float, kind: type) -> None:
+    g = behind_identities(seed)
+    for factor in (0.0, -1.0, 2.0, 1.001, 1 + 1e-9, 1.0):
+        mine = np.array(factor * seed, kind)
+        apart = abs(float(mine) - seed) / seed
+        for name in ({("x", "h"): mine}, {"gamma": {"h": mine}}):
+            verdict = gp.compare(g, name).verdicts[0]
+            if float(mine) == seed:
+                assert verdict.status == "right"
+            elif apart > 4 * np.finfo(kind).eps:
+                assert verdict.status != "right", (factor, str(verdict))
+            if verdict.status == "undecided":
+                assert "underflow" in verdict.reason
+                assert "o (1 - o)" not in verdict.reason
+
+
+@pytest.mark.parametrize("seed", [1e-320, 1e-315, 1e-310, 1e-305])
+def test_a_small_difference_of_tiny_numbers_is_undecided_at_all_sizes(seed: float) -> None:
+    assert gp.compare(behind_identities(seed), {("x", "h"): 1.001 * seed}).verdicts[0].status == "undecided"
+    if seed > 1e-312:  # 1e-9 is less than the distance of two numbers below
+        found = gp.compare(behind_identities(seed), {("x", "h"): (1 + 1e-9) * seed})
+        assert found.verdicts[0].status == "undecided"
+
+
+def test_a_tiny_number_in_the_place_of_0_is_not_right() -> None:
+    found = gp.compare(behind_identities(0.0), {("x", "h"): 1e-320}).verdicts[0]
+    assert (found.status, "underflow" in found.reason) == ("undecided", True)
+    assert gp.compare(behind_identities(0.0), {("x", "h"): 0.0})
+
+
+def test_the_last_bit_of_a_product_that_underflows_is_not_called_wrong() -> None:
+    g = behind_identities(1e-160, x=1e-160)
+    assert gp.compare(g, {("x", "h"): g.weight["x", "h"]})
+    assert gp.compare(g, {("x", "h"): g.weight["x", "h"] + 5e-324}).verdicts[0].status == "undecided"
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 1.0})
+    g = net.backward(net.forward([1e-160]), loss="half_squared", target=[0.0])
+    assert gp.compare(g, {"value": g.value + 5e-324}).verdicts[0].status == "undecided"
 
 
 def test_where_the_bound_overflows_nothing_is_told() -> None:
