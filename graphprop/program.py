@@ -7,6 +7,7 @@ the structure only; the parameters come with every call. What runs it is `engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -302,6 +303,9 @@ class Program:
     ) -> Gradients:
         """The derivatives of an objective with respect to everything, as `Network.backward`."""
         check_trace(trace, self.layout)
+        if trace.numbers is not None:
+            told = "net.backward and gp.recursion go on in the numbers of the trace"
+            raise GraphpropError(f"a program computes with floats; {told}")
         layout = trace.layout
         objective = read_objective(
             layout,
@@ -504,6 +508,10 @@ class Program:
 
     def natives(self, dtype: Any) -> dict[int, Native]:
         """The activations that it uses, by the number of their kind, as the kernels call them."""
+        try:
+            return self._natives[dtype]
+        except (KeyError, TypeError):  # not there yet, or spelled otherwise
+            dtype = _read_dtype(dtype)
         if dtype not in self._natives:
             from graphprop.natives import native
 
@@ -522,6 +530,10 @@ class Program:
 
     def table(self, dtype: Any, by_use: bool = False) -> Table:
         """The arrays that the kernels read; `by_use` has derivatives by each use of a parameter in place of its sum."""
+        try:
+            return self._tables[dtype, by_use]
+        except (KeyError, TypeError):
+            dtype = _read_dtype(dtype)
         kept = self._tables.get((dtype, by_use))
         if kept is None:
             by_position = self.child_position, self.position, self.bias_position
@@ -589,6 +601,15 @@ class Program:
         runs = np.zeros(len(self.layout.names), dtype=bool)
         runs[self.nodes] = True
         return int(runs[self.layout.edge_target].sum())
+
+
+def _read_dtype(given: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] | None = None
+    with suppress(Exception):  # numpy has many words for what is none
+        dtype = np.dtype(given)
+    if dtype is None or not dtype.isnative or dtype not in (np.float64, np.float32):
+        raise GraphpropError(f"a program computes in float64 or float32, not in {given!r}")
+    return dtype
 
 
 def _may_give_mask(f: Activation) -> bool:

@@ -7,8 +7,10 @@ import fractions
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
+import sympy
 
 import graphprop as gp
 from graphprop import cutting, memory
@@ -250,6 +252,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: PROGRAM.backward(gp.mlp([3, 4, 3]).forward(ROWS), loss="half_squared", target=TARGET),
         "the trace is of another structure",
     ),
+    "a trace of mpmath's numbers": (
+        lambda: PROGRAM.backward(gp.recursion.forward(NET, ROWS[0], numbers=mpmath), NET.layout.heads[0][0]),
+        r"a program computes with floats; net\.backward and gp\.recursion go on in the numbers of the trace",
+    ),
+    "a trace of symbols": (
+        lambda: PROGRAM.backward(gp.recursion.forward(NET, sympy.symbols("a b c"), numbers=sympy), loss="half_squared"),
+        "a program computes with floats",
+    ),
     "no network": (lambda: gp.compile(PROGRAM), "a network is compiled, not Program"),  # type: ignore[arg-type]
     "no nodes": (lambda: gp.compile(gp.Network()), "the network has no nodes"),
 }
@@ -260,6 +270,23 @@ def test_what_cannot_be_used_is_refused_with_what_where_and_what_is_allowed(what
     run, message = WRONG[what]
     with pytest.raises(gp.GraphpropError, match=message):
         run()
+
+
+TYPED = [PROGRAM.calls_python, PROGRAM.natives, PROGRAM.functions, PROGRAM.table]
+
+
+@pytest.mark.parametrize("ask", TYPED, ids=lambda ask: ask.__name__)
+@pytest.mark.parametrize("spelled", [float, np.float64, "float64", "d", np.float32, "float32", "f"])
+def test_a_dtype_is_the_same_however_it_is_spelled(ask: Callable[[Any], Any], spelled: Any) -> None:
+    found, expected = ask(spelled), ask(np.dtype(spelled))
+    assert found is expected or np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("ask", TYPED, ids=lambda ask: ask.__name__)
+@pytest.mark.parametrize("kind", [int, "float16", complex, ">f8", "no type", object(), [], {}, [("a", float)], THETA])
+def test_a_dtype_in_which_nothing_is_computed_is_refused(ask: Callable[[Any], Any], kind: Any) -> None:
+    with pytest.raises(gp.GraphpropError, match="a program computes in float64 or float32, not in "):
+        ask(kind)
 
 
 def three_inputs() -> gp.Network:
