@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from graphprop import twofold
 from graphprop.arrays import Array, all_finite, real_array
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag, unknown
 from graphprop.escaping import label, plain
@@ -239,10 +240,12 @@ def sum_of_others(t: Array) -> Array:
 def shifted(z: Array) -> tuple[Array, Array, Any]:
     """d / 2, e, r with d the distances from the largest entry, e = exp(-d), and r its sum over all others.
 
-    Along the last axis. Two finite numbers may be too far apart for d.
+    Along the last axis. Two finite numbers may be too far apart for d. What the rounding of d takes, d times that of 1,
+    is more than all other roundings of e: e makes up for it.
     """
-    half = 0.5 * largest_of(z) - 0.5 * z
+    half, rest = twofold.total(0.5 * largest_of(z), -0.5 * z)
     e, largest = np.exp(-2.0 * half), half == 0
+    e = np.where(e > 0, e - e * (2.0 * rest), e)
     return half, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 

@@ -200,8 +200,9 @@ def _shifted(z):  # type: ignore[no-untyped-def]
     r, others = np.zeros((samples, 1)), np.full(samples, -1.0)
     for i in range(n):
         for k in range(samples):
-            half[i, k] = 0.5 * largest[k] - 0.5 * z[i, k]
+            half[i, k], rest = soft_kernels.total(0.5 * largest[k], -0.5 * z[i, k])
             e[i, k] = elementary.exp(-2.0 * half[i, k])
+            e[i, k] -= e[i, k] * (2.0 * rest) if e[i, k] > 0.0 else 0.0
             r[k, 0] += e[i, k] if half[i, k] != 0.0 else 0.0
             others[k] += 1.0 if half[i, k] == 0.0 else 0.0
     for k in range(samples):
