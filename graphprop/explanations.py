@@ -58,8 +58,8 @@ def explain(
         Of a batch, the sample that is looked at. Derivatives with respect to parameters are summed over
         all samples if it is not given; if it is, only what this sample adds is explained.
     digits : int
-        Significant digits of the results, up to the 17 of floats or those that mpmath's numbers carry. A formula shows
-        more of its numbers where its result needs them.
+        Significant digits of the results, up to the 17 of floats or those that mpmath's numbers carry; exact numbers
+        of sympy are shown as floats. A formula shows more of its numbers where its result needs them.
 
     Examples
     --------
@@ -86,7 +86,8 @@ def explain(
     _check_count(digits, "digits")
     kind, s = _read_sample(trace, what, sample)
     if gradients is None and kind not in FORWARD:
-        raise GraphpropError(f"{kind!r} is a derivative: gradients of net.backward are needed, not None")
+        needed = "the objective is what they are of" if kind == "value" else f"{kind!r} is a derivative"
+        raise GraphpropError(f"{needed}: gradients of net.backward are needed, not None")
     summed = s is None and trace.samples > 1
     known = without_numbers(trace) if gradients is None else gradients
     digits, numbers = _precision(trace, known, int(digits))

@@ -379,6 +379,14 @@ def test_mistakes_are_told(what: Any, options: Any, message: str) -> None:
         gp.explain(net, trace, net.backward(trace, "y"), what, **options)
 
 
+@pytest.mark.parametrize("what", [("value",), ("gamma", "h1"), ("weight", "x1", "h1"), ("parameter", "f")])
+def test_without_gradients_it_is_told_what_they_hold(what: Any) -> None:
+    net, trace = two_layers([1.0, -2.0])
+    held = "the objective is what" if what == ("value",) else f"{what[0]!r} is a derivative"
+    with pytest.raises(gp.GraphpropError, match=f"{held}.*gradients of net.backward"):
+        gp.explain(net, trace, None, what)
+
+
 def test_a_batch_needs_a_sample_for_what_belongs_to_one() -> None:
     net, trace = two_layers([[1.0, -2.0], [0.0, 1.0]])
     with pytest.raises(gp.GraphpropError, match="2 samples; say which one with sample="):
@@ -426,8 +434,11 @@ def test_numbers_of_mpmath_are_explained_to_forty_digits(name: str, k: int, form
 
 
 def test_no_more_digits_are_shown_than_the_numbers_carry() -> None:
+    import sympy
+
     net, trace = two_layers([1.0, -2.0])
-    for digits_given, digits_shown, numbers in ((15, 17, mpmath.mp), (30, 33, mpmath.mp), (15, 17, None)):
+    cases = ((15, 17, mpmath.mp), (30, 33, mpmath.mp), (15, 17, None), (30, 17, sympy))
+    for digits_given, digits_shown, numbers in cases:
         with mpmath.workdps(digits_given):
             trace = gp.recursion.forward(net, [1.0, -2.0], numbers=numbers)
         shown = gp.explain(net, trace, None, ("o", "h1"), digits=40).text(200).split("= ")[-1].split("\n")[0]
