@@ -39,6 +39,16 @@ def net() -> gp.Network:
     return net
 
 
+def skips() -> gp.Network:
+    """A short net whose legend is wider than its picture."""
+    net = gp.Network("skip edges: one gradient, four paths")
+    net.add_input("x")
+    net.add_node("h1", "tanh", {"x": 0.5})
+    net.add_node("h2", "tanh", {"h1": 1.5, "x": -0.5})
+    net.add_node("y", "identity", {"h2": 2.0, "h1": -1.0, "x": 0.25})
+    return net
+
+
 def given(net: gp.Network) -> tuple[gp.Trace, gp.Gradients]:
     trace = net.forward({"x1": 1.0, "x2": -2.0})
     return trace, net.backward(trace, loss="half_squared", target={"y": 0.25})
@@ -469,6 +479,32 @@ def test_one_escape_after_a_search_closes_what_was_found(page: Any) -> None:
     assert page.locator("g.node.found").count() == 0
 
 
+def test_the_status_line_says_what_is_there_after_a_search(page: Any) -> None:
+    def told() -> str:
+        text: str = page.locator("#live").inner_text()
+        return text
+
+    page.keyboard.press("/")
+    page.keyboard.type("h")
+    assert told() == "2 nodes found"
+    page.keyboard.type("1")
+    assert told() == "1 node found"
+    page.keyboard.press("Escape")
+    assert told() == "", "nothing is searched for"
+    page.keyboard.press("/")
+    page.keyboard.type("h1")
+    page.keyboard.press("Enter")
+    assert told() == "h1, sigmoid, is explained"
+    page.keyboard.press("Escape")
+    assert page.locator("#told").is_hidden()
+    assert told() == "Whole picture"
+    page.click("#next")
+    node(page, "h1").click()
+    assert told() == "h1, sigmoid, is explained"
+    page.click("#told .close")
+    assert told() == where(page), "the step that is shown"
+
+
 # ---------------------------------------------------------------- keys, colours, sizes
 
 
@@ -795,6 +831,50 @@ def test_put_into_another_document_it_changes_nothing_outside_and_works_twice(br
     assert page.locator("#here #view svg").bounding_box()["height"] > 200
     context.close()
     assert not troubles
+
+
+@pytest.mark.parametrize("width", [320, 600, 700, 860, 1000])
+def test_in_a_place_narrower_than_the_window_nothing_is_cut_off(browser: Any, width: int) -> None:
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_content(f"<div id='here' style='width: {width}px'></div>")
+    drawn = skips()
+    trace = drawn.forward({"x": 1.0})
+    page.evaluate(PUT_IN, ["here", gp.draw(drawn, trace, drawn.backward(trace, "y"), layout="columns").html])
+    page.wait_for_function("document.querySelector('#view > svg').getAttribute('viewBox')")
+    stood = {}
+    cards = ("here", "diagram", "stepper")
+    buttons = ("search", "theme", "closer", "farther", "fit", "first", "back", "play", "next", "last", "slider")
+    for name in (*cards, *buttons):
+        stood[name] = page.locator(f"#{name}").bounding_box()
+    stood |= {name: page.locator(f"#view .{name}").bounding_box() for name in ("picture", "legend")}
+    page.close()
+
+    def inside(name: str, card: str) -> bool:
+        inner, outer = stood[name], stood[card]
+        return bool(outer["x"] - 0.5 <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5)
+
+    assert [card for card in cards if not inside(card, "here")] == []
+    assert [name for name in ("search", "theme") if not inside(name, "here")] == []
+    assert [name for name in ("picture", "legend", "closer", "farther", "fit") if not inside(name, "diagram")] == []
+    assert [name for name in buttons[5:] if not inside(name, "stepper")] == []
+    assert stood["diagram"]["width"] > 0.45 * width
+
+
+@pytest.mark.parametrize("style", ["display: inline-block", "float: left", "display: flex"])
+def test_in_a_place_as_wide_as_its_content_there_is_still_a_page(browser: Any, style: str) -> None:
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_content(f"<div id='here' style='{style}'></div>")
+    page.evaluate(PUT_IN, ["here", gp.draw(net()).html])
+    assert page.locator("#here #diagram").bounding_box()["width"] > 250
+    page.close()
+
+
+def test_a_low_window_scrolls_and_keeps_the_diagram_large_enough(open_page: Open) -> None:
+    page = open_page(gp.draw(drawn := net(), *given(drawn)), viewport={"width": 1000, "height": 300})
+    assert page.locator("#diagram").bounding_box()["height"] > 200
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+    page.locator("#last").click()
+    assert where(page).startswith("Backward")
 
 
 def test_a_picture_that_is_wider_than_its_place_is_shown_smaller(browser: Any, tmp_path: Path) -> None:

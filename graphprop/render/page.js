@@ -200,7 +200,10 @@ function choose(id, move = false) {
   if (!svg.matches(":hover")) light(null);
   const panel = byId("told");
   panel.hidden = id === null;
-  if (id === null) return panel.replaceChildren();
+  if (id === null) {
+    panel.replaceChildren();
+    return say(whereText(steps[position - 1]));
+  }
   drawn(id).classList.add("chosen");
   const edge = edges.get(id);
   const kind = edge ? "edge" : nodes.get(id).kind;
@@ -309,8 +312,7 @@ const box = { x: 0, y: 0, width: 1, height: 1 };
 let whole = null;
 
 function extent() {
-  const narrow = view.clientWidth < 600;
-  const boxes = [".picture", ...(narrow ? [] : [".legend"])].flatMap((selector) => {
+  const boxes = [".picture", ".legend"].flatMap((selector) => {
     const element = svg.querySelector(selector);
     if (!element) return [];
     const own = element.getBBox();
@@ -492,7 +494,7 @@ function find() {
   list.hidden = !text;
   search.setAttribute("aria-expanded", String(Boolean(text)));
   mark();
-  if (text) say(`${matches.length} nodes found`);
+  say(text ? `${matches.length} ${matches.length === 1 ? "node" : "nodes"} found` : "");
 }
 
 function mark() {
