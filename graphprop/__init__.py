@@ -1,26 +1,26 @@
 """Backpropagation on explicit graphs: every node, every weight, every derivative."""
 
-from graphprop import matrixform, recursion
-from graphprop.activations import ACTIVATIONS, activation
 from graphprop.builders import conv2d, dense, mlp, softmax_regression
-from graphprop.checking import check
-from graphprop.comparing import Comparison, compare
-from graphprop.derivations import Explanation
-from graphprop.differentiable import Activation
+from graphprop.checks.checking import check
+from graphprop.checks.comparing import Comparison, compare
+from graphprop.checks.gradchecking import gradcheck
+from graphprop.checks.report import Report
+from graphprop.engine.threads import get_threads, set_threads
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, WrongGradientError
-from graphprop.explanations import explain
-from graphprop.files import load
-from graphprop.gradchecking import gradcheck
-from graphprop.losses import LOSSES, Loss, loss
+from graphprop.explanations.derivation import Explanation
+from graphprop.explanations.explaining import explain
+from graphprop.explanations.path_sums import PathSum, paths
+from graphprop.files.saving import load
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import ACTIVATIONS, activation
+from graphprop.functions.losses import LOSSES, Loss, loss
+from graphprop.graph.parameters import Parameter
+from graphprop.graph.rewriting import union, unroll
 from graphprop.network import Network
-from graphprop.parameters import Parameter
-from graphprop.path_sums import PathSum, paths
+from graphprop.passes.results import Difference, Gradients, Trace
 from graphprop.program import Program, compile
 from graphprop.render.drawing import Drawing, draw
-from graphprop.reports import Report
-from graphprop.results import Difference, Gradients, Trace
-from graphprop.rewriting import union, unroll
-from graphprop.threads import get_threads, set_threads
+from graphprop.textbook import matrixform, recursion
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,5 @@
 """`python -m graphprop`."""
 
-from graphprop.cli import main
+from graphprop.cli.commands import main
 
 raise SystemExit(main())

@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphprop.activations import resolve
-from graphprop.arguments import checked_flag, checked_size, generator, name_array
-from graphprop.arrays import object_array, real_array
-from graphprop.differentiable import Activation
 from graphprop.errors import GraphpropError, NumberError, check_choice
-from graphprop.layout import Array, Name
-from graphprop.memory import NODE_BYTES, check_large
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import resolve
+from graphprop.given.arguments import checked_flag, checked_size, generator, name_array
+from graphprop.given.arrays import object_array, real_array
+from graphprop.given.memory import NODE_BYTES, check_large
+from graphprop.graph.layout import Array, Name
+from graphprop.graph.parameters import Parameter
 from graphprop.network import Network, checked_network
-from graphprop.parameters import Parameter
 
 
 def mlp(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.escaping import label, plain
+from graphprop.notation.escaping import label, plain
 
 LONGEST = 200  # characters of a name in a message, and of one that is compared
 MOST_COMPARED = 100

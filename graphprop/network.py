@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.activations import resolve
-from graphprop.arguments import (
+from graphprop.atomic.forking import load
+from graphprop.atomic.steps import Steps, changed, entered, take
+from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import resolve
+from graphprop.given.arguments import (
     block_matrix,
     checked_flag,
     checked_name,
@@ -22,23 +26,19 @@ from graphprop.arguments import (
     generator,
     inferred_components,
 )
-from graphprop.arrays import cut_into_matrices, read_array, real_array
-from graphprop.differentiable import Activation
-from graphprop.errors import CycleError, GraphpropError, NumberError, UnknownNameError, unknown
-from graphprop.escaping import label
-from graphprop.forking import load
-from graphprop.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
-from graphprop.mirror import Mirror
-from graphprop.order import TopologicalOrder
-from graphprop.parameters import ABSENT, Parameter, ParameterVector, Plan, joined
-from graphprop.steps import Steps, changed, entered, take
+from graphprop.given.arrays import cut_into_matrices, read_array, real_array
+from graphprop.graph.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
+from graphprop.graph.mirror import Mirror
+from graphprop.graph.order import TopologicalOrder
+from graphprop.graph.parameters import ABSENT, Parameter, ParameterVector, Plan, joined
+from graphprop.notation.escaping import label
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from graphprop.losses import Loss
+    from graphprop.functions.losses import Loss
+    from graphprop.passes.results import Gradients, Trace
     from graphprop.program import Program
-    from graphprop.results import Gradients, Trace
 
 Read = TypeVar("Read")
 NO_POSITIONS = np.empty(0, dtype=np.intp)
@@ -418,7 +418,7 @@ class Network:
         made, layout = self._made, self.layout
         program: Program | None = made.get("program")
         if program is None or program.layout is not layout:
-            program = load("graphprop.lowering").compile_layout(layout)
+            program = load("graphprop.engine.lowering").compile_layout(layout)
             if made.get("layout") is layout:
                 program = made.setdefault("program", program)
         return program
@@ -532,7 +532,7 @@ class Network:
 
     def expand(self) -> Network:
         """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
-        from graphprop.rewriting import expand
+        from graphprop.graph.rewriting import expand
 
         return expand(self)
 
@@ -542,7 +542,7 @@ class Network:
         An activation of your own is written by its name and parameters, without its functions: give it back with
         ``gp.load(path, activations=[...])``.
         """
-        from graphprop.files import save
+        from graphprop.files.saving import save
 
         save(self, path)
 
@@ -608,7 +608,7 @@ class Network:
         objective: dict[str, Any] = {"component": component, "loss": loss, "target": target}
         objective |= {"sample_weight": sample_weight, "seed": seed}
         if getattr(trace, "numbers", None) is not None:
-            from graphprop.recursion import backpropagate
+            from graphprop.textbook.recursion import backpropagate
 
             return backpropagate(self, trace, node, **objective)
         return self.program.backward(trace, node, **objective)

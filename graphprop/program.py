@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from graphprop.arithmetic import Floats
-from graphprop.arrays import all_finite, real_array
-from graphprop.differentiable import Activation
+from graphprop.atomic.forking import load
+from graphprop.engine.loops.table import Table
 from graphprop.errors import GraphpropError, NumberError
-from graphprop.finiteness import check_gradients
-from graphprop.forking import load
-from graphprop.inputs import read_inputs
-from graphprop.layout import Array, Layout
-from graphprop.losses import Loss
-from graphprop.objective import outputs_of, read_loss, read_objective, read_seeds
-from graphprop.results import Gradients, Trace, check_trace
-from graphprop.tables import Table
+from graphprop.functions.activation import Activation
+from graphprop.functions.arithmetic import Floats
+from graphprop.functions.losses import Loss
+from graphprop.given.arrays import all_finite, real_array
+from graphprop.graph.layout import Array, Layout
+from graphprop.passes.finiteness import check_gradients
+from graphprop.passes.inputs import read_inputs
+from graphprop.passes.objective import outputs_of, read_loss, read_objective, read_seeds
+from graphprop.passes.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
-    from graphprop.natives import Native
+    from graphprop.engine.loops.compiled_functions import Native
     from graphprop.network import Network
 
 PLANS = 100  # how many are kept: those for a size of batches each
@@ -205,8 +205,8 @@ class Program:
         >>> program.predict([0.5, 0.5, 1.0], [[1.0, -1.0]])
         array([[0.]])
         """
-        layout = load("graphprop.edges").lay_out_edges(n_inputs, source, target, activation, bias, outputs)
-        program: Program = load("graphprop.lowering").compile_layout(layout)
+        layout = load("graphprop.engine.edge_arrays").lay_out_edges(n_inputs, source, target, activation, bias, outputs)
+        program: Program = load("graphprop.engine.lowering").compile_layout(layout)
         return program
 
     # ------------------------------------------------------------------ running
@@ -345,7 +345,7 @@ class Program:
                     raise GraphpropError(f"nodes are numbered from 0 to {count - 1}; {v!r} is not one of them")
             numbers = np.unique(np.array(wanted, dtype=np.intp))
             same = np.array_equal(numbers, np.unique(self.goals))
-            program = self if same else load("graphprop.lowering").lower(self.layout, numbers)
+            program = self if same else load("graphprop.engine.lowering").lower(self.layout, numbers)
             if len(self._towards) > 32:
                 self._towards.clear()  # another thread may be about to read what is kept
             program = self._towards.setdefault(wanted, program)
@@ -362,7 +362,7 @@ class Program:
     @cached_property
     def _engine(self) -> Any:
         """What runs it, with numba; imported when it is needed."""
-        return load("graphprop.engine")
+        return load("graphprop.engine.general")
 
     # ------------------------------------------------------------------ what is given
 
@@ -513,7 +513,7 @@ class Program:
         except (KeyError, TypeError):  # not there yet, or spelled otherwise
             dtype = _read_dtype(dtype)
         if dtype not in self._natives:
-            from graphprop.natives import native
+            from graphprop.engine.loops.compiled_functions import native
 
             used = np.unique(self.kind[self.inputs :]).tolist()
             self._natives.setdefault(dtype, {i: native(self.kinds[i], dtype) for i in used})
@@ -575,7 +575,7 @@ class Program:
         >>> net
         <Network: 1 input, 2 nodes, 2 edges, 2 parameters>
         """
-        from graphprop.rewriting import from_layout
+        from graphprop.graph.rewriting import from_layout
 
         return from_layout(self.layout)
 

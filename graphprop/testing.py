@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphprop.activations import ACTIVATIONS, resolve
-from graphprop.differentiable import FINITE, Activation
 from graphprop.errors import GraphpropError, WrongGradientError
-from graphprop.layout import Name
+from graphprop.functions.activation import FINITE, Activation
+from graphprop.functions.catalogue import ACTIVATIONS, resolve
+from graphprop.graph.layout import Name
+from graphprop.graph.parameters import Parameter
 from graphprop.network import Network
-from graphprop.parameters import Parameter
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from graphprop.reports import Report
+    from graphprop.checks.report import Report
 
 LARGEST_INPUT = 2.0
 DIGIT = 10  # the base of a number that says which parents
@@ -47,7 +47,7 @@ def assert_gradients_match(net: Network, inputs: Any = None, node: Name = None, 
     True
     """
     __tracebackhide__ = True
-    from graphprop.checking import check
+    from graphprop.checks.checking import check
 
     report = check(net, inputs, node, **arguments)
     if report.verdict == "fails":
@@ -69,7 +69,7 @@ def assert_gradient_is_right(subject: Any, *arguments: Any, **options: Any) -> R
     __tracebackhide__ = True
     if isinstance(subject, Network):
         return assert_gradients_match(subject, *arguments, **options)
-    from graphprop.gradchecking import gradcheck
+    from graphprop.checks.gradchecking import gradcheck
 
     report = gradcheck(subject, *arguments, **options)
     if report.verdict == "fails":

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
-from graphprop.arithmetic import Floats
+from graphprop.functions.arithmetic import Floats
 
 Array = np.ndarray[Any, Any]
 ROUNDINGS = 8  # so many units in the last place of the sum of its absolute terms may a number lose

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 import graphprop as gp
-from graphprop.render.lettering import Line, plain
-from graphprop.render.parts import Edge, Shape
+from graphprop.render.drawn.lettering import Line, plain
+from graphprop.render.picture import Edge, Shape
 
 HOSTILE = [
     '"quote\\',

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import graphprop as gp
+from tests.project import ROOT
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
+PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# Reference
 
 All public names, with what they do in a line. `help(gp.draw)` and its like say more, with examples. This page is made

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import graphprop as gp
-from graphprop import recursion
+from graphprop.textbook import recursion
+from tests.project import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+?)(#[^)]*)?\)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -14,11 +13,11 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
-from graphprop.caching import cache_folder
+from graphprop.engine.loops.caching import cache_folder
 from graphprop.testing import assert_gradient_is_right, assert_gradients_match, graphs, samples
+from tests.project import ROOT
 
 pytest_plugins = ["pytester", "pytest_graphprop"]
-ROOT = Path(__file__).parent.parent
 COMPILED = cache_folder().parent  # before pytester moves the user's folder: its runs need not compile all again
 BAD = gp.Activation("bad", lambda a: a * a, lambda a, o: 2.002 * a, check=False)
 

@@ -1,1 +1,1 @@
-"""Pictures of networks: what is shown as data, then DOT text and SVG made of it."""
+"""Pictures of networks and the page: what is shown as data, then text made of it."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.foreign import as_float, floats
-from graphprop.layout import Array, Node
-from graphprop.render.colours import fill, stroke, stroke_width
-from graphprop.render.legends import legend, letter, tied
-from graphprop.render.lettering import (
+from graphprop.graph.layout import Array, Node
+from graphprop.notation.foreign import as_float, floats
+from graphprop.render.drawn.colours import fill, stroke, stroke_width
+from graphprop.render.drawn.lettering import (
     DASH,
     GREY,
     Line,
@@ -24,8 +23,9 @@ from graphprop.render.lettering import (
     name_text,
     sign_colour,
 )
+from graphprop.render.legends import legend, letter, tied
 from graphprop.render.numbers import Numbers
-from graphprop.render.parts import Cell, Edge, Entry, Legend, Parts, Shape, Table
+from graphprop.render.picture import Cell, Edge, Entry, Legend, Parts, Shape, Table
 from graphprop.render.selection import Selection
 
 ROWS = {"full": 12, "nodes": 6}  # of a table, by the detail

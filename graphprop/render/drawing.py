@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphprop.errors import GraphpropError, check_choice
-from graphprop.escaping import visible
-from graphprop.files import checked_path, write_whole
-from graphprop.layout import Name
-from graphprop.render import layouts
+from graphprop.files.saving import checked_path, write_whole
+from graphprop.graph.layout import Name
+from graphprop.notation.escaping import visible
 from graphprop.render.contents import describe
-from graphprop.render.dot import write_dot
-from graphprop.render.figures import Figure, figure, label
-from graphprop.render.lettering import plain
+from graphprop.render.drawn.dot import write_dot
+from graphprop.render.drawn.figures import Figure, figure, label
+from graphprop.render.drawn.lettering import plain
+from graphprop.render.drawn.svg import write_svg
 from graphprop.render.numbers import Numbers, read_numbers
-from graphprop.render.parts import Parts
-from graphprop.render.places import Link, Node, Placement
+from graphprop.render.picture import Parts
+from graphprop.render.placing import by_graphviz
+from graphprop.render.placing.placement import Link, Node, Placement
 from graphprop.render.selection import select
 from graphprop.render.summaries import summarise
-from graphprop.render.svg import write_svg
 
 if TYPE_CHECKING:
     from graphprop.network import Network
-    from graphprop.results import Gradients, Trace
+    from graphprop.passes.results import Gradients, Trace
 
 RENDER_SECONDS = 60.0  # for PNG and PDF, which nothing can replace
 LONGEST_WAIT = 86_400.0  # a day; what waits for processes cannot count much farther
@@ -60,7 +60,7 @@ class Drawing:
     def source(self) -> str:
         """The picture as DOT text, for Graphviz; the same bytes for the same network and numbers."""
         written = self.parts.detail != "shapes"
-        return write_dot(self.parts, self.figures, layouts.spacing(len(self.parts.shapes), self.links, written))
+        return write_dot(self.parts, self.figures, by_graphviz.spacing(len(self.parts.shapes), self.links, written))
 
     @cached_property
     def svg(self) -> str:
@@ -71,7 +71,7 @@ class Drawing:
     @cached_property
     def html(self) -> str:
         """The picture as a page that stands alone: it plays both passes, and explains every number."""
-        from graphprop.render.html import write_page
+        from graphprop.render.page.html import write_page
 
         return write_page(self.to_dict(), self.svg, self.parts, self._numbers)
 
@@ -97,7 +97,7 @@ class Drawing:
         elif suffix == ".html":
             data = self.html.encode()
         else:
-            data = layouts.render(self.source, suffix[1:], max(self._timeout, RENDER_SECONDS))
+            data = by_graphviz.render(self.source, suffix[1:], max(self._timeout, RENDER_SECONDS))
         write_whole(path, data)
         return path
 
@@ -144,7 +144,7 @@ class Drawing:
     def _placed(self) -> tuple[Placement, tuple[str, ...]]:
         nodes = [Node(s, f.width, f.height, f.outline, f.rows) for s, f in self.figures.items()]
         written = self.parts.detail != "shapes"
-        return layouts.place(nodes, self.links, self._engine, self._timeout, written)
+        return by_graphviz.place(nodes, self.links, self._engine, self._timeout, written)
 
     @property
     def placement(self) -> Placement:
@@ -260,7 +260,7 @@ def draw(
     digraph {
     """
     if layout is not None:
-        check_choice(layout, layouts.ENGINES, "layout")
+        check_choice(layout, by_graphviz.ENGINES, "layout")
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise GraphpropError(f"timeout is a number of seconds above 0, not {timeout!r}")
     if title is not None and not isinstance(title, str):

@@ -6,10 +6,10 @@ import string
 
 import numpy as np
 
-from graphprop.render.colours import fill, stroke
-from graphprop.render.lettering import GREY, Line, Run, digits, name_text, sign_colour
+from graphprop.render.drawn.colours import fill, stroke
+from graphprop.render.drawn.lettering import GREY, Line, Run, digits, name_text, sign_colour
 from graphprop.render.numbers import Numbers
-from graphprop.render.parts import Legend, Tie
+from graphprop.render.picture import Legend, Tie
 
 TIES = 12  # that are listed
 

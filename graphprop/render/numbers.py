@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice
-from graphprop.foreign import Formula, floats, readable
-from graphprop.layout import Array, Layout
-from graphprop.passes import check_gradients, check_gradients_of
-from graphprop.render.lettering import digits, name_text
-from graphprop.results import Gradients, Trace, check_trace
+from graphprop.graph.layout import Array, Layout
+from graphprop.notation.foreign import Formula, floats, readable
+from graphprop.passes.results import Gradients, Trace, check_trace
+from graphprop.passes.same_pass import check_gradients, check_gradients_of
+from graphprop.render.drawn.lettering import digits, name_text
 
 
 @dataclass(frozen=True)

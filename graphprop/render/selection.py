@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
-from graphprop.layout import Array, Layout, Name
-from graphprop.render.lettering import name_text
-from graphprop.render.parts import Detail
+from graphprop.graph.layout import Array, Layout, Name
+from graphprop.render.drawn.lettering import name_text
+from graphprop.render.picture import Detail
 
 ALL, NO_LABELS, SHAPES = 60, 300, 1000
 LABELLED_EDGES, EDGES = 240, 3000

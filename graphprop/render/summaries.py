@@ -7,14 +7,14 @@ from collections import Counter
 
 import numpy as np
 
-from graphprop.foreign import floats
-from graphprop.layout import Array
-from graphprop.render.colours import fill, stroke_width
+from graphprop.graph.layout import Array
+from graphprop.notation.foreign import floats
 from graphprop.render.contents import loss_shape, rms
+from graphprop.render.drawn.colours import fill, stroke_width
+from graphprop.render.drawn.lettering import GREY, Line, Run, digits, name_line
 from graphprop.render.legends import legend
-from graphprop.render.lettering import GREY, Line, Run, digits, name_line
 from graphprop.render.numbers import Numbers
-from graphprop.render.parts import Edge, Entry, Parts, Shape
+from graphprop.render.picture import Edge, Entry, Parts, Shape
 from graphprop.render.selection import Selection
 
 KINDS = 3  # named in a group

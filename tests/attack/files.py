@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
-from graphprop.stand_ins import load_structure
-from graphprop.writing import write_network
+from graphprop.files.stand_ins import load_structure
+from graphprop.files.writing import write_network
 from tests.attack import Found
 from tests.attack.hostile_texts import HOSTILE, ONE_HASH
 from tests.network_files import OWN, rich, small

@@ -30,24 +30,32 @@ from typing import NoReturn
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.project import ROOT
+
 LIMIT = 900.0  # seconds for the tests of one mutant; what takes longer hangs
 CONCERNED = {  # of each module, the tests that should notice besides its own examples, the fastest first
-    "recursion": ("golden", "recursion", "identities", "deep"),
-    "engine": ("engine_golden", "program_arguments", "engine", "program"),
-    "kernels": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges"),
-    "dense_kernels": ("products", "dense_blocks"),
-    "descent": ("pieces", "engine_golden", "program_arguments", "engine"),
-    "plans": ("pieces", "program_arguments", "engine_golden", "engine", "products"),
-    "products": ("products", "dense_blocks"),
-    "lowering": ("engine_golden", "program", "pieces", "dense_blocks", "engine", "program_from_edges"),
-    "losses": ("losses", "golden", "recursion", "overflow"),
-    "activations": ("activations", "golden", "overflow"),
-    "matrixform": ("matrixform",),
-    "results": ("results", "recursion", "golden", "explanations"),
-    "objective": ("recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
+    "textbook/recursion": ("golden", "recursion", "identities", "deep"),
+    "engine/general": ("engine_golden", "program_arguments", "engine", "program"),
+    "engine/loops/sparse": ("engine_golden", "pieces", "program_arguments", "engine", "program_from_edges"),
+    "engine/loops/dense": ("products", "dense_blocks"),
+    "engine/fast_sparse": ("pieces", "engine_golden", "program_arguments", "engine"),
+    "engine/fast": ("pieces", "program_arguments", "engine_golden", "engine", "products"),
+    "engine/fast_dense": ("products", "dense_blocks"),
+    "engine/lowering": ("engine_golden", "program", "pieces", "dense_blocks", "engine", "program_from_edges"),
+    "functions/losses": ("losses", "golden", "recursion", "overflow"),
+    "functions/catalogue": ("activations", "golden", "overflow"),
+    "textbook/matrixform": ("matrixform",),
+    "passes/results": ("results", "recursion", "golden", "explanations"),
+    "passes/objective": ("recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
 }
-SHARES = {"recursion": 2.0, "losses": 1.5, "activations": 1.5, "lowering": 1.5, "kernels": 0.8, "dense_kernels": 0.4}
+SHARES = {
+    "textbook/recursion": 2.0,
+    "functions/losses": 1.5,
+    "functions/catalogue": 1.5,
+    "engine/lowering": 1.5,
+    "engine/loops/sparse": 0.8,
+    "engine/loops/dense": 0.4,
+}
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.FloorDiv: ast.Mult,
@@ -156,6 +164,10 @@ def chosen(count: int, seed: int, only: list[str]) -> list[Mutant]:
         result.append(found[module][taken[module]])
         taken[module] += 1
     return result
+
+
+def test_file(name: str) -> str:
+    return next((ROOT / "tests").rglob(f"test_{name}.py")).relative_to(ROOT).as_posix()
 
 
 def _shuffled(module: str, seed: int) -> list[Mutant]:
@@ -274,7 +286,7 @@ def main() -> None:
                 break
             start = time.monotonic()
             with copy.with_mutant(mutant):
-                tests = [f"tests/test_{name}.py" for name in CONCERNED[mutant.module]]
+                tests = [test_file(name) for name in CONCERNED[mutant.module]]
                 failed = copy.failing(f"graphprop/{mutant.module}.py", *tests)
             seconds = time.monotonic() - start
             if "::" in failed and failed not in sound and copy.failing(failed):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
-from graphprop.render.layouts import graphviz_engines
+from graphprop.render.placing.by_graphviz import graphviz_engines
 from tests.benchmarks.measuring import once
 
 Prepared = tuple[str, float, Callable[[], Any]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop import kernels
+from graphprop.engine.loops import sparse
 from graphprop.program import Program
 from tests.benchmarks.graphs import Array
 from tests.benchmarks.measuring import CannotRunError
@@ -73,8 +73,8 @@ def by_kernels(task: SweepTask) -> Prepared:
         if width == 1:
             g[:] = 0
         g[0, sinks] = seed
-        kernels.forward(table, theta, a, o, kernels.LEARN, program.inputs, last, False)
-        kernels.backward(table, theta, a, o, g, gradient, False, 0, last)
+        sparse.forward(table, theta, a, o, sparse.LEARN, program.inputs, last, False)
+        sparse.backward(table, theta, a, o, g, gradient, False, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))

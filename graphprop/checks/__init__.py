@@ -1,0 +1,1 @@
+"""Are the gradients right? Which of them are wrong, and why?"""

@@ -1,0 +1,257 @@
+"""Where a wrong gradient begins: the first equation that its own numbers break, or the function that breaks them all.
+
+Every gradient holds the equations of backpropagation between its own entries:
+
+    obar[u] = direct[u] + sum over children c of u of delta[c] W(u, c),    delta[v] = obar[v] L[v],
+    d J / d w = sum over samples of delta o
+
+An entry that is wrong only because another one is keeps to them; where they break, the fault is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from graphprop.checks.central_differences import LEVELS, slopes
+from graphprop.checks.conditioning import FUNCTION, TINY, U, jacobians, pulled, rounded_slopes
+from graphprop.checks.copies import objective_terms, values_of
+from graphprop.checks.own_functions import Inside
+from graphprop.functions.activation import Activation
+from graphprop.functions.arithmetic import Floats
+from graphprop.graph.layout import Array
+from graphprop.notation.escaping import label
+from graphprop.passes.entries import Entries
+from graphprop.passes.objective import Objective
+from graphprop.passes.results import Gradients, Trace
+
+MOST = 3  # findings of one kind that are told
+
+
+class Equations:
+    """What each entry of a gradient should be, by its neighbours in the same gradient, and how far it is off.
+
+    Each equation is held to its own rounding, which does not grow with depth. `excess` is above 1 where it is broken;
+    next to a wrong entry the equations of right ones break too.
+    """
+
+    def __init__(self, g: Gradients, trace: Trace, objective: Objective, entries: Entries, inside: Inside) -> None:
+        self.entries, self.gradients, layout = entries, g, trace.layout
+        theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
+        direct = np.zeros(o.shape)
+        with np.errstate(all="ignore"):
+            direct[:, objective.columns] = objective.evaluate(trace.o_flat[:, objective.columns], Floats())[1]
+        self.terms = g.a_flat[:, layout.row] * theta[layout.position]
+        obar, size, children = direct.copy(), np.abs(direct), np.bincount(layout.column, minlength=o.shape[1])
+        for own, sizes, added in zip(obar, size, self.terms, strict=True):
+            np.add.at(own, layout.column, added)
+            np.add.at(sizes, layout.column, np.abs(added))
+        delta, allowed_delta = _through_nodes(g, trace, inside)
+        products, biases = g.a_flat[:, layout.row] * o[:, layout.column], g.a_flat[:, layout.bias_row]
+        total, sizes = np.zeros((2, layout.size))
+        for positions, uses in ((layout.position, g.weight_uses), (layout.bias_position, g.bias_uses)):
+            np.add.at(total, positions, uses)
+            np.add.at(sizes, positions, np.abs(uses))
+        k = (trace.samples + 3) * U
+        self.expected = entries.pack(
+            delta=delta, obar=obar, weight=products.sum(axis=0), bias=biases.sum(axis=0), theta=total
+        )
+        self.allowed = TINY + entries.pack(
+            delta=allowed_delta,
+            obar=(children + 3) * U * size + _loss_rounding(objective, direct, inside),
+            weight=k * np.abs(products).sum(axis=0),
+            bias=k * np.abs(biases).sum(axis=0),
+            theta=(entries.count_of_uses + 3) * U * sizes,
+        )
+        self.given = entries.pack(**entries.of_gradients(g))
+        with np.errstate(invalid="ignore"):
+            excess = np.abs(self.given - self.expected) / self.allowed
+        self.excess = np.where(np.isfinite(self.expected), np.nan_to_num(excess, posinf=np.inf), 0.0)
+
+    def broken(self, wrong: Array) -> list[str]:
+        """The broken ones in sentences: those of entries that are known to be wrong, if there are some."""
+        broken = np.flatnonzero(self.excess > 1)
+        broken = broken[wrong[broken]] if wrong[broken].any() else broken
+        found = []
+        for kind in _NEIGHBOURS:
+            span = self.entries.place(kind)
+            here = broken[(broken >= span.start) & (broken < span.stop)]
+            worst = here[np.argsort(-self.excess[here], kind="stable")]
+            found += [self._sentence(kind, entry) for entry in worst[:MOST].tolist()]
+            if len(here) > MOST:
+                found.append(f"and {len(here) - MOST} more of this kind")
+        return found
+
+    def _sentence(self, kind: str, entry: int) -> str:
+        stated, right, cause = self.given[entry], self.expected[entry], ""
+        place = entry - self.entries.place(kind).start
+        if kind == "obar":
+            sample, column = divmod(place, self.gradients.o_flat.shape[1])
+            cause = self._edge(sample, column, stated - right)
+        elif kind == "theta":
+            cause = self._use(int(self.entries.shared[place]), stated - right)
+        label = self.entries.label(entry)
+        shown, other = told_apart(stated, right)
+        return f"{label} is {shown}, but {_NEIGHBOURS[kind]} give {other}{cause or ratio_of(stated, right)}"
+
+    def _edge(self, sample: int, column: int, residual: float) -> str:
+        """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
+        layout, terms = self.entries.layout, self.terms[sample]
+        uses = np.flatnonzero(layout.column == column)
+        edges = np.searchsorted(layout.edge_start, uses, side="right") - 1
+        once = np.unique(edges)
+        together = np.array([terms[uses[edges == e]].sum() for e in once.tolist()])
+        for factor, what in ((-1, "missing"), (-2, "of the wrong sign"), (1, "counted twice")):
+            if len(near := _near(factor * terms[uses], residual)):
+                return f": the term of {layout.label_use(int(uses[near[0]]))} is {what}"
+            if len(near := _near(factor * together, residual)):
+                e = int(once[near[0]])
+                u, v = (layout.names[int(ends[e])] for ends in (layout.edge_source, layout.edge_target))
+                return f": the edge {u!r} -> {v!r} is {what}"
+        return ""
+
+    def _use(self, position: int, residual: float) -> str:
+        """The use of a tied parameter that was left out."""
+        layout, g = self.entries.layout, self.gradients
+        uses, biases = np.flatnonzero(layout.position == position), np.flatnonzero(layout.bias_position == position)
+        if len(near := _near(-g.weight_uses[uses], residual)):
+            return f": its use in {layout.label_use(int(uses[near[0]]))} is missing"
+        if len(near := _near(-g.bias_uses[biases], residual)):
+            return f": its use in {layout.label_row(int(layout.bias_row[biases[near[0]]]), 'b')} is missing"
+        return ""
+
+
+_NEIGHBOURS = {
+    "obar": "the objective and its children",
+    "delta": "obar and the slope of its node",
+    "weight": "delta and o",
+    "bias": "the deltas",
+    "theta": "its uses",
+}
+
+
+def _near(numbers: Array, residual: float) -> Array:
+    return np.flatnonzero(np.abs(numbers - residual) <= 1e-9 * abs(residual))
+
+
+def ratio_of(stated: float, right: float) -> str:
+    """Which multiple of what it should be a number is; that it is nearly 1 times as large says nothing."""
+    if right == 0 or stated == 0 or not math.isfinite(stated) or f"{stated / right:.9g}" == "1":
+        return ""
+    return " (the sign)" if abs(stated / right + 1) < 1e-9 else f" ({stated / right:.9g} times)"
+
+
+def told_apart(stated: float, right: float) -> tuple[str, str]:
+    """Two numbers that differ, in as many digits as show it."""
+    digits = 12 if f"{stated:.12g}" != f"{right:.12g}" else 17
+    return f"{stated:.{digits}g}", f"{right:.{digits}g}"
+
+
+def _through_nodes(g: Gradients, trace: Trace, inside: Inside) -> tuple[Array, Array]:
+    """obar L of every node, and how far rounding may be off in it."""
+    layout = trace.layout
+    delta, allowed = np.zeros((2, *trace.a_flat.shape))
+    for v, node in enumerate(layout.nodes):
+        if (f := node.activation) is None:
+            continue
+        rows, out = layout.a_slice(v), layout.o_slice(v)
+        a, own = trace.a_flat[:, rows], g.o_flat[:, out]
+        L = jacobians(f, a, trace.o_flat[:, out])
+        rounded = rounded_slopes(f, a, L) + inside.nodes.get(v, (0.0, 0.0))[1]
+        delta[:, rows] = pulled(own, L)
+        allowed[:, rows] = pulled(np.abs(own), FUNCTION * np.abs(L) + rounded) + TINY
+    return delta, allowed
+
+
+def _loss_rounding(objective: Objective, direct: Array, inside: Inside) -> Array:
+    rounding = np.zeros(direct.shape)
+    if objective.loss is not None:
+        targets, share = objective.for_kernels()
+        rounding += FUNCTION * np.abs(direct)
+        rounding[:, objective.columns] += inside.direct
+        rounding[:, objective.columns] += FUNCTION * np.abs(targets).sum(axis=1, keepdims=True) * np.max(share)
+    return rounding
+
+
+def constant_ratio(numbers: Array, reference: Array) -> str:
+    """Whether all entries are the same multiple of the reference."""
+    told = np.isfinite(numbers) & np.isfinite(reference) & (np.abs(reference) > 1e-9 * np.nanmax(np.abs(reference)))
+    if told.sum() < 2:
+        return ""
+    ratio = numbers[told] / reference[told]
+    if f"{ratio[0]:.9g}" != "1" and np.abs(ratio - ratio[0]).max() <= 1e-9 * abs(ratio[0]):
+        return "all entries have the wrong sign" if ratio[0] == -1 else f"all entries are {ratio[0]:.9g} times as large"
+    return ""
+
+
+# ------------------------------------------------------------------ functions
+
+
+def wrong_derivatives(trace: Trace) -> Iterator[str]:
+    """Nodes at which an activation's derivative is not that of its values, in sentences; one for each activation."""
+    layout = trace.layout
+    seen: set[Activation] = set()
+    for v in layout.order.tolist():
+        f = layout.nodes[v].activation
+        if f is None or f in seen:
+            continue
+        rows = layout.a_slice(v)
+        a = trace.a_flat[:, rows]
+        L = jacobians(f, a, trace.o_flat[:, layout.o_slice(v)])
+        for i in range(a.shape[1]):
+            measured, error = _local(f, a, i)
+            if f.kind == "elementwise":
+                measured, error, stated = measured[:, i], error[:, i], L[:, i]
+            else:
+                stated = L[:, :, i]
+            with np.errstate(invalid="ignore"):
+                wrong = np.abs(stated - measured) > error + 1e-9 * np.abs(measured)
+            if wrong.any():
+                place = tuple(int(x) for x in np.argwhere(wrong)[0])
+                seen.add(f)
+                yield (
+                    f"{layout.label_row(int(layout.a_start[v]) + i)} = {a[place[0], i]:.6g}: the derivative of "
+                    f"{label(f.name)} gives {stated[place]:.9g} there, differences of its values {measured[place]:.9g}"
+                )
+                break
+
+
+def _local(f: Activation, a: Array, i: int) -> tuple[Array, Array]:
+    """Differences of all outputs of a node in its component i, per sample, with their errors."""
+    step = 2.0**-8 * np.maximum(1.0, np.abs(a[:, i].astype(float)).min())
+    shift = np.zeros(a.shape)
+    shift[:, i] = step
+    with np.errstate(invalid="ignore"):  # a mask stays one
+        sides = np.stack([a, *(a + side * level * shift for level in LEVELS for side in (1, -1))])
+    with np.errstate(all="ignore"):
+        o = values_of(f, sides)
+    found = slopes(
+        o[0], list(o[1::2]), list(o[2::2]), np.array(step), 8 * U * np.maximum(np.abs(o[0]), np.abs(a).max())
+    )
+    return found.derivative, found.error
+
+
+def wrong_loss(trace: Trace, objective: Objective) -> str:
+    """Whether the gradient of the loss is not that of its values."""
+    if objective.loss is None:
+        return ""
+    z = trace.o_flat[:, objective.columns]
+    with np.errstate(all="ignore"):
+        stated = objective.evaluate(z, Floats())[1]
+    for k in range(z.shape[1]):
+        step = 2.0**-8 * max(1e-3, float(np.abs(z[:, k]).min()))
+        shift = step * (np.arange(z.shape[1]) == k)
+        sides = np.stack([z, *(z + side * level * shift for level in LEVELS for side in (1, -1))])
+        terms = objective_terms(objective, sides)
+        found = slopes(terms[0], list(terms[1::2]), list(terms[2::2]), np.array(step), 16 * U * np.abs(terms[0]))
+        wrong = np.abs(stated[:, k] - found.derivative) > found.error + 1e-9 * np.abs(found.derivative)
+        if wrong.any():
+            s = int(np.argmax(wrong))
+            where = trace.layout.label_column(int(objective.columns[k]))
+            return (
+                f"the gradient of the loss {label(objective.loss.name)} by {where} is {stated[s, k]:.9g}, "
+                f"differences of its values give {found.derivative[s]:.9g}"
+            )
+    return ""

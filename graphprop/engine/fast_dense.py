@@ -1,0 +1,143 @@
+"""Programs with dense blocks: a loss and its gradient, the matrix products shared out among the threads.
+
+How the work is cut, into lanes of samples and then into products for the gradient, depends on the shapes alone, so
+nothing depends on the number of threads. No lane has a gradient of its own for the weights of blocks. Each lane has a
+tile of its own: threads that write side by side into the same rows wait for each other's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from graphprop.engine.blas import blas_addresses
+from graphprop.engine.loops import dense, sparse
+from graphprop.engine.loops.compiled_functions import loss_address
+from graphprop.engine.loops.table import Table
+from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING
+from graphprop.engine.work_sharing import BELL, share_out
+from graphprop.functions.losses import Loss
+from graphprop.given.memory import Borrowed, check_memory
+from graphprop.graph.layout import Array
+from graphprop.program import Program
+
+WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
+LANE_SAMPLES = 256  # in a lane; fewer if there would be one lane
+FEW_SAMPLES = 256  # what a block reads of less stays in a core's own cache, so that it can be cut
+FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with more
+MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DenseDescent:
+    """A loss of the outputs and its gradient by theta, for batches of one size."""
+
+    program: Program
+    table: Table  # with the derivatives numbered as in `shared`
+    shared: Array  # the positions of theta that are not those of a block
+    gemm: int  # the addresses of products and of the loss
+    gemv: int
+    loss: int
+    limits: tuple[float, float]  # of targets
+    goal_start: Array
+    goal_column: Array
+    runs: Array
+    blocks: Array
+    direct: bool  # whether blocks alone read the inputs, and all of them
+    samples: int
+    chunks: tuple[Array, ...]  # of samples that are in memory at the same time, where the lanes begin and end
+    lanes: int
+    tasks: Array  # products of the second step: the number of a block, and its rows
+    dtype: np.dtype[Any]
+    even: Array  # what every sample counts for
+    checks_theta: bool  # whether it has parameters that nothing reads
+
+    @classmethod
+    def of(
+        cls, program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+    ) -> DenseDescent | None:
+        """None if something of it is no machine code, or a block no matrix as BLAS takes it."""
+        address, products = loss_address(loss), blas_addresses(dtype)
+        if not address or products is None or not all(block.strided and block.alone for block in program.blocks):
+            return None
+        length = max(1, min(samples, PART_BYTES // (dtype.itemsize * program.size)))
+        lanes = 1
+        if length >= 32 and length * program.weights > WORTH_SHARING:
+            lanes = max(2, min(LANES, length // LANE_SAMPLES))
+        chunks = tuple(_lanes(first, min(samples, first + length), lanes) for first in range(0, samples, length))
+        shared = np.arange(program.layout.size)[program.shared_positions]
+        return cls(
+            program,
+            program.table(dtype).adding_to(shared),
+            shared,
+            *products,
+            address,
+            sparse.RANGES[loss.targets],
+            starts,
+            program.column_numbers[columns],
+            *_as_arrays(program),
+            program.inputs_are_dense and program.reads_all_inputs,
+            samples,
+            chunks,
+            lanes,
+            np.array(list(_tasks(program, length))),
+            dtype,
+            np.array([1 / samples]),
+            len(program.unused_positions) > 0,
+        )
+
+    def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
+        """The value and the gradient; None if any number is not what it may be."""
+        size = max(int(lanes[-1] - lanes[0]) for lanes in self.chunks) * self.program.size
+        if (needed := self.dtype.itemsize * size) > WORTH_CHECKING:
+            check_memory(needed, f"a run over {self.samples} samples")
+        gradient, sums = np.empty(len(theta), self.dtype), np.zeros((self.lanes, len(self.shared)), self.dtype)
+        terms = np.empty((self.samples, len(self.goal_start) - 1))
+        with Borrowed(size, self.dtype) as memory:
+            for lanes in self.chunks:
+                counters = np.zeros(dense.COUNTERS, np.int64)
+
+                def run(chunk: tuple[Array, ...] = (memory, lanes, counters)) -> bool | None:
+                    products = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.tasks
+                    heads = self.program.inputs, self.direct, self.goal_start, self.goal_column, self.loss, *self.limits
+                    given = theta, inputs, target, share, terms, sums, gradient
+                    state: int = dense.learn_dense(*products, *heads, *given, *chunk, BELL)
+                    return None if state == dense.WAITING else state == dense.DONE
+
+                if not share_out(self.lanes, run):
+                    return None
+        value, fine = sparse.finish(terms, sums[0], sums[1:])
+        gradient[self.shared] = sums[0]
+        return (value, gradient) if fine else None
+
+
+def _lanes(first: int, last: int, lanes: int) -> Array:
+    """Where the lanes of some samples begin, and the last one ends; none is empty."""
+    return np.unique(np.linspace(first, last, lanes + 1).astype(np.int64))
+
+
+def _as_arrays(program: Program) -> tuple[Array, Array]:
+    """The runs of a program and their blocks, as the compiled loops read them."""
+    ends = np.cumsum([0, *(len(run.blocks) for run in program.runs)])
+    spans = zip(program.runs, pairwise(ends), strict=True)
+    runs = [(run.first, run.last, block, last_block) for run, (block, last_block) in spans]
+    blocks = [
+        (b.rows.start, b.rows.stop - b.rows.start, b.columns.start, b.columns.stop - b.columns.start, *b.steps)
+        for b in program.blocks
+    ]
+    return np.array(runs), np.array(blocks)
+
+
+def _tasks(program: Program, samples: int) -> Iterator[tuple[int, int, int]]:
+    """The products for the gradient, by rows if they are much work."""
+    many = samples >= FEW_SAMPLES
+    for number, block in enumerate(program.blocks):
+        rows, columns = block.positions.shape
+        worth = 2 * samples * rows * columns // WORTH_SHARING
+        count = max(1, min(MOST_TASKS[many], rows // FEWEST_ROWS[many], worth))
+        for first, last in pairwise(rows * i // count for i in range(count + 1)):
+            yield number, first, last

@@ -1,0 +1,187 @@
+"""Programs without dense blocks: a whole batch by one call of a compiled loop for each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from graphprop.engine.loops import sparse
+from graphprop.engine.loops.compiled_functions import loss_address
+from graphprop.engine.loops.table import Table
+from graphprop.engine.threads import get_threads, run_all
+from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
+from graphprop.functions.losses import TERMS, Loss
+from graphprop.given.memory import SMALL, Borrowed, check_memory
+from graphprop.graph.layout import Array
+from graphprop.passes.objective import outputs_of
+from graphprop.program import Program
+
+NO_TERMS = np.zeros((0, 0))
+NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float32)}
+JOINED = 64  # numbers of heads for which the loss is called once
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Loops:
+    """How a batch of some size goes through the compiled loops: the pieces of its program, tiles and lanes.
+
+    The outputs of head h are the columns goal_column[goal_start[h] : goal_start[h + 1]] of its piece.
+    """
+
+    tables: tuple[Table, ...]  # here to hold the arrays
+    places: Array  # that the loops find by these addresses
+    pieces: Array
+    goal_start: Array
+    goal_column: Array
+    samples: int
+    width: int
+    lanes: int
+    stretch: int
+    numbers: int  # of the state of a tile
+    dtype: np.dtype[Any]
+    at_once: bool  # whether one lane does it without looking for interrupts
+    small: bool  # whether it does so in memory that costs nothing
+
+    @classmethod
+    def over(
+        cls, program: Program, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any], gradient: int = 0
+    ) -> Loops:
+        """For heads that have these columns of the layout, and partial gradients of that many numbers."""
+        column = program.column_numbers[columns]
+        if len(program.pieces) > 2 and np.array_equal(columns, outputs_of(program.layout)[1]):
+            pieces, tables = program.pieces, program.kept(("pieces", dtype), piece_tables, dtype)
+            column = columns_in_pieces(program, column, starts)
+        else:
+            pieces, tables = program.pieces[[0, -1]], (program.table(dtype),)
+            pieces[-1, sparse.HEADS] = len(starts) - 1
+        size = max(1, *(table.size for table in tables))
+        work = samples * (program.weights + len(program.rows))
+        width = tile_width(samples, dtype.itemsize * size, work)
+        lanes = tile_lanes(-(-samples // width), work, dtype.itemsize * gradient)
+        stretch = stretch_length(samples, work, width * lanes)
+        places = np.stack([table.places for table in tables])
+        at_once = lanes == 1 and stretch >= samples
+        small = at_once and dtype.itemsize * width * size < 2 * SMALL
+        pieces, starts, column = (np.ascontiguousarray(array, np.int64) for array in (pieces, starts, column))
+        heads = starts, column
+        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, at_once, small)
+
+    def with_joined_heads(self) -> Loops:
+        """The same for a loss that is a sum over all numbers: heads that follow each other become one, if short."""
+        starts, before = self.goal_start, self.pieces[:, sparse.HEADS]
+        piece = np.searchsorted(before, np.arange(len(starts) - 1), side="right") - 1
+        group = (starts[:-1] - starts[before[piece]]) // JOINED
+        first = (np.diff(piece, prepend=-1) != 0) | (np.diff(group, prepend=0) != 0)
+        pieces = self.pieces.copy()
+        pieces[:, sparse.HEADS] = np.concatenate(([0], np.cumsum(first)))[before]
+        return replace(self, pieces=pieces, goal_start=np.append(starts[:-1][first], starts[-1]))
+
+    def check_memory(self, gradient: int = 0) -> None:
+        needed = self.dtype.itemsize * (self.lanes * gradient + min(self.lanes, get_threads()) * self.numbers)
+        if needed > WORTH_CHECKING:
+            check_memory(needed, f"a run over {self.samples} samples")
+
+    def run(self, sweep: Callable[[int, Array, int, int], bool]) -> bool:
+        """sweep(lane, memory, first, last) in all lanes, side by side, over stretches of samples, while it is True."""
+
+        def steps(lane: int) -> Iterator[bool]:
+            with Borrowed(self.numbers, self.dtype) as memory:
+                for first in range(0, self.samples, self.stretch):
+                    yield sweep(lane, memory, first, min(self.samples, first + self.stretch))
+
+        return run_all(self.lanes, steps)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Descent:
+    """A loss of the outputs and its gradient by theta, for batches of one size."""
+
+    loops: Loops
+    limits: Array  # what a target may be
+    plan: Array  # all that stays the same, as the loops find it by addresses
+    count: int  # of parameters
+    even: Array  # what every sample counts for
+    checks_theta: bool  # whether it has parameters that nothing reads
+
+    @classmethod
+    def of(
+        cls, program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+    ) -> Descent | None:
+        """None if something of it is no machine code."""
+        address = loss_address(loss)
+        if not address:
+            return None
+        count = program.layout.size
+        loops = Loops.over(program, starts, columns, samples, dtype, count)
+        if loss.name in TERMS:
+            loops = loops.with_joined_heads()
+        limits = np.array(sparse.RANGES[loss.targets])
+        arrays = loops.places, loops.pieces, loops.goal_start, loops.goal_column, limits
+        lengths = len(loops.places), *(array.size for array in arrays[1:])
+        plan = [*zip((array.ctypes.data for array in arrays), lengths, strict=True)]
+        fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(program)
+        plan += [(address, fresh), (loops.width, loops.numbers)]
+        unused = len(program.unused_positions) > 0
+        return cls(loops, limits, np.array(plan, np.uint64), count, np.array([1 / samples]), unused)
+
+    def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
+        """The value and the gradient; None if any number is not what it may be."""
+        loops, plan = self.loops, self.plan
+        gradient = np.empty(self.count, loops.dtype)
+        if loops.small:
+            given = theta, inputs, target, share, NO_TERMS, gradient, NO_MEMORY[loops.dtype]
+            value, fine = sparse.learn(plan, *given, 0, 1, 0, loops.samples)
+            return (value, gradient) if fine else None
+        loops.check_memory(self.count)
+        if loops.at_once:
+            with Borrowed(loops.numbers, loops.dtype) as memory:
+                given = theta, inputs, target, share, NO_TERMS, gradient, memory
+                value, fine = sparse.learn(plan, *given, 0, 1, 0, loops.samples)
+            return (value, gradient) if fine else None
+        terms = np.empty((loops.samples, len(loops.goal_start) - 1))
+        with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
+            others = block.reshape(loops.lanes - 1, self.count)
+
+            def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+                own = others[lane - 1] if lane else gradient
+                fine: bool
+                given = theta, inputs, target, share, terms, own, memory
+                _, fine = sparse.learn(self.plan, *given, lane, loops.lanes, first, last)
+                return fine
+
+            if not loops.run(sweep):
+                return None
+            value, fine = sparse.finish(terms, gradient, others)
+        return (value, gradient) if fine else None
+
+
+def _is_untied(program: Program) -> bool:
+    """Whether each parameter is used just once."""
+    used = np.concatenate((program.position, program.bias_position[program.bias_position >= 0]))
+    return len(used) == program.layout.size and bool((np.bincount(used, minlength=len(used)) == 1).all())
+
+
+# ------------------------------------------------------------------ pieces
+
+
+def piece_tables(program: Program, dtype: np.dtype[Any]) -> tuple[Table, ...]:
+    """A table for each piece, whose nodes are numbered by themselves."""
+    whole, bounds = program.table(dtype), program.pieces[:, : sparse.HEADS].tolist()
+    return tuple(
+        whole.piece(slice(inputs, last_input), slice(node, last_node))
+        for (inputs, node), (last_input, last_node) in pairwise(bounds)
+    )
+
+
+def columns_in_pieces(program: Program, columns: Array, starts: Array) -> Array:
+    """The numbers that columns have in their pieces; head h has columns[starts[h] : starts[h + 1]]."""
+    inputs, nodes, heads = program.pieces.T
+    input_first, first = (program.column_first[x].astype(np.intp) for x in (inputs, nodes))
+    piece = np.searchsorted(starts[heads], np.arange(len(columns)), side="right") - 1
+    number = columns - (first[:-1] - np.diff(input_first))[piece]
+    found: Array = np.where(columns < program.input_width, columns - input_first[piece], number)
+    return found

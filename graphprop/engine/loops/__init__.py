@@ -1,0 +1,1 @@
+"""The machine code of the engine, and all that makes it."""

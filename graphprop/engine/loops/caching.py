@@ -1,0 +1,92 @@
+"""How functions are compiled whose machine code is kept for the next process."""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+from numba import njit
+from numba.core import config
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.serialize import dumps
+from numba.core.typing.templates import Signature
+
+from graphprop.atomic.forking import wait_for
+from graphprop.engine.loops.keeping import cache_folder, read_entry, write_entry
+from graphprop.errors import GraphpropError
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise GraphpropError(
+        "the engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off; gp.recursion and gp.matrixform need none"
+    )
+COMPILING = threading.RLock()  # held by who looks whether something is compiled, and compiles it
+wait_for(COMPILING, global_compiler_lock)
+SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of numba
+
+
+class Kept:
+    """The machine code of one function, for each signature a file. It takes the place of numba's own cache.
+
+    That one believes what it finds: one changed byte is a crash. `text` is all that the machine code depends on,
+    besides the versions and the machine.
+    """
+
+    def __init__(self, label: str, text: str) -> None:
+        self._label, self._text = label, text
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_folder())
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        target.refresh()
+        data = read_entry(self._name(signature, target.codegen()))
+        try:
+            return None if data is None else CompileResult._rebuild(target, *pickle.loads(data))
+        except Exception:  # numba may raise anything
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        if not (result.lifted or result.library.has_dynamic_globals):
+            write_entry(self._name(signature, result.library.codegen), dumps(result._reduce()))
+
+    def _name(self, signature: Any, codegen: Any) -> str:
+        settings = [str(getattr(config, name, None)) for name in SETTINGS]
+        machine = repr(codegen.magic_tuple()), numba.__version__, sys.version, *settings
+        key = "\0".join((self._text, repr(signature), *machine))
+        return f"{self._label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.loop"
+
+
+def compiled(uses: tuple[ModuleType, ...] = (), **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile without the GIL, and keep the result. `uses` are the modules whose loops it calls."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(nogil=True, **options)(function)
+        files = [function.__code__.co_filename, *(str(module.__file__) for module in uses)]
+        try:
+            text = "\0".join([repr(sorted(options.items())), *(Path(file).read_text() for file in files)])
+        except (OSError, UnicodeDecodeError):  # it is in an archive, for example
+            return dispatcher
+        dispatcher._cache = Kept(f"{function.__module__}.{function.__name__}", text)
+        return dispatcher
+
+    return decorate
+
+
+def compiled_callback(signature: Signature, function: Callable[..., Any], label: str, text: str) -> Any:
+    """Compile a function to be called by address, and keep the result. `text` is all that it depends on."""
+    callback: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    callback._cache = Kept(label, text)
+    callback.compile()
+    return callback

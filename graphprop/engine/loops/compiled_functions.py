@@ -1,0 +1,425 @@
+"""Activations and losses as machine code that the kernels call by address.
+
+The functions of the tables are compiled as they stand, with the `math.exp` of Python replaced by one that
+the compiler can vectorise; a user's as they were traced. What was compiled is kept on disk, keyed by what it was
+compiled from: numba keeps only functions that have a source file, so a file is written for each. An activation's
+parameters, and the numbers that a user's functions capture, are arguments of the machine code.
+For what cannot be compiled, and a user's functions of whole arrays, it refuses, and the engine calls Python.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
+from numba.core.errors import NumbaError
+
+from graphprop.engine.loops import elementary, soft_losses, sparse
+from graphprop.engine.loops.agreement import first_difference
+from graphprop.engine.loops.caching import COMPILING, compiled_callback
+from graphprop.engine.loops.keeping import read_entry, write_entry
+from graphprop.engine.loops.plain_code import globals_of
+from graphprop.engine.loops.tracing import Traced, trace
+from graphprop.functions import catalogue, losses, soft_targets, twofold
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import Entry
+from graphprop.functions.losses import LOSSES, TERMS, Loss
+from graphprop.given.arrays import Array
+
+DOUBLE = np.dtype(np.float64)
+ITEM = {DOUBLE: float64, np.dtype(np.float32): float32}
+
+# The sources compute in float64 whatever the state holds. They give 1 if a number is refused: nan, an infinity
+# (but a mask), out of the domain, or one for which Python has to be asked. `numbers` are the record: the address of the
+# code, the domain, and the numbers that the functions are given behind their arguments.
+
+HEAD = """
+def run(record, task, a, o, g, n, m, width):
+    numbers = carray(record, {count})
+    low, high, fixed = numbers[1], numbers[2], ({fixed})
+"""
+ELEMENTWISE = """    a, o = carray(a, n * width), carray(o, n * width)
+    refused = False
+    if task == VALUE:
+        for k in range(a.size):
+            x = float64(a[k])
+            refused |= not (low <= x <= high)
+            o[k] = value(x, *fixed)
+    else:
+        for k in range(a.size):
+            x = float64(a[k])
+            refused |= not (low <= x <= high)
+            y = value(x, *fixed)
+            o[k] = y
+            a[k] = derivative(x, y, *fixed)
+    return uint64(refused)
+"""
+# a user's: the functions say whether Python has to be asked
+TRACED = """    a, o = carray(a, n * width), carray(o, n * width)
+    refused = False
+    if task == VALUE:
+        for k in range(a.size):
+            x = float64(a[k])
+            y, odd, _ = value(x, *fixed)
+            refused |= odd or not (low <= x <= high)
+            o[k] = y
+    else:
+        for k in range(a.size):
+            x = float64(a[k])
+            y, odd, _ = value(x, *fixed)
+            slope, also_odd, _ = derivative(x, y, *fixed)
+            refused |= odd or also_odd or not (low <= x <= high)
+            o[k] = y
+            a[k] = slope
+    return uint64(refused)
+"""
+# the first lines where there is a sin or cos: what has an argument beyond FAR goes to those of the machine's library
+NEAR = """    near = True
+    for k in range(n * width):
+        near &= abs(carray(a, n * width)[k]) <= FAR
+"""
+NEAR_TRACED = """    near = True
+    for k in range(n * width):
+        x = float64(carray(a, n * width)[k])
+        y, _, far = value(x, *fixed)
+        near &= not far
+        if task != VALUE:
+            _, _, far = derivative(x, y, *fixed)
+            near &= not far
+"""
+ELSEWHERE = """    if not near:
+        return run_exactly(record, task, a, o, g, n, m, width)
+"""
+IN_PYTHON = """
+def run(record, task, a, o, g, n, m, width):
+    return uint64(1)
+"""
+
+ARRAYS = """    a, o = carray(a, (n, width)), carray(o, (m, width))
+    refused = False
+    for k in range(width):
+        x = np.empty(n)
+        present = False
+        for i in range(n):
+            x[i] = a[i, k]
+            masked = masks and x[i] == -np.inf
+            refused |= not (low <= x[i] <= high or masked)
+            present |= not masked
+        refused |= not present
+        if refused:
+            break
+        if task == PULL:
+            h = carray(g, (m, width))
+            delta = derivative(x, {o}, {h}, *fixed)
+            for i in range(n):
+                a[i, k] = delta[i]
+        else:
+            y = value(x, *fixed)
+            for i in range(m):
+                o[i, k] = {y}
+    return uint64(refused)
+"""
+REDUCING = ARRAYS.format(o="float64(o[0, k])", h="float64(h[0, k])", y="y")
+VECTOR = ARRAYS.format(o="o[:, k].astype(np.float64)", h="h[:, k].astype(np.float64)", y="y[i]")
+SOURCES = {"elementwise": ELEMENTWISE, "reducing": REDUCING, "vector": VECTOR}
+POINTERS = {dtype: types.CPointer(item) for dtype, item in ITEM.items()}
+
+LOSS = """
+def run(z, t, g, values, samples, n):
+    z, t, g = carray(z, (n, samples)).T, carray(t, (n, samples)).T, carray(g, (n, samples))
+    g.T[:] = derivative(z, t)
+    carray(values, samples)[:] = value(z, t)
+"""
+
+LOSS_OF_TERMS = """
+def run(z, t, g, values, samples, n):
+    z, t, g = carray(z, n * samples), carray(t, n * samples), carray(g, n * samples)
+    values = carray(values, samples)
+    values[:] = 0.0
+    for i in range(n):
+        for k in range(samples):
+            j = i * samples + k
+            g[j] = derivative(z[j], t[j])
+            values[k] += value(z[j], t[j])
+"""
+AGAIN = "    again(g, z, t)\n"
+
+
+@njit
+def _largest_of(z):  # type: ignore[no-untyped-def]
+    largest = z[:, :1].copy()
+    for k in range(z.shape[0]):
+        for i in range(1, z.shape[1]):
+            largest[k, 0] = max(largest[k, 0], z[k, i])
+    return largest
+
+
+@njit
+def _sum_of(z):  # type: ignore[no-untyped-def]
+    total = np.zeros((z.shape[0], 1))
+    for k in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            total[k, 0] += z[k, i]
+    return total
+
+
+@njit
+def _sum_of_others(t):  # type: ignore[no-untyped-def]
+    others = np.zeros(t.shape)
+    for k in range(t.shape[0]):
+        before = after = 0.0
+        for i in range(t.shape[1]):
+            others[k, i] += before
+            before += t[k, i]
+            others[k, -1 - i] += after
+            after += t[k, -1 - i]
+    return others
+
+
+@njit
+def _shifted(z):  # type: ignore[no-untyped-def]
+    # the samples lie side by side, so that the inner loops are vectors
+    samples, n = z.shape
+    largest, z, half, e = np.empty(samples), z.T, np.empty((n, samples)), np.empty((n, samples))
+    largest[:] = z[0]
+    for i in range(1, n):
+        for k in range(samples):
+            largest[k] = max(largest[k], z[i, k])
+    r, others = np.zeros((samples, 1)), np.full(samples, -1.0)
+    for i in range(n):
+        for k in range(samples):
+            half[i, k], rest = soft_losses.total(0.5 * largest[k], -0.5 * z[i, k])
+            e[i, k] = elementary.exp(-2.0 * half[i, k])
+            e[i, k] -= e[i, k] * (2.0 * rest) if e[i, k] > 0.0 else 0.0
+            r[k, 0] += e[i, k] if half[i, k] != 0.0 else 0.0
+            others[k] += 1.0 if half[i, k] == 0.0 else 0.0
+    for k in range(samples):
+        r[k, 0] += others[k]  # as large as the largest
+    return half.T, e.T, r
+
+
+_OF_TWO_AXES: dict[Any, Any] = {
+    losses.largest_of: _largest_of,
+    losses.sum_of: _sum_of,
+    losses.sum_of_others: _sum_of_others,
+    losses.shifted: _shifted,
+    soft_targets.softmax_again: soft_losses.softmax_again,
+    soft_targets.logistic_again: soft_losses.logistic_again,
+}
+_FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1, math.tanh: elementary.tanh}
+_FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
+
+_NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
+_NAMES |= {"VALUE": sparse.VALUE, "PULL": sparse.PULL, "FAR": elementary.FAR, "LARGEST": sparse.LARGEST}
+_OF_TRACED = {"math": math, "inf": math.inf, "nan": math.nan}
+_code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
+MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
+
+
+@dataclass(frozen=True, eq=False)
+class Native:
+    """An activation as the kernels call it."""
+
+    record: Array  # the address of its machine code, its domain, its numbers
+    code: Any  # here to be held
+    compiled: bool  # else it runs in Python
+
+    @property
+    def address(self) -> int:
+        return int(self.record.ctypes.data)
+
+    @classmethod
+    def of(cls, f: Activation, code: Any, numbers: tuple[float, ...], compiled: bool = True) -> Native:
+        low, high = max(f.domain[0], -sparse.LARGEST), min(f.domain[1], sparse.LARGEST)
+        record = np.array([0.0, low, high, *numbers])
+        record.view(np.uint64)[0] = code.address
+        return cls(record, code, compiled)
+
+
+@functools.lru_cache(MOST_ACTIVATIONS)
+def native(f: Activation, dtype: np.dtype[Any]) -> Native:
+    """An activation for state of this dtype; compiled on the first call."""
+    with COMPILING:
+        if not _code:
+            announce()
+        if isinstance(f, Entry):
+            return Native.of(f, _kept((f.name, dtype), _compile, f, dtype), tuple(f.parameters.values()))
+        return _traced(f, dtype) or Native.of(f, _kept("in Python", _compile_refusal), (), False)
+
+
+def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
+    """Whether the activation runs as machine code, not in Python."""
+    return native(f, dtype).compiled
+
+
+def loss_address(entry: Loss) -> int:
+    """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
+    if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
+        return 0
+    with COMPILING:
+        return int(_kept(entry.name, _compile_loss, entry).address)
+
+
+def _kept(key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
+    if key not in _code:
+        _code[key] = make(*arguments)
+    return _code[key]
+
+
+def _compile_loss(entry: Loss) -> Any:
+    pointer = types.CPointer(float64)
+    signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
+    source, again = LOSS, None
+    parts: tuple[Any, Any] = entry.value, entry.gradient
+    if entry.name in TERMS:
+        *pair, again = TERMS[entry.name]
+        source, parts = LOSS_OF_TERMS + (AGAIN if again is not None else ""), (pair[0], pair[1])
+    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _OF_TWO_AXES.get(again)}
+    return _callback(source, entry.name, signature, space)
+
+
+def _signature(dtype: np.dtype[Any]) -> Any:
+    pointer = POINTERS[dtype]
+    return uint64(POINTERS[DOUBLE], uint64, pointer, pointer, pointer, uint64, uint64, uint64)
+
+
+def _head(count: int) -> str:
+    """The first lines of `run`, for that many numbers."""
+    return HEAD.format(count=3 + count, fixed="".join(f"numbers[{3 + i}], " for i in range(count)))
+
+
+def _compile_refusal() -> Any:
+    return _callback(IN_PYTHON, "in_python", _signature(DOUBLE), dict(_NAMES))
+
+
+def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
+    """An activation of the table."""
+    functions = f.value_function, f.derivative_function
+    space, head, fast = _NAMES | {"masks": f.masks}, _head(len(f.parameters)), _FAST
+    if f.value_function is math.sin:
+        space["run_exactly"] = _inner(head + ELEMENTWISE, space | _compilable_pair(functions, _FAST))
+        head, fast = head + NEAR + ELSEWHERE, _FAST_NEAR
+    space |= _compilable_pair(functions, fast)
+    return _callback(head + SOURCES[f.kind], f.name, _signature(dtype), space, repr(f.masks))
+
+
+# ------------------------------------------------------------------ a user's
+
+
+def _traced(f: Activation, dtype: np.dtype[Any]) -> Native | None:
+    """A user's activation as machine code that gives what Python gives; None if there is none."""
+    difference = ""
+    for fast in (True, False):
+        if f.kind != "elementwise" or (traced := _trace(f, fast)) is None:
+            return None
+        try:
+            code = _kept((traced.source, fast, dtype), _compile_traced, f, traced, fast, dtype)
+        except NumbaError:  # something in it that is not compiled
+            return None
+        found = Native.of(f, code, traced.numbers)
+        if not (difference := first_difference(f, found.record, dtype)):
+            return found
+    warnings.warn(f"activation {f.name!r} runs in Python: {difference}", RuntimeWarning, stacklevel=2)
+    return None
+
+
+def _trace(f: Activation, fast: bool) -> Traced | None:
+    functions = {"value": (f.value_function, 1), "derivative": (f.derivative_function, 2)}
+    return trace(functions, tuple(f.parameters.values()), fast)
+
+
+def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[Any]) -> Any:
+    head, settings = _head(len(traced.numbers)), traced.source + str(fast)
+    space = _NAMES | _functions_of(traced, fast)
+    if fast and traced.turns and (exactly := _trace(f, fast=False)) is not None:
+        space["run_exactly"] = _inner(head + TRACED, _NAMES | _functions_of(exactly, fast=False))
+        head, settings = head + NEAR_TRACED + ELSEWHERE, settings + exactly.source
+    return _callback(head + TRACED, "own", _signature(dtype), space, settings)
+
+
+def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
+    """Its functions, ready for numba, with the kernels' own in place of some of `math` if they are to be fast."""
+    of_math = {function.__name__: own if fast else function for function, own in _FAST_NEAR.items()}
+    space = _NAMES | _OF_TRACED | of_math
+    exec(compile(traced.source, "<traced>", "exec"), space)
+    return {name: njit(error_model="numpy", forceinline=True)(space[name]) for name in ("value", "derivative")}
+
+
+# ------------------------------------------------------------------ compiling
+
+
+def _inner(source: str, space: dict[str, Any]) -> Any:
+    """`run` of a source, to be called by another one."""
+    space = dict(space)
+    exec(compile(source, "<run>", "exec"), space)
+    return njit(error_model="numpy")(space["run"])
+
+
+def _callback(source: str, name: str, signature: Any, space: dict[str, Any], settings: str = "") -> Any:
+    """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
+    exec(compile(source, f"<{name}>", "exec"), space)
+    return compiled_callback(signature, space["run"], name, "\0".join([settings, source, *_texts()]))
+
+
+def _compilable_pair(functions: tuple[Any, Any], fast: dict[Any, Any]) -> dict[str, Any]:
+    value, derivative = (_compilable(function, fast) for function in functions)
+    return {"value": value, "derivative": derivative}
+
+
+def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
+    """The function and all those it calls, ready for numba, with the kernels' own in place of some of `math`."""
+    if isinstance(function, BuiltinFunctionType):
+        return fast.get(function, function)
+    if not isinstance(function, FunctionType):
+        return function
+    if function in _OF_TWO_AXES:
+        return _OF_TWO_AXES[function]
+    space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in globals_of(function).items()}
+    cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
+    copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
+    copy.__module__ = function.__module__
+    return njit(error_model="numpy", forceinline=True)(copy)
+
+
+def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
+    if entry is math:
+        module = ModuleType("math")
+        vars(module).update(vars(math) | {function.__name__: own for function, own in fast.items()})
+        return module
+    return _compilable(entry, fast) if isinstance(entry, FunctionType | BuiltinFunctionType) else entry
+
+
+# ------------------------------------------------------------------ on disk
+
+
+def announce() -> None:
+    """Say in one line that the first compilation on a machine takes a while, if a terminal is attached."""
+    if not sys.stderr.isatty():
+        return
+    text = Path(sparse.__file__).read_text() + numba.__version__ + sys.version
+    mark = f"announced-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    if read_entry(mark) is None:
+        print("graphprop compiles its loops, once on this machine; this takes some seconds.", file=sys.stderr)
+        write_entry(mark, b"")
+
+
+@functools.cache
+def _texts() -> list[str]:
+    """Those of the modules that machine code comes from."""
+    return [Path(str(module.__file__)).read_text() for module in (sys.modules[__name__], *_SOURCES)]
+
+
+_SOURCES = catalogue, losses, elementary, sparse, soft_losses, soft_targets, twofold

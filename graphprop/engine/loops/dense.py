@@ -1,0 +1,317 @@
+"""The compiled loops of programs with dense blocks, which call the products of BLAS by address.
+
+A chunk of a batch goes in two steps. In the first its samples are cut into lanes, which each go forward and backward;
+in the second the derivatives by the weights of blocks are products over all its samples, cut by rows. Threads that call
+`learn_dense` with the same counters share both out among them: each takes what comes next.
+"""
+
+from llvmlite import ir
+from numba import int64, njit, types
+from numba.extending import intrinsic
+
+from graphprop.engine.loops import sparse
+from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.sparse import (
+    INPUT_COLUMN,
+    LARGEST,
+    LEARN,
+    backward,
+    carve,
+    compare,
+    forward,
+    numbered,
+    numbers,
+    place,
+    read_inputs,
+    within,
+)
+
+
+@intrinsic
+def call_gemm(typing_context, address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c):
+    """C = A B, or C + A B with keep = 1: C is m x n, in rows that lie row_c numbers apart, and so on.
+
+    With flip_a, A is the transpose of what is at `a`; so is B with flip_b. The addresses are unsigned; `one` is a 1 of
+    the numbers' type.
+    """
+    whole, number = types.int64, one
+    signature = types.void(
+        types.uint64, *[whole] * 5, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
+    )
+
+    def generate(context, builder, signature, arguments):
+        word, flag = ir.IntType(64), ir.IntType(32)
+        real = context.get_value_type(number)
+        address, flip_a, flip_b, m, n, k, one, a, row_a, b, row_b, keep, c, row_c = arguments
+        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
+        flips = [
+            builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
+            for flip in (flip_a, flip_b)
+        ]
+        numbers = [real, word, word, word, word, real, word, word]
+        kind = ir.FunctionType(ir.VoidType(), [flag] * 3 + [word] * 3 + numbers)
+        function = builder.inttoptr(address, kind.as_pointer())
+        builder.call(function, [row_major, *flips, m, n, k, one, a, row_a, b, row_b, keep, c, row_c])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def call_gemv(typing_context, address, flip, m, n, one, a, row_a, x, step_x, keep, y, step_y):
+    """y = A x, or y + A x with keep = 1, for the m x n numbers at `a`, or with `flip` their transpose."""
+    whole, number = types.int64, one
+    signature = types.void(
+        types.uint64, *[whole] * 3, number, types.uint64, whole, types.uint64, whole, number, types.uint64, whole
+    )
+
+    def generate(context, builder, signature, arguments):
+        word, flag = ir.IntType(64), ir.IntType(32)
+        real = context.get_value_type(number)
+        address, flip, *rest = arguments
+        row_major, plain, transposed = (ir.Constant(flag, value) for value in (101, 111, 112))
+        flip = builder.select(builder.icmp_signed("!=", flip, ir.Constant(word, 0)), transposed, plain)
+        kind = ir.FunctionType(
+            ir.VoidType(), [flag] * 2 + [word] * 2 + [real, word, word, word, word, real, word, word]
+        )
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [row_major, flip, *rest])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+# Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
+ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = numbered(7)
+RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = numbered(4)
+
+# What the threads count together, in places so far apart that they do not wait for each other's memory
+LANES_TAKEN, LANES_DONE, TASKS_TAKEN, TASKS_DONE, FAILURES = numbered(40)[::8]
+COUNTERS = 40
+DONE, FAILED, WAITING = range(3)
+LOOKS = 2000  # at what others count, before a thread lets others run
+
+
+@intrinsic
+def add(typing_context, address, number):
+    """Add to a number that other threads read and add to; what it was before."""
+
+    def generate(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), arguments[1], "seq_cst")
+
+    return types.int64(types.uint64, types.int64), generate
+
+
+@intrinsic
+def look(typing_context, address):
+    """The number that other threads add to."""
+
+    def generate(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        return builder.load_atomic(builder.inttoptr(arguments[0], word.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.uint64), generate
+
+
+@njit(inline="always")
+def reaches(address, goal):
+    """Whether a count reaches its goal soon."""
+    looks = 0
+    while look(address) < goal and looks < LOOKS:
+        looks += 1
+    return looks < LOOKS
+
+
+@njit(inline="always")
+def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width, added):
+    """a = W x, or a + W x if it is `added`: W the weights of a block; x at `source`, in rows (with `flip`, columns)."""
+    rows, columns, by_column = block[ROWS], block[COLS], block[DOWN] == 1
+    one, keep = theta.dtype.type(1), theta.dtype.type(1 if added else 0)
+    w, row_w, c = place(theta, block[FIRST]), max(block[DOWN], block[RIGHT]), place(a, to)
+    if width > 1:
+        call_gemm(gemm, by_column, flip, rows, width, columns, one, w, row_w, source, step, keep, c, width)
+    else:
+        m, n = (columns, rows) if by_column else (rows, columns)
+        call_gemv(gemv, by_column, m, n, one, w, row_w, source, 1 if flip else step, keep, c, width)
+
+
+@njit(inline="always")
+def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
+    """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
+
+    They lie in memory behind those `before`. With `direct` blocks alone read the inputs, and read them where they were
+    given. Gives whether all went well.
+    """
+    gemm, gemv, table, runs, blocks, own_inputs, direct = products
+    head_start, head_column, loss, low, high = heads
+    theta, inputs, target, share = given
+    rows_in, rows_out = inputs[sample:last_sample], target[sample:last_sample]
+    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
+        return False
+    width, columns = last_sample - sample, inputs.shape[1]
+    a, o, g = carve(table, memory, before, width)
+    if not direct:
+        read_inputs(table, inputs, sample, o)
+    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
+    input_width = len(numbers(table, INPUT_COLUMN))
+    for run in range(len(runs)):
+        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
+        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        for i in range(block, last_block):
+            each, flip = blocks[i], direct and blocks[i, COL] < input_width
+            if flip:
+                source, step = place(inputs, sample * columns + each[COL]), columns
+            else:
+                source, step = place(o_flat, each[COL] * width), width
+            to = each[ROW] * width
+            multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, width, i > block)
+        if forward(table, theta, a, o, LEARN, first, last, last_block > block) >= 0:
+            return False
+    for i in range(input_width if direct else 0, g.shape[1]):
+        for k in range(width):
+            g[0, i, k] = 0
+    every = len(head_start) - 1
+    if not compare(loss, head_start, head_column, int64(0), every, target, share, sample, o, g, terms):
+        return False
+    one = theta.dtype.type(1)
+    for run in range(len(runs) - 1, -1, -1):
+        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
+        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        if backward(table, theta, a, o, g, gradient, False, False, first, last) >= 0:
+            return False
+        for i in range(block, last_block):
+            if blocks[i, COL] + blocks[i, COLS] > input_width:
+                each, by_column = blocks[i], blocks[i, DOWN] == 1
+                rows, cols, row_w = each[ROWS], each[COLS], max(each[DOWN], each[RIGHT])
+                w = place(theta, each[FIRST])
+                delta = place(a_flat, each[ROW] * width)
+                to = place(g_flat, each[COL] * width)
+                if width > 1:
+                    call_gemm(
+                        gemm, not by_column, False, cols, width, rows, one, w, row_w, delta, width, one, to, width
+                    )
+                else:
+                    m, n = (cols, rows) if by_column else (rows, cols)
+                    call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, width, one, to, width)
+    if not direct:
+        backward(table, theta, a, o, g, gradient, False, False, int64(0), own_inputs)  # a bare 0 is compiled again
+    return True
+
+
+@njit(inline="always")
+def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, lanes, gradient):
+    """The derivatives by some weights of a block: delta times the transpose of what it reads.
+
+    They are those of its rows `first` to `last`, over the samples of all lanes. Gives whether they are finite.
+    """
+    columns, by_column = inputs.shape[1], block[DOWN] == 1
+    rows, cols, column = last - first, block[COLS], block[COL]
+    at, row_c = block[FIRST] + first * block[DOWN], max(block[DOWN], block[RIGHT])
+    zero, one, to = gradient.dtype.type(0), gradient.dtype.type(1), place(gradient, at)
+    for lane in range(len(lanes) - 1):
+        begin, width = lanes[lane], lanes[lane + 1] - lanes[lane]
+        keep = one if begin > 0 else zero
+        a, o, _ = carve(table, memory, begin - lanes[0], width)
+        a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
+        delta = (block[ROW] + first) * width
+        if width == 1 and not by_column:
+            x = inputs[begin, column : column + cols].copy() if direct else o[0, column : column + cols, 0].copy()
+            for r in range(rows):
+                d, g = a_flat[delta + r], gradient[at + r * row_c : at + r * row_c + cols]
+                if keep == one:
+                    for c in range(cols):
+                        g[c] += d * x[c]
+                else:
+                    for c in range(cols):
+                        g[c] = d * x[c]
+            continue
+        if direct:
+            source, step = place(inputs, begin * columns + column), columns
+        else:
+            source, step = place(o_flat, column * width), width
+        d = place(a_flat, delta)
+        if by_column:
+            call_gemm(gemm, direct, True, cols, rows, width, one, source, step, d, width, keep, to, row_c)
+        else:
+            call_gemm(gemm, False, not direct, rows, cols, width, one, d, width, source, step, keep, to, row_c)
+    many, length = (cols, rows) if by_column else (rows, cols)
+    fine = True
+    for i in range(many):
+        fine &= within(gradient[at + i * row_c : at + i * row_c + length], -LARGEST, LARGEST)
+    return fine
+
+
+@compiled(uses=(sparse,))
+def learn_dense(
+    gemm,
+    gemv,
+    table,
+    runs,
+    blocks,
+    tasks,
+    own_inputs,
+    direct,
+    head_start,
+    head_column,
+    loss,
+    low,
+    high,
+    theta,
+    inputs,
+    target,
+    share,
+    terms,
+    sums,
+    gradient,
+    memory,
+    lanes,
+    counters,
+    bell,
+):
+    """Some samples forward and backward: what of it no thread has taken yet, of both steps.
+
+    lanes[i] : lanes[i + 1] are the samples of lane i, `sums` has a row for each lane, for derivatives that are not by
+    weights of blocks; the others are added to `gradient`, or written to it by the first samples of all. Gives DONE or
+    FAILED, for all threads together, or WAITING if another has not ended: it is called again then. Who comes first
+    rings the bell.
+    """
+    products = gemm, gemv, table, runs, blocks, own_inputs, direct
+    heads = head_start, head_column, loss, low, high
+    given = theta, inputs, target, share
+    failures = place(counters, FAILURES)
+    while True:
+        lane = add(place(counters, LANES_TAKEN), int64(1))
+        if lane >= len(lanes) - 1:
+            break
+        if lane == 0:
+            add(place(bell, 0), int64(1))
+        before, sample, end = lanes[lane] - lanes[0], lanes[lane], lanes[lane + 1]
+        if look(failures) == 0 and not differentiate(
+            products, heads, given, terms, sums[lane], memory, before, sample, end
+        ):
+            add(failures, int64(1))
+        add(place(counters, LANES_DONE), int64(1))
+    if not reaches(place(counters, LANES_DONE), len(lanes) - 1):
+        return WAITING
+    if look(failures):
+        return FAILED
+    while True:
+        task = add(place(counters, TASKS_TAKEN), int64(1))
+        if task >= len(tasks):
+            break
+        block, row, last_row = tasks[task]
+        by_inputs = direct and blocks[block, COL] < len(numbers(table, INPUT_COLUMN))
+        if not multiply_backward(gemm, table, blocks[block], row, last_row, by_inputs, inputs, memory, lanes, gradient):
+            add(failures, int64(1))
+        add(place(counters, TASKS_DONE), int64(1))
+    if not reaches(place(counters, TASKS_DONE), len(tasks)):
+        return WAITING
+    return FAILED if look(failures) else DONE
+
+
+@compiled()
+def listen(bell, rings, patience):
+    """Whether the bell, which has rung so many times, rings again within so many looks at it."""
+    while patience > 0 and look(place(bell, 0)) == rings:
+        patience -= 1
+    return patience > 0

@@ -1,0 +1,118 @@
+"""The arrays of a program as the compiled loops read them: one table of addresses, for all nodes or a part of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+import numpy as np
+
+from graphprop.given.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The arrays of a program that the kernels read, in this order; `places` has the address and length of each.
+
+    Who hands `places` to a kernel has to hold the table as long.
+    """
+
+    function: Array  # of uint64
+    row_first: Array
+    column_first: Array
+    start: Array
+    column: Array
+    position: Array
+    bias: Array  # of int64, with -1 where there is none
+    pulled: Array  # of bool
+    preset: Array  # of bool
+    child_start: Array
+    child_row: Array
+    child_position: Array
+    child_use: Array
+    use: Array
+    bias_use: Array  # of int64
+    input_column: Array
+    stop: Array
+    regular: Array = field(init=False)  # of bool, of each row that has weights: see `_regular_rows`
+
+    def __post_init__(self) -> None:
+        others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
+        for name, array in list(vars(self).items()):
+            object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
+        object.__setattr__(self, "regular", _regular_rows(self.start, self.position, self.use))
+
+    @cached_property
+    def places(self) -> Array:
+        arrays = [getattr(self, entry.name) for entry in fields(self)]
+        return np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.uint64)
+
+    @property
+    def size(self) -> int:
+        """How many numbers a sample takes: a, o, and the derivatives by o."""
+        return int(self.row_first[-1]) + 2 * int(self.column_first[-1])
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all rows are regular that have weights."""
+        return bool((self.regular | (self.start[1:] == self.start[:-1])).all())
+
+    def adding_to(self, positions: Array) -> Table:
+        """The same with derivatives numbered as in `positions`, which have all that are used."""
+
+        def among(used: Array) -> Array:
+            return np.where(used < 0, -1, np.searchsorted(positions, used))
+
+        return replace(self, child_use=among(self.child_use), use=among(self.use), bias_use=among(self.bias_use))
+
+    def piece(self, inputs: slice, nodes: slice) -> Table:
+        """The same for a part of the nodes that reads nothing of the others, numbered by itself."""
+        own_inputs = _span(self.column_first, inputs)
+        own, rows = _span(self.column_first, nodes), _span(self.row_first, nodes)
+        entries = _span(self.start, rows)
+        before, after = own_inputs.start, own.start - (own_inputs.stop - own_inputs.start)
+        column = self.column[entries]
+        renumbered = np.uint32(nodes.start - (inputs.stop - inputs.start))
+        children = [_span(self.child_start, span) for span in (own_inputs, own)]
+
+        def both(array: Array, first: slice, second: slice) -> Array:
+            return np.concatenate((array[first], array[second]))
+
+        def starts(array: Array, first: slice, second: slice) -> Array:
+            lengths = [np.diff(array[part.start : part.stop + 1]) for part in (first, second)]
+            return np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
+
+        return Table(
+            both(self.function, inputs, nodes),
+            starts(self.row_first, inputs, nodes),
+            starts(self.column_first, inputs, nodes),
+            self.start[rows.start : rows.stop + 1] - self.start[rows.start],
+            np.where(column < len(self.input_column), column - np.uint32(before), column - np.uint32(after)),
+            self.position[entries],
+            self.bias[rows],
+            both(self.pulled, inputs, nodes),
+            both(self.preset, own_inputs, own),
+            starts(self.child_start, own_inputs, own),
+            both(self.child_row, *children) - np.uint32(rows.start),
+            both(self.child_position, *children),
+            both(self.child_use, *children),
+            self.use[entries],
+            self.bias_use[rows],
+            self.input_column[own_inputs],
+            np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
+        )
+
+
+def _regular_rows(start: Array, *numbers: Array) -> Array:
+    """Of each row, whether it has entries, and numbers that count on by one from each entry to the next."""
+    regular = start[1:] > start[:-1]
+    for each in (array[: int(start[-1])] for array in numbers):
+        breaks = np.flatnonzero(each[1:] != each[:-1] + np.uint32(1)) + 1
+        row = np.searchsorted(start, breaks, side="right") - 1
+        regular[row[breaks != start[row]]] = False
+    return regular
+
+
+def _span(starts: Array, part: slice) -> slice:
+    """Where the entries of a part of the rows are."""
+    return slice(int(starts[part.start]), int(starts[part.stop]))

@@ -1,0 +1,312 @@
+"""A network from a document, which is never trusted: every entry is checked before a network is made of them.
+
+`docs/file_format.md` has the format; `writing.py` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, unknown
+from graphprop.files.document import (
+    MOST_AXES,
+    MOST_COMPONENTS,
+    brief,
+    check_lone,
+    check_names,
+    check_positions,
+    read_fields,
+    read_list,
+    read_name,
+    read_nested,
+    read_number,
+    read_size,
+    read_text,
+    wrong,
+)
+from graphprop.files.writing import FORMAT, VERSION
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import activation
+from graphprop.graph.layout import Array, Name, Node
+from graphprop.graph.parameters import ABSENT, ParameterVector
+from graphprop.network import Network, assemble
+
+_NEEDED = ("format", "version", "directed", "multigraph", "nodes", "edges", "theta")
+_OPTIONAL = ("graph", "order", "frozen", "parameters", "outputs", "links")
+
+
+def read_network(document: Any, activations: Iterable[Activation] = ()) -> Network:
+    """The network of a document, or an error that says what is wrong with it, and where."""
+    own = _own_activations(activations)
+    fields = _read_top(document)
+    title = read_text(read_fields(fields.get("graph", {}), "graph", (), ("name",)).get("name", ""), "graph.name")
+    theta = _read_theta(fields["theta"])
+    nodes = _read_nodes(fields["nodes"], own, len(theta))
+    into = _read_edges(fields["edges"], nodes, len(theta), "links" if "links" in fields else "edges")
+    check_lone(nodes, into)
+    order = _read_order(fields.get("order"), nodes, into)
+    frozen = _read_frozen(fields.get("frozen", []), len(theta))
+    trainable = np.ones(len(theta), dtype=bool)
+    trainable[frozen] = False
+    vector = ParameterVector.of(theta, trainable, _read_parameters(fields.get("parameters", []), len(theta)))
+    net = assemble(nodes, into, order, vector, title)
+    if "outputs" in fields:
+        net.set_outputs(*_read_outputs(fields["outputs"]))
+    if not np.isfinite(theta).all() and (bad := net.layout.improper(theta)) is not None:
+        raise NumberError(
+            f"theta[{bad}]: {net.layout.label_position(bad)} is -inf; only biases of the softmax family can be masks"
+        )
+    return net
+
+
+def _read_top(document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise wrong("the document", "an object", document)
+    if document.get("format") != FORMAT:
+        found = f"it is {brief(document['format'])}" if "format" in document else "there is none"
+        raise GraphpropError(f"format: {FORMAT!r} is needed, {found}; net.save writes such files")
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:
+        newer = "; a newer graphprop wrote it" if type(version) is int and version > VERSION else ""
+        raise GraphpropError(f"version: this graphprop reads version {VERSION}, not {brief(version)}{newer}")
+    if "links" in document:
+        if "edges" in document:
+            raise GraphpropError("there are both edges and links; they mean the same, give one of them")
+        document = {**document, "edges": document["links"]}
+    fields = read_fields(document, "the document", _NEEDED, _OPTIONAL)
+    for key, wanted in (("directed", True), ("multigraph", False)):
+        if fields[key] is not wanted:
+            raise GraphpropError(f"{key}: has to be {json.dumps(wanted)}, not {brief(fields[key])}")
+    return fields
+
+
+def _read_theta(given: Any) -> Array:
+    entries = read_list(given, "theta")
+    if set(map(type, entries)) == {float} and np.isfinite(theta := np.array(entries)).all():
+        return theta
+    mask = ', or "-inf" for a mask'
+    numbers = (-math.inf if x == "-inf" else read_number(x, f"theta[{i}]", mask) for i, x in enumerate(entries))
+    return np.fromiter(numbers, dtype=float, count=len(entries))
+
+
+def _read_nodes(given: Any, own: Mapping[str, list[Activation]], size: int) -> dict[Name, Node]:
+    nodes: dict[Name, Node] = {}
+    known: dict[Any, Activation] = {}
+    components = 0
+    entries = [
+        read_fields(entry, f"nodes[{i}]", ("id", "kind"), ("size", "bias", "parameters", "own"))
+        for i, entry in enumerate(read_list(given, "nodes"))
+    ]
+    names = [read_name(entry["id"], f"nodes[{i}].id") for i, entry in enumerate(entries)]
+    check_names(names, "nodes")
+    for i, (entry, name) in enumerate(zip(entries, names, strict=True)):
+        place = f"nodes[{i}]"
+        if name in nodes:
+            raise GraphpropError(f"{place}.id: there is a node {brief(name)} before, nodes[{list(nodes).index(name)}]")
+        length = read_size(entry["size"], f"{place}.size") if "size" in entry else None
+        components += length or 1
+        if components > MOST_COMPONENTS:
+            raise LimitError(f"{place}.size: the nodes have more than {MOST_COMPONENTS:,} components together")
+        if entry["kind"] == "input" and "own" not in entry:
+            for key in ("bias", "parameters"):
+                if key in entry:
+                    raise GraphpropError(f"{place}: an input has no {key}")
+            nodes[name] = Node(None, 0, length or 1, length is not None)
+            continue
+        f = _read_activation(entry, place, own, known)
+        if f.kind != "elementwise" and length is None:
+            raise GraphpropError(f"{place}: kind {f.name!r} needs a size, the number of its components")
+        n = length or 1
+        bias = _positions(entry["bias"], (n,), size, f"{place}.bias") if "bias" in entry else None
+        if bias is not None and not (bias >= 0).any():
+            raise GraphpropError(f"{place}.bias: it has no entry; leave it out")
+        nodes[name] = Node(f, n, 1 if f.kind == "reducing" else n, length is not None, bias)
+    return nodes
+
+
+def _read_activation(
+    entry: Mapping[str, Any], place: str, own: Mapping[str, list[Activation]], known: dict[Any, Activation]
+) -> Activation:
+    name, is_own, given = entry["kind"], entry.get("own", False), entry.get("parameters", {})
+    if not isinstance(name, str):
+        raise wrong(f"{place}.kind", "'input' or the name of an activation", name)
+    if not isinstance(is_own, bool):
+        raise wrong(f"{place}.own", "true or false", is_own)
+    if not isinstance(given, dict):
+        raise wrong(f"{place}.parameters", "an object", given)
+    numbers = {key: read_number(x, f"{place}.parameters.{brief(key)[1:-1]}") for key, x in given.items()}
+    key = (name, is_own, *numbers.items())
+    if key not in known:
+        try:
+            known[key] = _given_back(name, numbers, own) if is_own else activation(name, numbers)
+        except GraphpropError as error:
+            raise type(error)(f"{place}: {error}") from None
+    return known[key]
+
+
+def _own_activations(given: Iterable[Activation]) -> dict[str, list[Activation]]:
+    own: dict[str, list[Activation]] = {}
+    if isinstance(given, Activation) or not isinstance(given, Iterable) or not getattr(given, "ndim", 1):
+        raise GraphpropError(f"activations is a list of gp.Activation objects, not {brief(given)}")
+    for f in given:
+        if not isinstance(f, Activation):
+            raise GraphpropError(f"activations is a list of gp.Activation objects, and {brief(f)} is none")
+        if any(f.parameters == other.parameters and f != other for other in own.get(f.name, [])):
+            raise GraphpropError(f"activations: there are two of the name {f.name!r} with the same parameters")
+        own.setdefault(f.name, []).append(f)
+    return own
+
+
+def _given_back(name: str, numbers: Mapping[str, float], own: Mapping[str, list[Activation]]) -> Activation:
+    """An activation that is not of the library: a file has its name and parameters, the user its functions."""
+    if name not in own:
+        given = f"given were {', '.join(map(repr, own))}" if own else "none was given"
+        raise UnknownNameError(
+            f"the activation {brief(name)} is not of this library; give it back with "
+            f"gp.load(path, activations=[...]): {given}"
+        )
+    for f in own[name]:
+        if f.parameters == numbers:
+            return f
+    given = " and ".join(str(dict(f.parameters)) for f in own[name])
+    raise GraphpropError(f"the activation {brief(name)} has the parameters {brief(numbers)}; the one given has {given}")
+
+
+def _read_edges(given: Any, nodes: Mapping[Name, Node], size: int, key: str) -> dict[Name, dict[Name, Array]]:
+    into: dict[Name, dict[Name, Array]] = {name: {} for name in nodes}
+    for i, entry in enumerate(read_list(given, key)):
+        place = f"{key}[{i}]"
+        entry = read_fields(entry, place, ("source", "target", "theta"), ())
+        u, v = (_known(entry[end], nodes, f"{place}.{end}") for end in ("source", "target"))
+        if u == v:
+            raise CycleError(f"{place}: the edge {brief(u)} -> {brief(v)} is a self-loop", (u, v))
+        if nodes[v].is_input:
+            raise GraphpropError(f"{place}.target: {brief(v)} is an input; nothing flows into an input")
+        if u in into[v]:
+            raise GraphpropError(f"{place}: the edge {brief(u)} -> {brief(v)} is there twice")
+        into[v][u] = _positions(entry["theta"], (nodes[v].n, nodes[u].m), size, f"{place}.theta")
+    return into
+
+
+def _positions(given: Any, shape: tuple[int, ...], size: int, place: str) -> Array:
+    """Positions in theta, ABSENT for null; axes of length one are left out."""
+    if type(given) is int and 0 <= given < size and (shape == (1, 1) or shape == (1,)):
+        return np.array(given, ndmin=len(shape))
+    axes = [n for n in shape if n != 1]
+    entries = read_nested(given, axes, place)
+    if not all(x is None or (type(x) is int and 0 <= x < size) for x in entries):
+        check_positions(entries, axes, size, place, " or null")
+    return np.array([ABSENT if x is None else x for x in entries], dtype=np.intp).reshape(shape)
+
+
+def _read_order(given: Any, nodes: Mapping[Name, Node], into: Mapping[Name, Mapping[Name, Array]]) -> list[Name]:
+    """All nodes with parents before children: as the document says, or else as they can be brought into an order."""
+    names = list(nodes)
+    if given is not None:
+        listed = read_list(given, "order")
+        for i, x in enumerate(listed):
+            if type(x) is not int or not 0 <= x < len(names):
+                raise wrong(f"order[{i}]", f"the number of a node, 0 to {len(names) - 1}", x)
+        if len(listed) != len(names) or len(set(listed)) != len(names):
+            raise GraphpropError(f"order: it has to name each of the {len(names)} nodes once")
+        names = [names[x] for x in listed]
+    place = {name: i for i, name in enumerate(names)}
+    backward = next(((u, v) for v in names for u in into[v] if place[u] > place[v]), None)
+    if backward is None:
+        return names
+    found = _sorted(names, into)
+    if given is not None:
+        u, v = map(brief, backward)
+        raise GraphpropError(f"order: {u} has to stand before {v}, which reads it")
+    return found
+
+
+def _sorted(names: Iterable[Name], into: Mapping[Name, Mapping[Name, Array]]) -> list[Name]:
+    children: dict[Name, list[Name]] = {v: [] for v in names}
+    waiting = {v: len(into[v]) for v in names}
+    for v in names:
+        for u in into[v]:
+            children[u].append(v)
+    ready, found = deque(v for v in names if not waiting[v]), []
+    while ready:
+        found.append(u := ready.popleft())
+        for v in children[u]:
+            waiting[v] -= 1
+            if not waiting[v]:
+                ready.append(v)
+    if len(found) < len(waiting):
+        _refuse_cycle({v: count for v, count in waiting.items() if count}, into)
+    return found
+
+
+def _refuse_cycle(left: Mapping[Name, int], into: Mapping[Name, Mapping[Name, Array]]) -> None:
+    """Each node that is left has a parent that is left: going back from one ends in a cycle."""
+    trail: dict[Name, int] = {}
+    v = next(iter(left))
+    while v not in trail:
+        trail[v] = len(trail)
+        v = next(u for u in into[v] if u in left)
+    cycle = (v, *reversed(list(trail)[trail[v] :]))
+    shown = [brief(x) for x in cycle] if len(cycle) <= 12 else [*map(brief, cycle[:10]), "...", brief(v)]
+    raise CycleError(f"edges: there is a cycle, {' -> '.join(shown)}; the graph has to be acyclic", cycle)
+
+
+def _read_frozen(given: Any, size: int) -> list[int]:
+    positions = read_list(given, "frozen")
+    if not all(type(x) is int and 0 <= x < size for x in positions):
+        check_positions(positions, [len(positions)], size, "frozen")
+    if len(set(positions)) < len(positions):
+        raise GraphpropError("frozen: a position is there twice")
+    return positions
+
+
+def _read_parameters(given: Any, size: int) -> dict[Name, Array]:
+    parameters: dict[Name, Array] = {}
+    fields = [
+        read_fields(entry, f"parameters[{i}]", ("name", "theta"), ())
+        for i, entry in enumerate(read_list(given, "parameters"))
+    ]
+    names = [read_name(entry["name"], f"parameters[{i}].name") for i, entry in enumerate(fields)]
+    check_names(names, "parameters")
+    for i, (entry, name) in enumerate(zip(fields, names, strict=True)):
+        place = f"parameters[{i}]"
+        if name in parameters:
+            raise GraphpropError(f"{place}.name: there is a parameter {brief(name)} before")
+        shape: tuple[int, ...] = ()
+        first = entry["theta"]
+        while isinstance(first, list) and first and len(shape) < MOST_AXES:
+            shape += (len(first),)
+            first = first[0]
+        entries = read_nested(entry["theta"], shape, f"{place}.theta")
+        if not all(type(x) is int and 0 <= x < size for x in entries):
+            check_positions(entries, shape, size, f"{place}.theta")
+        parameters[name] = np.array(entries, dtype=np.intp).reshape(shape)
+    used = [p for positions in parameters.values() for p in positions.ravel().tolist()]
+    if len(set(used)) < len(used):
+        raise GraphpropError("parameters: a position of theta is there twice")
+    return parameters
+
+
+def _read_outputs(given: Any) -> list[list[Name]]:
+    heads = read_list(given, "outputs")
+    if not heads:
+        raise GraphpropError("outputs: an empty list declares none; leave it out")
+    return [
+        [read_name(name, f"outputs[{i}][{k}]") for k, name in enumerate(read_list(head, f"outputs[{i}]"))]
+        for i, head in enumerate(heads)
+    ]
+
+
+def _known(given: Any, nodes: Mapping[Name, Node], place: str) -> Name:
+    name = given if type(given) is str else read_name(given, place)
+    if name not in nodes:
+        if len(str(name)) > 100:
+            raise UnknownNameError(f"{place}: unknown node {brief(name)}")
+        raise unknown("node", name, nodes, f"{place}: ")
+    return name

@@ -1,0 +1,159 @@
+"""A network as a document: JSON in networkx's node-link form. `docs/file_format.md` has the format."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError, LimitError, NumberError
+from graphprop.files.document import (
+    DEEPEST_NAME,
+    MOST_AXES,
+    MOST_COMPONENTS,
+    MOST_DIGITS,
+    brief,
+    check_lone,
+    check_names,
+)
+from graphprop.functions.activation import Activation
+from graphprop.functions.catalogue import ACTIVATIONS, activation
+from graphprop.graph.layout import Array, Name
+from graphprop.graph.parameters import ABSENT
+from graphprop.network import Network
+
+FORMAT, VERSION = "graphprop network", 1
+
+
+def write_network(net: Network) -> str:
+    """The document of a network, with a line for each node and each edge."""
+    if not isinstance(net.name, str):
+        raise GraphpropError(f"the name of a network is a text, not {brief(net.name)}")
+    theta, trainable = net._vector.views()
+    layout = net.layout
+    if (bad := layout.improper(theta)) is not None:
+        raise NumberError(f"theta[{bad}], {layout.label_position(bad)}, is {theta[bad]}; it must be finite to be saved")
+    if sum(max(node.n, node.m) for node in layout.nodes) > MOST_COMPONENTS:
+        raise LimitError(
+            f"the nodes have more than {MOST_COMPONENTS:,} components together, the most that a file holds"
+        )
+    check_lone(net._nodes, net._into)
+    check_names(list(layout.names), "nodes")
+    check_names(list(net._vector.names), "parameters")
+    names = {name: _written_name(name, "node") for name in layout.names}
+    number = layout.number
+    fields = {
+        "format": json.dumps(FORMAT),
+        "version": json.dumps(VERSION),
+        "directed": "true",
+        "multigraph": "false",
+        "graph": _written({"name": net.name}, "the name of the network"),
+        "nodes": _lines(_written_nodes(net, names)),
+        "edges": _lines(
+            f'{{"source": {names[u]}, "target": {names[v]}, "theta": {_written_positions(positions)}}}'
+            for v, into in net._into.items()
+            for u, positions in into.items()
+        ),
+        "theta": _lines(_rows(["-inf" if x == -math.inf else x for x in theta.tolist()])),
+    }
+    order = [number[name] for name in net._order]
+    if order != list(range(len(order))):
+        fields["order"] = _lines(_rows(order))
+    if not trainable.all():
+        fields["frozen"] = _lines(_rows(np.flatnonzero(~trainable).tolist()))
+    if net._vector.names:
+        fields["parameters"] = _lines(_written_parameters(net._vector.names))
+    if net._heads is not None:
+        fields["outputs"] = _lines(f"[{', '.join(names[v] for v in head)}]" for head in net._heads)
+    return "{\n" + ",\n".join(f'  "{key}": {text}' for key, text in fields.items()) + "\n}\n"
+
+
+def _written_nodes(net: Network, names: Mapping[Name, str]) -> Iterator[str]:
+    kinds: dict[Activation, str] = {}
+    own: dict[Any, Activation] = {}  # by what they are found by in a file
+    for name, node in net._nodes.items():
+        f = node.activation
+        if f is None:
+            kind = '"kind": "input"'
+        elif f in kinds:
+            kind = kinds[f]
+        else:
+            kind = kinds[f] = _written_kind(f, own, f"node {brief(name)}")
+        size = f', "size": {node.m if f is None else node.n}' if node.vector else ""
+        bias = "" if node.bias is None else f', "bias": {_written_positions(node.bias)}'
+        yield f'{{"id": {names[name]}, {kind}{size}{bias}}}'
+
+
+def _written_parameters(parameters: Mapping[Name, Array]) -> Iterator[str]:
+    for name, positions in parameters.items():
+        if positions.ndim > MOST_AXES:
+            raise LimitError(f"the parameter {brief(name)} has {positions.ndim} axes; a file holds up to {MOST_AXES}")
+        yield f'{{"name": {_written_name(name, "parameter")}, "theta": {json.dumps(positions.tolist())}}}'
+
+
+def _written_kind(f: Activation, own: dict[Any, Activation], where: str) -> str:
+    entry: dict[str, Any] = {"kind": f.name}
+    if not _is_library(f):
+        if not all(isinstance(key, str) for key in f.parameters):
+            raise GraphpropError(f"{where}: the parameters of its activation {f.name!r} have names that are no texts")
+        if own.setdefault((f.name, frozenset(f.parameters.items())), f) != f:
+            raise GraphpropError(
+                f"{where}: two activations of your own are called {f.name!r}, and a file cannot tell them apart; "
+                "give one of them another name"
+            )
+        entry["own"] = True
+    if f.parameters:
+        entry["parameters"] = dict(f.parameters)
+    return _written(entry, f"{where}: its activation {f.name!r}")[1:-1]
+
+
+def _is_library(f: Activation) -> bool:
+    entry = ACTIVATIONS.get(f.name)
+    return (
+        entry is not None and entry.parameters.keys() == f.parameters.keys() and activation(f.name, f.parameters) == f
+    )
+
+
+def _written_name(name: Name, what: str) -> str:
+    if type(name) is str and name.isascii():
+        return json.dumps(name)
+    depth, parts = 0, [name]
+    while True:
+        if any(isinstance(part, int) and abs(part) >= 10**MOST_DIGITS for part in parts):
+            raise GraphpropError(f"a {what} cannot be saved: in its name is a number of more than {MOST_DIGITS} digits")
+        parts = [x for part in parts if isinstance(part, tuple) for x in part]
+        if not parts:
+            break
+        depth += 1
+    if depth > DEEPEST_NAME:
+        raise GraphpropError(f"a {what} cannot be saved: the tuples of its name nest more than {DEEPEST_NAME} deep")
+    return _written(name, f"the {what} {brief(name)}")
+
+
+def _written(entry: Any, what: str) -> str:
+    text = json.dumps(entry, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise GraphpropError(f"{what} cannot be saved: it holds half a character (a lone surrogate)") from None
+    return text
+
+
+def _written_positions(positions: Array) -> str:
+    if positions.size == 1:
+        position = positions.item()
+        return "null" if position < 0 else str(position)
+    text = json.dumps(positions.squeeze().tolist())
+    return text.replace(str(ABSENT), "null") if (positions < 0).any() else text
+
+
+def _rows(entries: list[Any], length: int = 10) -> Iterator[str]:
+    return (json.dumps(entries[i : i + length])[1:-1] for i in range(0, len(entries), length))
+
+
+def _lines(entries: Iterable[str]) -> str:
+    text = ",\n    ".join(entries)
+    return f"[\n    {text}\n  ]" if text else "[]"

@@ -1,0 +1,1 @@
+"""Activations, losses, and the numbers that they compute with."""

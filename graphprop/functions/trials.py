@@ -1,0 +1,111 @@
+"""Whether an activation's derivative, and its formula, belong to its value: tried at some points when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphprop.errors import GraphpropError
+
+if TYPE_CHECKING:
+    from graphprop.functions.activation import Activation
+
+_POINTS = (-2.2, 1.1, -0.7, 0.15, -0.2, 0.6, -1.3, 1.9)  # in no order, which a function might depend on
+
+
+def check_derivative(f: Activation) -> None:
+    """Compare the derivative with differences of the value at some points off the kinks; refuse a mismatch."""
+    for a, g in _trials(f):
+        try:
+            o = f.outputs(a)
+            _check_outputs(f, a, o)
+            stated = f.pull(a, o, g)
+            if len(stated) != len(a):
+                raise GraphpropError(f"the derivative has {len(stated)} components, a has {len(a)}")
+            for i, number in enumerate(stated):
+                measured, error = _difference(f, a, g, i)
+                if not abs(number - measured) <= 1e-6 * max(abs(measured), *map(abs, stated)) + 10 * error:
+                    point = f"a = {a[0]:.6g}" if len(a) == 1 else f"a = {[round(x, 6) for x in a]}, component {i}"
+                    raise GraphpropError(
+                        f"the derivative does not match the value: at {point} it gives {number:.6g}, "
+                        f"differences of the value give {measured:.6g}"
+                    )
+        except GraphpropError as error_found:
+            raise GraphpropError(f"activation {f.name!r}: {error_found}") from None
+        except Exception as error_raised:
+            kind = type(error_raised).__name__
+            raise GraphpropError(f"activation {f.name!r}: at a = {a} it raised {kind}: {error_raised}") from None
+
+
+def check_formula(f: Activation) -> None:
+    """Compare the textbook formula, if there is one, with the value at the same points."""
+    if f.formula is None:
+        return
+    for a, _ in _trials(f):
+        try:
+            result = f.formula(_MATH, a[0] if f.kind == "elementwise" else a, *f.parameters.values())
+            stated = list(result) if f.kind == "vector" else [float(result)]
+        except Exception as error:
+            raise GraphpropError(f"activation {f.name!r}: its formula at a = {a} raised {error!r}") from None
+        if not np.allclose(stated, f.outputs(a), rtol=1e-9, atol=1e-12):
+            raise GraphpropError(
+                f"activation {f.name!r}: the formula does not match the value: at a = {a} it gives {stated}, "
+                f"the value is {f.outputs(a)}"
+            )
+
+
+_MATH = SimpleNamespace(
+    **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc", "pi")},
+    where=lambda condition, then, otherwise: then if condition else otherwise,
+    max=max,
+    min=min,
+    sorted=sorted,
+)
+
+
+def _check_outputs(f: Activation, a: list[float], o: list[float]) -> None:
+    expected = 1 if f.kind == "reducing" else len(a)
+    if len(o) != expected:
+        raise GraphpropError(f"the value of {len(a)} components has {len(o)}, a {f.kind} one has {expected}")
+    if not all(map(math.isfinite, o)):
+        raise GraphpropError(f"the value at a = {a} is {o}, which is not finite")
+
+
+def _trials(f: Activation) -> Iterator[tuple[list[float], list[float]]]:
+    """Pre-activations inside the domain and off the kinks, with a cotangent for each."""
+    low, high = max(f.domain[0], -1e300), min(f.domain[1], 1e300)
+    if high - low < 5:  # a narrow domain: spread the points over it
+        points = [low + (high - low) * (x + 2.5) / 5 for x in _POINTS]
+    elif low > -2.5:
+        points = [low + x + 2.5 for x in _POINTS]
+    elif high < 2.5:
+        points = [high + x - 2.5 for x in _POINTS]
+    else:
+        points = list(_POINTS)
+    points = [x for x in points if all(abs(x - kink) > 0.01 for kink in f.kinks)]
+    if f.kind == "elementwise":
+        yield from (([x], [1.0]) for x in points)
+    else:
+        for n in (1, 2, 3, 4):
+            a = points[1 : 1 + n]
+            yield a, [0.7] if f.kind == "reducing" else [0.7, -0.4, 1.1, 0.2][: len(a)]
+
+
+def _difference(f: Activation, a: list[float], g: list[float], i: int) -> tuple[float, float]:
+    """Central differences of g . f(a) in a[i], extrapolated to step 0, and an estimate of the error."""
+
+    def at(x: float) -> float:
+        return math.fsum(gk * ok for gk, ok in zip(g, f.outputs([*a[:i], x, *a[i + 1 :]]), strict=True))
+
+    def slope(h: float) -> float:
+        above, below = a[i] + h, a[i] - h  # as they are after rounding
+        return (at(above) - at(below)) / (above - below)
+
+    step = 1e-3 * min(1.0, *(abs(a[i] - edge) for edge in f.domain))
+    coarse, fine = slope(step), slope(step / 2)
+    best = fine + (fine - coarse) / 3
+    return best, abs(best - fine) + 1e-14 * abs(at(a[i])) / step

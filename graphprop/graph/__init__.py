@@ -1,0 +1,1 @@
+"""The network as data: names, theta, order, layout, levels."""

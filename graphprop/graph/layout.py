@@ -1,0 +1,384 @@
+"""The frozen structure of a network: which number stands where.
+
+All pre-activations of a network form one flat vector `a`, all outputs one flat vector `o`, all parameters
+`theta`; a layout says which slice belongs to which node. In these terms the forward rule of the whole network is
+
+    a[row] = sum over bias uses of theta[position] + sum over weight uses of theta[position] * o[column]
+
+What runs a network, and every result, stands on a layout and never on the network itself. No parameter's value is here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphprop.errors import GraphpropError, unknown
+from graphprop.functions.activation import Activation
+from graphprop.given.arrays import cut_into_matrices
+from graphprop.notation.escaping import label
+
+Name: TypeAlias = Any  # a text, an integer, or a tuple of names
+Array = NDArray[Any]
+Heads = tuple[tuple[Name, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One node: its activation (None for an input), the lengths n of a and m of o, the positions of its biases.
+
+    `vector` says whether it is a vector node: its sensitivity is then called delta, else gamma.
+    `bias` has one position per component, -1 where there is none; it is None if there is none at all.
+    """
+
+    activation: Activation | None
+    n: int
+    m: int
+    vector: bool
+    bias: Array | None = None
+
+    @property
+    def is_input(self) -> bool:
+        return self.activation is None
+
+    @property
+    def kind_of_function(self) -> str:
+        """Elementwise, reducing or vector; empty for an input."""
+        return "" if self.activation is None else self.activation.kind
+
+    @property
+    def listed(self) -> bool:
+        """Whether the output is an array rather than a number, and a head of its own."""
+        return self.vector and self.kind_of_function != "reducing"
+
+    @property
+    def kind(self) -> str:
+        return "input" if self.activation is None else self.activation.name
+
+
+class AlikeNodes(Sequence[Node]):
+    """The scalar nodes of a graph given as arrays: node v is an input, or has the activation `activations[which[v]]`.
+
+    Its bias, if it has one, is at `bias_first + v - inputs` of theta. The objects are made when they are asked for.
+    """
+
+    def __init__(self, activations: Sequence[Activation | None], which: Array, inputs: int, bias_first: int | None):
+        self.activations, self.which, self._inputs, self._bias_first = activations, which, inputs, bias_first
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __iter__(self) -> Iterator[Node]:
+        biases: Iterable[Array | None] = itertools.repeat(None)
+        if self._bias_first is not None:
+            biases = self._bias_first + np.arange(len(self) - self._inputs).reshape(-1, 1)
+        yield from itertools.repeat(Node(None, 0, 1, False), self._inputs)
+        for which, bias in zip(self.which[self._inputs :].tolist(), biases, strict=False):
+            yield Node(self.activations[which], 1, 1, False, bias)
+
+    def __getitem__(self, v: Any) -> Any:
+        if isinstance(v, slice):
+            return [self[i] for i in range(*v.indices(len(self)))]
+        v = range(len(self))[v]
+        if v < self._inputs:
+            return Node(None, 0, 1, False)
+        bias = None if self._bias_first is None else np.array([self._bias_first + v - self._inputs])
+        return Node(self.activations[self.which[v]], 1, 1, False, bias)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layout:
+    """Names to slices; see the module. Nodes are numbered in the order in which they were created."""
+
+    names: Sequence[Name]
+    nodes: Sequence[Node]
+    order: Array  # node numbers, parents before children
+    a_start: Array  # node number v has the pre-activations a[a_start[v] : a_start[v + 1]]; an input has none
+    o_start: Array
+    edge_source: Array  # node numbers; edges into one node stand together, in the order they were made
+    edge_target: Array
+    edge_start: Array  # edge e has the weight uses edge_start[e] : edge_start[e + 1]
+    row: Array  # of each weight use, see the module
+    column: Array
+    position: Array
+    bias_row: Array
+    bias_position: Array
+    size: int  # of theta
+    parameters: Mapping[Name, Array]  # the positions of the named ones
+    heads: Heads
+    outputs_declared: bool
+
+    def __post_init__(self) -> None:
+        for entry in vars(self).values():
+            if isinstance(entry, np.ndarray):
+                entry.flags.writeable = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
+    def __repr__(self) -> str:
+        return f"<layout of {len(self.names)} nodes, {len(self.edge_source)} edges, {self.size} parameters>"
+
+    @cached_property
+    def number(self) -> dict[Name, int]:
+        """Node name -> node number."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def edge_number(self) -> dict[tuple[Name, Name], int]:
+        names = self.names
+        pairs = zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True)
+        return {(names[u], names[v]): e for e, (u, v) in enumerate(pairs)}
+
+    @cached_property
+    def inputs(self) -> tuple[Name, ...]:
+        return tuple(name for name, node in zip(self.names, self.nodes, strict=True) if node.is_input)
+
+    @cached_property
+    def input_columns(self) -> Array:
+        """The columns of all inputs, in order."""
+        is_input = np.repeat(np.diff(self.a_start) == 0, np.diff(self.o_start))
+        return np.flatnonzero(is_input)
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Activation, ...], Array]:
+        """The activations, each once, and for each node which of them it has; 0 for an input."""
+        found: dict[Activation, int] = {}
+        if isinstance(self.nodes, AlikeNodes):
+            per_kind = [0 if f is None else found.setdefault(f, len(found)) for f in self.nodes.activations]
+            return tuple(found), np.array(per_kind, dtype=np.uint32)[self.nodes.which]
+        seen: dict[int, int] = {id(None): 0}  # objects are told apart faster than compared
+        for f in (node.activation for node in self.nodes):
+            if id(f) not in seen and f is not None:
+                seen[id(f)] = found.setdefault(f, len(found))
+        numbers = (seen[id(node.activation)] for node in self.nodes)
+        return tuple(found), np.fromiter(numbers, dtype=np.uint32, count=len(self.nodes))
+
+    @cached_property
+    def maskable(self) -> Array:
+        """Where in theta -inf may stand: where nothing but biases of the softmax family uses it."""
+        kinds, of_node = self.kinds
+        masks = np.array([f.masks for f in kinds], dtype=bool)[np.repeat(of_node, np.diff(self.a_start))]
+        result = np.ones(self.size, dtype=bool)
+        result[self.bias_position[~masks[self.bias_row]]] = False
+        result[self.position] = False
+        return result
+
+    def improper(self, theta: Array) -> int | None:
+        """The first position of theta that holds nan, or an infinity that is no mask; None if there is none."""
+        good = np.isfinite(theta) | (self.maskable & (theta == -np.inf))
+        return None if good.all() else int(np.argmin(good))
+
+    def find(self, name: Name, where: str = "") -> int:
+        """The number of a node; an error for a name that is none."""
+        try:
+            return self.number[name]
+        except (KeyError, TypeError):
+            raise unknown("node", name, self.names, where) from None
+
+    def find_edge(self, u: Name, v: Name) -> int:
+        try:
+            return self.edge_number[u, v]
+        except (KeyError, TypeError):
+            self.find(u), self.find(v)
+            raise unknown("edge", (u, v), [f"{p!r} -> {q!r}" for p, q in self.edge_number if q == v]) from None
+
+    def a_slice(self, v: int) -> slice:
+        return slice(int(self.a_start[v]), int(self.a_start[v + 1]))
+
+    def o_slice(self, v: int) -> slice:
+        return slice(int(self.o_start[v]), int(self.o_start[v + 1]))
+
+    def edge_slice(self, e: int) -> slice:
+        return slice(int(self.edge_start[e]), int(self.edge_start[e + 1]))
+
+    def edge_shape(self, e: int) -> tuple[int, int]:
+        return self.nodes[int(self.edge_target[e])].n, self.nodes[int(self.edge_source[e])].m
+
+    def scatter_edge(self, e: int, entries: Array, absent: float = np.nan) -> Array:
+        """Numbers of the weight uses of one edge, as a matrix with `absent` where there is no entry."""
+        uses = self.edge_slice(e)
+        matrix = np.full(self.edge_shape(e), absent, dtype=entries.dtype)
+        rows = self.row[uses] - self.a_start[self.edge_target[e]]
+        matrix[rows, self.column[uses] - self.o_start[self.edge_source[e]]] = entries[uses]
+        return matrix
+
+    def scatter_edges(self, entries: Array, absent: float = np.nan) -> list[Array]:
+        """The matrices of `scatter_edge`, of all edges in order."""
+        n, m = np.diff(self.a_start)[self.edge_target], np.diff(self.o_start)[self.edge_source]
+        first = np.cumsum(n * m) - n * m  # where each begins, if they stand one behind the other
+        edge = np.repeat(np.arange(len(first)), np.diff(self.edge_start))
+        row = self.row - self.a_start[self.edge_target][edge]
+        column = self.column - self.o_start[self.edge_source][edge]
+        flat = np.full((n * m).sum(), absent, dtype=entries.dtype)
+        flat[first[edge] + row * m[edge] + column] = entries
+        return cut_into_matrices(flat, n, m)
+
+    def scatter_bias(self, v: int, entries: Array) -> Array:
+        """Numbers of the bias uses of one node, with nan where there is no bias."""
+        first, last = np.searchsorted(self.bias_row, self.a_start[v : v + 2])
+        result = np.full(self.nodes[v].n, np.nan, dtype=entries.dtype)
+        result[self.bias_row[first:last] - self.a_start[v]] = entries[first:last]
+        return result
+
+    @cached_property
+    def parents(self) -> list[list[int]]:
+        """Of each node number, the numbers of its parents."""
+        result: list[list[int]] = [[] for _ in self.names]
+        for u, v in zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True):
+            result[v].append(u)
+        return result
+
+    def label_use(self, use: int) -> str:
+        """The name of a weight use as the textbook writes it: w(i, u, v), or w(u, v) between scalars."""
+        e = int(np.searchsorted(self.edge_start, use, side="right")) - 1
+        u, v = int(self.edge_source[e]), int(self.edge_target[e])
+        i, k = int(self.row[use] - self.a_start[v]), int(self.column[use] - self.o_start[u])
+        source = label(self.names[u], most=0) + (f"[{k}]" if self.nodes[u].m > 1 else "")
+        component = f"{i}, " if self.nodes[v].n > 1 else ""
+        return f"w({component}{source}, {label(self.names[v], most=0)})"
+
+    def label_row(self, row: int, symbol: str = "a") -> str:
+        """The name of a pre-activation, or with another symbol of what belongs to it."""
+        return self._label(row, self.a_start, "n", symbol)
+
+    def label_column(self, column: int, symbol: str = "o") -> str:
+        """The name of an output component."""
+        return self._label(column, self.o_start, "m", symbol)
+
+    def _label(self, place: int, start: Array, length: str, symbol: str) -> str:
+        v = int(np.searchsorted(start, place, side="right")) - 1
+        component = f"[{place - int(start[v])}]" if getattr(self.nodes[v], length) > 1 else ""
+        return f"{symbol}[{label(self.names[v], most=0)}]{component}"
+
+    @cached_property
+    def _parameter_labels(self) -> dict[int, str]:
+        return {
+            int(positions[index]): label(name, most=0) + "".join(f"[{i}]" for i in index)
+            for name, positions in self.parameters.items()
+            for index in np.ndindex(positions.shape)
+        }
+
+    def label_position(self, position: int) -> str:
+        """What theta[position] is: a parameter's name, else its use."""
+        if position in self._parameter_labels:
+            return self._parameter_labels[position]
+        for use in np.flatnonzero(self.position == position):
+            return self.label_use(int(use))
+        for bias in np.flatnonzero(self.bias_position == position):
+            return self.label_row(int(self.bias_row[bias]), "b")
+        return f"theta[{position}]"
+
+    def check_runnable(self) -> None:
+        """Refuse a network that has nodes nothing flows into, or no node at all."""
+        if not self.names:
+            raise GraphpropError("the network has no nodes; add_input and add_node make some")
+        fed = np.zeros(len(self.names), dtype=bool)
+        fed[self.edge_target] = True
+        for v in np.flatnonzero(~fed).tolist():
+            if not self.nodes[v].is_input:
+                raise GraphpropError(
+                    f"node {self.names[v]!r} has no parents and is no input; "
+                    "give it an edge with add_edge, or remove it with remove_node"
+                )
+
+    def same_structure(self, other: Layout) -> bool:
+        """Whether theta, inputs and results of one fit the other. The values of parameters do not matter."""
+        if self is other:
+            return True
+        arrays = ("a_start", "o_start", "edge_source", "edge_target", "edge_start", "row", "column", "position")
+        return (
+            self.size == other.size
+            and list(self.names) == list(other.names)
+            and self.heads == other.heads
+            and all(map(_same_node, self.nodes, other.nodes))
+            and all(np.array_equal(getattr(self, x), getattr(other, x)) for x in (*arrays, "bias_row", "bias_position"))
+            and list(self.parameters) == list(other.parameters)
+            and all(np.array_equal(p, other.parameters[name]) for name, p in self.parameters.items())
+        )
+
+
+def _same_node(one: Node, other: Node) -> bool:
+    return (one.activation, one.n, one.m, one.vector) == (other.activation, other.n, other.m, other.vector)
+
+
+def lay_out(
+    nodes: Mapping[Name, Node],
+    edges_into: Mapping[Name, Mapping[Name, Array]],
+    order: Iterable[Name],
+    size: int,
+    parameters: Mapping[Name, Array],
+    declared: Heads | None,
+) -> Layout:
+    """The layout of a graph: `edges_into[v][u]` are the positions of the weights of u -> v, shaped (n, m)."""
+    names, numbered = tuple(nodes), tuple(nodes.values())
+    number = {name: i for i, name in enumerate(names)}
+    a_start = np.concatenate(([0], np.cumsum([node.n for node in numbered], dtype=np.intp)))
+    o_start = np.concatenate(([0], np.cumsum([node.m for node in numbered], dtype=np.intp)))
+    into = [edges_into[name] for name in names]
+    source = np.array([number[u] for parents in into for u in parents], dtype=np.intp)
+    target = np.repeat(np.arange(len(names)), np.array([len(parents) for parents in into], dtype=np.intp))
+    # every block, flattened in C order, behind the other; then the absent entries are dropped
+    position, edge, within = _present_entries([block for parents in into for block in parents.values()])
+    bias_position, biased, component = _present_entries([node.bias for node in numbered if node.bias is not None])
+    with_bias = np.array([v for v, node in enumerate(numbered) if node.bias is not None], dtype=np.intp)
+    width = np.diff(o_start)[source[edge]]
+    if declared is None:
+        is_sink = np.diff(a_start) > 0
+        is_sink[source] = False
+        heads = default_heads([names[v] for v in np.flatnonzero(is_sink).tolist()], nodes)
+    else:
+        heads = declared
+    return Layout(
+        names=names,
+        nodes=numbered,
+        order=np.array([number[name] for name in order], dtype=np.intp),
+        a_start=a_start,
+        o_start=o_start,
+        edge_source=source,
+        edge_target=target,
+        edge_start=np.concatenate(([0], np.cumsum(np.bincount(edge, minlength=len(source))))),
+        row=a_start[target[edge]] + within // width,
+        column=o_start[source[edge]] + within % width,
+        position=position,
+        bias_row=a_start[with_bias[biased]] + component,
+        bias_position=bias_position,
+        size=size,
+        parameters=dict(parameters),
+        heads=heads,
+        outputs_declared=declared is not None,
+    )
+
+
+def _present_entries(arrays: list[Array]) -> tuple[Array, Array, Array]:
+    """The entries of all arrays that are there, that is from 0 on; of each, in which array and where in it."""
+    flat = np.concatenate([*arrays, np.empty(0, dtype=np.intp)], axis=None)
+    sizes = np.array([array.size for array in arrays], dtype=np.intp)
+    which = np.repeat(np.arange(len(arrays)), sizes)
+    within = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    present = flat >= 0
+    return flat[present], which[present], within[present]
+
+
+def default_heads(names: Iterable[Name], nodes: Mapping[Name, Node]) -> Heads:
+    """What a loss reads of these nodes: each vector node is a head, all scalar ones together are one.
+
+    A reducing node gives one number, so it counts as a scalar here although its sensitivity is a vector.
+    """
+    heads: list[list[Name]] = []
+    scalars: list[Name] = []
+    for name in names:
+        if nodes[name].listed:
+            heads.append([name])
+            continue
+        if not scalars:
+            heads.append(scalars)
+        scalars.append(name)
+    return tuple(tuple(head) for head in heads)

@@ -1,0 +1,413 @@
+"""What a run gives: a `Trace` of the forward pass, `Gradients` of the backward pass. Frozen; names in, numbers out.
+
+Both keep the layout and theta they were made with, so that a later change of the network cannot mix numbers.
+How they were computed is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.functions.arithmetic import Floats
+from graphprop.given.arguments import block_matrix
+from graphprop.given.arrays import one_number
+from graphprop.graph.layout import Array, Layout, Name, Node
+from graphprop.notation.escaping import label, markup
+from graphprop.notation.foreign import as_floats
+from graphprop.notation.short import Values, number, short, shown, squeezed, table
+from graphprop.passes.objective import Objective
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """Every value of one forward pass.
+
+    Attributes
+    ----------
+    a, o : mappings from node names
+        Pre-activations and outputs.
+    theta : array
+        The parameters that were used.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> net.add_input("x")
+    >>> net.add_node("y", "square", {"x": 3.0})
+    >>> net.forward([1.0])
+    <Trace of 2 nodes, 1 sample: y = 9>
+    >>> net.forward([[1.0], [2.0]]).o["y"]
+    array([ 9., 36.])
+    """
+
+    layout: Layout
+    theta: Array
+    a_flat: Array  # (samples, all pre-activations)
+    o_flat: Array  # (samples, all outputs)
+    batched: bool
+    numbers: Any = None  # what was computed with: None for floats, or a library of numbers
+
+    @property
+    def samples(self) -> int:
+        return len(self.o_flat)
+
+    @property
+    def a(self) -> Values:
+        """The pre-activations of every node but the inputs."""
+        layout = self.layout
+        return Values(
+            lambda: _where(layout, lambda node: not node.is_input), self._read_a, lambda name: _why_no_a(layout, name)
+        )
+
+    @property
+    def o(self) -> Values:
+        """The output of every node; of an input, what was given."""
+        return Values(lambda: self.layout.names, self._read_o, lambda name: "")
+
+    def _read_a(self, name: Name) -> Any:
+        v = self.layout.find(name)
+        if self.layout.nodes[v].is_input:
+            raise UnknownNameError(name)
+        return shown(self.a_flat[:, self.layout.a_slice(v)], self.layout.nodes[v].vector, self.batched)
+
+    def _read_o(self, name: Name) -> Any:
+        v = self.layout.find(name)
+        return shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
+
+    def __repr__(self) -> str:
+        samples = f"{self.samples} sample{'' if self.samples == 1 else 's'}"
+        outputs = [name for head in self.layout.heads for name in head][:4]
+        shown = ", ".join(f"{label(name)} = {short(self.o[name])}" for name in outputs)
+        return f"<Trace of {len(self.layout.names)} nodes, {samples}{f': {shown}' if shown else ''}>"
+
+    def _repr_html_(self) -> str:
+        def row(name: Name) -> tuple[Any, ...]:
+            node = self.layout.nodes[self.layout.number[name]]
+            return label(name), node.kind, "" if node.is_input else short(self.a[name]), short(self.o[name])
+
+        return table(("node", "kind", "a", "o"), map(row, self.layout.names), len(self.layout.names))
+
+
+def check_trace(trace: object, layout: Layout) -> None:
+    """Refuse what is no trace, or a trace of another structure."""
+    if not isinstance(trace, Trace):
+        raise GraphpropError(f"a trace of net.forward is needed, not {type(trace).__name__}")
+    if not trace.layout.same_structure(layout):
+        raise GraphpropError("the trace is of another structure; the network changed since: run net.forward again")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two results differ most: the entry, both numbers, and how far apart they are."""
+
+    entry: str
+    first: Any
+    second: Any
+    absolute: float
+    relative: float
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.first!r} and {self.second!r}, relative difference {self.relative:.2e}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Gradients:
+    """The derivatives of `value` with respect to everything; each is shaped like what it is the derivative of.
+
+    Attributes
+    ----------
+    value : float
+        The objective: a loss is its mean over the batch, a plain output its sum.
+    delta, gamma : mappings from node names
+        With respect to the pre-activations: delta of a vector (every component), gamma of a scalar node.
+    o : mapping from node names
+        With respect to the outputs, over all paths.
+    weight, bias, input : mappings
+        With respect to each use of a weight (by edge), each bias (by node), each input.
+    parameter : mapping from parameter names
+        Summed over all uses.
+    theta : array
+        All parameters, aligned with `net.theta`.
+    calls : int
+        How many times the method that was used evaluated its equation, per sample.
+    trace : Trace
+        The forward pass that was differentiated.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> net.add_input("x")
+    >>> net.add_node("y", "square", {"x": 3.0})
+    >>> g = net.backward(net.forward([1.0]), "y")
+    >>> g
+    <Gradients of o[y] = 9: 1 parameter>
+    >>> g.gamma["y"], g.weight["x", "y"], g.input["x"]
+    (6.0, 6.0, 18.0)
+    >>> g.delta["y"]
+    Traceback (most recent call last):
+    graphprop.errors.UnknownNameError: node 'y' is scalar; its sensitivity is gamma['y']
+    """
+
+    layout: Layout
+    objective: Objective
+    value: Any
+    a_flat: Array  # (samples, all pre-activations): d value / d a, nan where it was not asked for
+    o_flat: Array  # (samples, all outputs): d value / d o, over all paths
+    weight_uses: Array  # per weight use of the layout, summed over the samples
+    bias_uses: Array
+    batched: bool
+    calls: int
+    trace: Trace | None = None  # of the forward pass that was differentiated
+    theta: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        theta = _summed_by_position(
+            np.concatenate((self.layout.position, self.layout.bias_position)),
+            np.concatenate((self.weight_uses, self.bias_uses)),
+            self.layout.size,
+        )
+        theta.flags.writeable = False
+        object.__setattr__(self, "theta", theta)
+
+    @property
+    def delta(self) -> Values:
+        """Of the vector pre-activations, by node."""
+        return self._sensitivity(vector=True)
+
+    @property
+    def gamma(self) -> Values:
+        """Of the scalar pre-activations, by node."""
+        return self._sensitivity(vector=False)
+
+    def _sensitivity(self, vector: bool) -> Values:
+        layout = self.layout
+
+        def read(name: Name) -> Any:
+            v = layout.find(name)
+            node = layout.nodes[v]
+            if node.is_input or node.vector != vector:
+                raise UnknownNameError(name)
+            return shown(self.a_flat[:, layout.a_slice(v)], vector, self.batched)
+
+        def absent(name: Name) -> str:
+            if reason := _why_no_a(layout, name):
+                return f"{reason}; its derivative is input[{name!r}]"
+            if name not in layout.number:
+                return ""
+            kinds = ("is scalar", "gamma") if vector else ("has a vector of pre-activations", "delta")
+            return f"node {name!r} {kinds[0]}; its sensitivity is {kinds[1]}[{name!r}]"
+
+        return Values(lambda: _where(layout, lambda node: node.n > 0 and node.vector == vector), read, absent)
+
+    @property
+    def o(self) -> Values:
+        return Values(lambda: self.layout.names, self._read_o, lambda name: "")
+
+    @property
+    def input(self) -> Values:
+        def read(name: Name) -> Any:
+            if not self.layout.nodes[self.layout.find(name)].is_input:
+                raise UnknownNameError(name)
+            return self._read_o(name)
+
+        return Values(lambda: self.layout.inputs, read, lambda name: f"{name!r} is no input" if name in self.o else "")
+
+    def _read_o(self, name: Name) -> Any:
+        v = self.layout.find(name)
+        return shown(self.o_flat[:, self.layout.o_slice(v)], self.layout.nodes[v].listed, self.batched)
+
+    @property
+    def weight(self) -> Values:
+        def read(edge: Any) -> Any:
+            if not isinstance(edge, tuple) or len(edge) != 2:
+                raise UnknownNameError(f"an edge is a pair of node names, weight[u, v], not {edge!r}")
+            return squeezed(self.layout.scatter_edge(self.layout.find_edge(*edge), self.weight_uses))
+
+        return Values(lambda: self.layout.edge_number, read, lambda edge: "")
+
+    def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
+        """The derivatives by the weights from the nodes `columns` into the nodes `rows`, as one dense matrix.
+
+        As `Network.weight_matrix`: the matrix of a layer that was declared neuron by neuron, for example. It is 0 where
+        there is no edge, and nan where the derivative was not asked for.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("p", "identity", {"x": 2.0})
+        >>> net.add_node("q", "identity", {"x": 3.0, "p": 4.0})
+        >>> g = net.backward(net.forward([1.0]), "q")
+        >>> g.weight_matrix(rows=["p", "q"], columns=["x", "p"])
+        array([[4., 0.],
+               [1., 2.]])
+        """
+        layout, uses = self.layout, self.weight_uses
+
+        def blocks_into(v: Name) -> Iterator[tuple[Name, Array]]:
+            for u in layout.parents[layout.find(v)]:
+                name = layout.names[u]
+                yield name, layout.scatter_edge(layout.find_edge(name, v), uses, absent=0.0)
+
+        def node(name: Name) -> Node:
+            return layout.nodes[layout.find(name)]
+
+        return block_matrix(rows, columns, order, node, blocks_into, uses.dtype)
+
+    @property
+    def bias(self) -> Values:
+        layout = self.layout
+
+        def read(name: Name) -> Any:
+            v = layout.find(name)
+            if layout.nodes[v].bias is None:
+                raise UnknownNameError(name)
+            return squeezed(layout.scatter_bias(v, self.bias_uses))
+
+        names = partial(_where, layout, lambda node: node.bias is not None)
+        return Values(names, read, lambda name: f"node {name!r} has no bias" if name in layout.number else "")
+
+    @property
+    def parameter(self) -> Values:
+        positions = self.layout.parameters
+
+        def read(name: Name) -> Any:
+            if name not in positions:
+                raise unknown("parameter", name, positions)
+            value = self.theta[positions[name]]
+            return value if isinstance(value, np.ndarray) and value.ndim else number(value)
+
+        return Values(lambda: positions, read, lambda name: "")
+
+    def difference(self, other: Gradients) -> Difference:
+        """The entry in which two gradients of one structure differ most, relative to its size.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 3.0})
+        >>> trace = net.forward([1.0])
+        >>> net.backward(trace, "y").difference(net.backward(trace, seed={"y": 2.0})).entry
+        'value'
+        """
+        self._check_comparable(other)
+        worst, most = Difference("value", self.value, other.value, *_apart(self.value, other.value)), 0.0
+        if worst.absolute > 0:
+            most = worst.relative
+        for mine, theirs, name in self._aligned(other):
+            excess = _excess(mine, theirs)
+            if excess.size and excess.max() > most:
+                i = int(np.argmax(excess))
+                most = float(excess[i])
+                worst = Difference(name(i), number(mine[i]), number(theirs[i]), *_apart(mine[i], theirs[i]))
+        return worst
+
+    def allclose(self, other: Gradients, rtol: float = 1e-9) -> bool:
+        """Whether all numbers agree, the value too.
+
+        Two entries x and y agree if ``|x - y| <= rtol * (max(|x|, |y|) + s / 1000)`` where s is the largest entry of
+        their kind (delta and gamma, o, weights, biases, theta): what cancelled down to nearly 0 is held to that.
+        """
+        self._check_comparable(other)
+        rtol = one_number(rtol, "rtol")
+        if not _apart(self.value, other.value)[1] <= rtol:
+            return False
+        return all(bool((_excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))
+
+    def _check_comparable(self, other: object) -> None:
+        if not isinstance(other, Gradients):
+            raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
+        if not self.layout.same_structure(other.layout) or self.a_flat.shape != other.a_flat.shape:
+            raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")
+
+    def _aligned(self, other: Gradients) -> Iterator[tuple[Array, Array, Callable[[int], str]]]:
+        """Each kind of number of both, flat, and how its entries are called."""
+        layout = self.layout
+
+        def sampled(label: Callable[[int, str], str], symbol: str, width: int) -> Callable[[int], str]:
+            return lambda i: label(i % width, symbol) + (f" of sample {i // width}" if self.batched else "")
+
+        a, o = layout.label_row, layout.label_column
+        yield self.a_flat.ravel(), other.a_flat.ravel(), sampled(a, "delta", self.a_flat.shape[1])
+        yield self.o_flat.ravel(), other.o_flat.ravel(), sampled(o, "o", self.o_flat.shape[1])
+        yield self.weight_uses, other.weight_uses, layout.label_use
+        yield self.bias_uses, other.bias_uses, lambda i: a(int(layout.bias_row[i]), "b")
+        yield self.theta, other.theta, layout.label_position
+
+    def __repr__(self) -> str:
+        size = f"{self.layout.size} parameter{'' if self.layout.size == 1 else 's'}"
+        return f"<Gradients of {self.objective} = {short(self.value)}: {size}>"
+
+    def _repr_html_(self) -> str:
+        layout = self.layout
+
+        def row(name: Name) -> tuple[Any, ...]:
+            node = layout.nodes[layout.number[name]]
+            if node.is_input:
+                return label(name), "input", "", short(self.input[name])
+            sensitivity = self.delta[name] if node.vector else self.gamma[name]
+            return label(name), node.kind, short(sensitivity), short(self.o[name])
+
+        heads = ("node", "kind", "delta or gamma", "d / d o")
+        title = f"<p>{markup(str(self.objective))} = {markup(short(self.value))}</p>"
+        return title + table(heads, map(row, layout.names), len(layout.names))
+
+
+def _where(layout: Layout, condition: Callable[[Node], bool]) -> Iterator[Name]:
+    """The names of the nodes that meet a condition."""
+    return (name for name, node in zip(layout.names, layout.nodes, strict=True) if condition(node))
+
+
+def _summed_by_position(positions: Array, uses: Array, size: int) -> Array:
+    """The sum of the uses of each position; those of a tied one exactly, so that their order does not matter."""
+    theta = np.zeros(size, dtype=uses.dtype)
+    order = np.argsort(positions, kind="stable")
+    tied, first, count = np.unique(positions[order], return_index=True, return_counts=True)
+    theta[positions] = uses
+    total = sum if uses.dtype == object else Floats().total
+    for position, i, k in zip(tied[count > 1], first[count > 1], count[count > 1], strict=True):
+        theta[position] = total(uses[order[i : i + k]].tolist())
+    return theta
+
+
+def _why_no_a(layout: Layout, name: Name) -> str:
+    try:
+        is_input = layout.nodes[layout.number[name]].is_input
+    except (KeyError, TypeError):
+        return ""
+    return f"{name!r} is an input, which has no pre-activation" if is_input else ""
+
+
+def _compared(x: Any) -> Array:
+    try:
+        return as_floats(x)
+    except GraphpropError:
+        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
+
+
+def _excess(x: Array, y: Array) -> Array:
+    """How far apart the entries of two arrays are: relative to their size, and a little to the largest of all."""
+    x, y = _compared(x), _compared(y)
+    absolute = _apart(x, y)[0]
+    size = np.nan_to_num(np.maximum(np.abs(x), np.abs(y)))
+    with np.errstate(all="ignore"):
+        excess = np.where(absolute > 0, absolute / (size + 1e-3 * size.max(initial=0.0)), 0.0)
+    result: Array = np.where(np.isnan(absolute), np.inf, excess)
+    return result
+
+
+def _apart(x: Any, y: Any) -> tuple[Any, Any]:
+    """Absolute difference, and relative to the larger of both; nan against a number is infinitely far."""
+    x, y = _compared(x), _compared(y)
+    with np.errstate(all="ignore"):
+        absolute = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
+        relative = np.where(absolute > 0, absolute / np.maximum(np.abs(x), np.abs(y)), 0.0)
+        relative = np.where(np.isnan(absolute), np.inf, relative)
+    return (float(absolute), float(relative)) if absolute.ndim == 0 else (absolute, relative)

@@ -1,0 +1,1 @@
+"""The page: a picture that plays its passes and tells its numbers."""

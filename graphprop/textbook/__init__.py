@@ -1,0 +1,1 @@
+"""The recursion and the matrix form: the oracles, to be read."""

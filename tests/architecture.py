@@ -1,0 +1,178 @@
+"""The plan of the house as one ordered list, and what breaks it: read from the source, wherever an import stands."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOMS: list[set[str]] = [  # each may import from those before it; those in one set do not know each other
+    {"atomic"},
+    {"notation/escaping"},
+    {"errors"},
+    {"given"},
+    {"notation"},
+    {"functions"},
+    {"graph"},
+    {"files"},
+    {"passes"},
+    {"textbook", "engine/loops"},
+    {"engine"},
+    {"program"},
+    {"network"},
+    {"builders", "explanations"},
+    {"render/drawn", "render/placing"},
+    {"render", "checks"},
+    {"testing"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {room: i for i, rooms in enumerate(ROOMS) for room in rooms}
+LATE: dict[tuple[str, str], str] = {}
+
+
+@dataclass
+class Source:
+    """One file of the package: what it imports, at the top and later, and which names it takes from where."""
+
+    name: str  # engine/loops/sparse
+    tree: ast.Module
+    top: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+    private: list[str] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
+
+
+def read(package: Path) -> dict[str, Source]:
+    """All files of the package by name, with their imports."""
+    found = {
+        path.relative_to(package).with_suffix("").as_posix(): Source("", ast.parse(path.read_text()))
+        for path in sorted(package.rglob("*.py"))
+    }
+    for name, source in found.items():
+        source.name = name
+        _read_imports(source, source.tree, found, late=False)
+    return found
+
+
+def _read_imports(source: Source, parent: ast.AST, known: dict[str, Source], late: bool) -> None:
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "graphprop":
+            module = "/".join((node.module or "").split(".")[1:])
+            for alias in node.names:
+                inner = f"{module}/{alias.name}" if module else alias.name
+                imported = inner if inner in known else module if module in known else f"{module}/__init__".strip("/")
+                (source.late if late else source.top).add(imported)
+                if alias.name.startswith("_") and imported != inner:
+                    source.private.append(f"{source.name} takes {alias.name} out of {imported}")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            source.foreign |= {name.split(".")[0] for name in names}
+            if "graphprop" in {name.split(".")[0] for name in names}:
+                (source.late if late else source.top).add("__init__")
+        is_later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_checkers(node)
+        _read_imports(source, node, known, late or is_later)
+
+
+def _is_for_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def room_of(name: str) -> str:
+    """The room of a file: the longest of its folders, or the file itself, that is in the plan."""
+    parts = name.split("/")
+    rooms = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((room for room in rooms if room in RANK), name)
+
+
+def complaints(package: Path) -> list[str]:
+    """Everything in a package that breaks the plan."""
+    sources = read(package)
+    return [
+        *_strangers(sources),
+        *_upward(sources),
+        *_late(sources),
+        *_circles(sources),
+        *_private(sources),
+        *_numba(sources),
+        *_rooms_that_do_something(sources),
+    ]
+
+
+def _strangers(sources: dict[str, Source]) -> Iterator[str]:
+    for name in sources:
+        if room_of(name) not in RANK and name != "render/__init__":
+            yield f"{name} is in no room of the plan"
+
+
+def _upward(sources: dict[str, Source]) -> Iterator[str]:
+    for source in sources.values():
+        own = room_of(source.name)
+        for imported in sorted(source.top | source.late):
+            room = room_of(imported)
+            if (source.name, imported) in LATE or own not in RANK or room not in RANK:
+                continue
+            if room != own and RANK[room] >= RANK[own]:
+                yield f"{source.name} imports {imported}, and {room} does not come before {own}"
+
+
+def _late(sources: dict[str, Source]) -> Iterator[str]:
+    found = {(source.name, imported) for source in sources.values() for imported in source.late - source.top}
+    for pair in sorted(found - set(LATE)):
+        yield f"{pair[0]} imports {pair[1]} late, in a function or for checkers, and no reason is listed"
+    for pair in sorted(set(LATE) - found):
+        yield f"{pair[0]} does not import {pair[1]} late, but a reason is listed"
+
+
+def _circles(sources: dict[str, Source]) -> Iterator[str]:
+    graph = {s.name: {i for i in s.top | s.late if (s.name, i) not in LATE} for s in sources.values()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        yield f"imports go in a circle: {' <- '.join(error.args[1])}"
+
+
+def _private(sources: dict[str, Source]) -> Iterator[str]:
+    """Private names that cross a file: imported, or read off a module, or off an object whose class is elsewhere."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for source in sources.values():
+        yield from source.private
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Attribute) and _is_private(node.attr) and _is_of_self(node.value):
+                owners[source.name].add(node.attr)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef) and _is_private(node.name):
+                owners[source.name].add(node.name)
+            elif isinstance(node, ast.AnnAssign | ast.Assign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                owners[source.name] |= {t.id for t in targets if isinstance(t, ast.Name)}
+    for source in sources.values():
+        for node in ast.walk(source.tree):
+            foreign = isinstance(node, ast.Attribute) and node.attr not in owners[source.name]
+            if foreign and _is_private(node.attr) and not _is_of_self(node.value):
+                yield f"{source.name}, line {node.lineno}, reads the private {ast.unparse(node)}"
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _is_of_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def _numba(sources: dict[str, Source]) -> Iterator[str]:
+    for source in sources.values():
+        if source.foreign & {"numba", "llvmlite"} and room_of(source.name) != "engine/loops":
+            yield f"{source.name} imports numba, which is the matter of engine/loops"
+
+
+def _rooms_that_do_something(sources: dict[str, Source]) -> Iterator[str]:
+    for source in sources.values():
+        if source.name.endswith("/__init__"):
+            told = [node for node in source.tree.body if isinstance(node, ast.Expr)]
+            if len(source.tree.body) != 1 or len(told) != 1 or not isinstance(told[0].value, ast.Constant):
+                yield f"{source.name} has to say in a sentence what the room is, and nothing else"

@@ -1,0 +1,579 @@
+"""The same bits on any number of threads, from several threads, in a child process, and after an interrupt."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numba.core.compiler_lock import global_compiler_lock
+from threadpoolctl import ThreadpoolController
+
+import graphprop as gp
+from graphprop.atomic import forking
+from graphprop.engine import tiles, work_sharing
+from graphprop.engine.loops import caching, compiled_functions
+from graphprop.engine.threads import run_all, with_one_blas_thread
+from graphprop.engine.work_sharing import share_out
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[int]:
+    before = gp.get_threads()
+    yield before
+    gp.set_threads(before)
+
+
+def sparse() -> gp.Program:
+    """5000 nodes of three edges each."""
+    rng = np.random.default_rng(0)
+    target = np.repeat(np.arange(20, 5020), 3)
+    source = (rng.random(len(target)) * (target // 3)).astype(int) * 3 + np.tile([0, 1, 2], 5000)
+    return gp.Program.from_edges(
+        20, np.minimum(source, target - 1 - np.tile([0, 1, 2], 5000)), target, "tanh", bias=True
+    )
+
+
+def dense() -> gp.Program:
+    return gp.compile(gp.mlp([60, 60, 60, 10], "tanh", seed=1))
+
+
+PROGRAMS = {"sparse": (sparse, 400), "dense": (dense, 1500)}
+
+
+def everything(program: gp.Program, samples: int, dtype: Any = np.float64) -> list[Any]:
+    """Outputs, loss, gradients: the bits of all that is computed."""
+    rng = np.random.default_rng(2)
+    theta = rng.normal(size=program.layout.size).astype(dtype) / 4
+    rows = rng.normal(size=(samples, len(program.layout.input_columns)))
+    outputs = program.predict(theta, rows)
+    value, gradient = program.value_and_grad(theta, rows, np.zeros(outputs.shape), loss="half_squared")
+    results = [outputs, np.array(value), gradient, *program.vjp(theta, rows, np.ones(outputs.shape))]
+    if samples < 500:
+        trace = program.forward(theta, rows)
+        g = program.backward(trace, loss="half_squared", target=np.zeros(outputs.shape))
+        results += [trace.a_flat, trace.o_flat, g.a_flat, g.o_flat, g.weight_uses, g.bias_uses, g.theta]
+    return [np.asarray(x).tobytes() for x in results]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_results_are_the_same_bits_on_any_number_of_threads_and_from_run_to_run(name: str, dtype: type) -> None:
+    make, samples = PROGRAMS[name]
+    program = make()
+    cut = tiles.cut_batch(program, samples, np.dtype(dtype).itemsize, program.layout.size)
+    assert len(cut.parts) > 2
+    assert cut.lanes > 2
+    gp.set_threads(1)
+    expected = everything(program, samples, dtype)
+    for count in (2, 4, 1, 3, 4):
+        gp.set_threads(count)
+        assert gp.get_threads() == count
+        assert everything(program, samples, dtype) == expected
+    assert everything(make(), samples, dtype) == expected
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.0, True, "2", None, 10**9, np.float64(2)])
+def test_set_threads_refuses_what_is_no_count(count: Any) -> None:
+    before = gp.get_threads()
+    with pytest.raises(gp.GraphpropError, match=r"set_threads: a whole number from 1 to 1024, not"):
+        gp.set_threads(count)
+    assert gp.get_threads() == before
+
+
+def by_six_threads(name: str) -> tuple[list[Any], list[Any]]:
+    """What one caller finds, and what six find with one program at the same time."""
+    make, samples = PROGRAMS[name]
+    gp.set_threads(2)
+    expected = everything(make(), samples)
+    program = make()  # nothing that is kept has been made yet
+    results: list[Any] = [None] * 6
+    start = threading.Barrier(len(results))
+
+    def work(i: int) -> None:
+        start.wait()
+        results[i] = everything(program, samples)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(results))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    return expected, results
+
+
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_several_threads_at_once_find_the_same_bits(name: str) -> None:
+    expected, results = by_six_threads(name)
+    assert all(found == expected for found in results)
+
+
+def test_blas_has_one_thread_whichever_thread_asks() -> None:
+    """Also when another thread has been the first to ask, and when several ask in turn."""
+    libraries = ThreadpoolController().select(user_api="blas")
+    counts: list[list[int]] = []
+
+    def now() -> list[int]:
+        return [library.get_num_threads() for library in libraries.lib_controllers]
+
+    def count() -> None:
+        counts.append(now())
+
+    def count_around() -> None:
+        count()
+        inner = threading.Thread(target=with_one_blas_thread, args=[count])
+        inner.start()
+        inner.join()
+        count()
+
+    with libraries.limit(limits=3):
+        before = now()
+        with_one_blas_thread(count_around)
+        assert now() == before
+        other = threading.Thread(target=with_one_blas_thread, args=[count])
+        other.start()
+        other.join()
+        assert now() == before
+    assert counts == [[1] * len(before)] * 4
+
+
+def test_the_number_of_threads_may_change_while_others_run() -> None:
+    program = sparse()
+    expected = everything(program, 400)
+    failures: list[Any] = []
+
+    def work() -> None:
+        try:
+            for _ in range(4):
+                if everything(program, 400) != expected:
+                    failures.append("other bits")
+        except BaseException as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        for count in (1, 3, 2):
+            gp.set_threads(count)
+            time.sleep(0.002)
+    assert not failures
+
+
+def _in_child(connection: Any, program: gp.Program, samples: int) -> None:
+    connection.send_bytes(b"".join(everything(program, samples)))
+    connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # it is what is tested
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("name", list(PROGRAMS))
+def test_a_child_process_computes_the_same_bits(name: str) -> None:
+    make, samples = PROGRAMS[name]
+    gp.set_threads(3)
+    program = make()
+    expected = b"".join(everything(program, samples))  # the pool of threads exists when the process forks
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=_in_child, args=(there, program, samples))
+    child.start()
+    there.close()
+    try:
+        assert here.poll(60), "the child does not answer"
+        assert here.recv_bytes() == expected
+        child.join(20)
+        assert child.exitcode == 0
+    finally:
+        if child.is_alive():
+            child.kill()
+            child.join()
+    assert b"".join(everything(program, samples)) == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # it is what is tested
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("busy", ["loads", "looks for a function", "compiles", "has a property computed"])
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: str) -> None:
+    gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
+    locks = {"loads": forking.LOADING, "looks for a function": caching.COMPILING, "compiles": global_compiler_lock}
+    lock = locks.get(busy) or getattr(vars(gp.Program)["_engine"], "lock", contextlib.nullcontext())
+    begun, end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lock:
+            begun.set()
+            end.wait(0.5)
+
+    def child() -> None:
+        compiled_functions.native(gp.Activation("own", lambda a: a * 0.5, lambda a, o: 0.5), np.dtype(np.float32))
+        gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    begun.wait(60)
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    end.set()
+    worker.join()
+    try:
+        process.join(120)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+        process.join()
+
+
+FORKED = """
+    import os, threading, time
+    from graphprop.forking import LOADING
+    import logging
+
+    begun = threading.Event()
+
+    def load():
+        with LOADING:
+            begun.set()
+            time.sleep(0.3)
+            logging.getLogger("of a module that is loaded")
+
+    threading.Thread(target=load).start()
+    begun.wait()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_that_waits_for_another_thread_holds_nothing_that_it_needs() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(FORKED)]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=True).stdout == b"0\n"
+
+
+INTERRUPTED = """
+    import os, signal, sys, threading, time
+    import numpy as np
+    import graphprop as gp
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without it
+    gp.set_threads(int(sys.argv[1]))
+    NET
+    rows = np.random.default_rng(3).normal(size=(SAMPLES, len(program.layout.input_columns)))
+    theta = np.random.default_rng(4).normal(size=program.layout.size)
+    width = program.predict(theta, rows[:1]).shape[1]
+
+    def run(rows):
+        return program.value_and_grad(theta, rows, np.zeros((len(rows), width)), loss="half_squared")
+
+    expected = run(rows[:300])
+    start = time.monotonic()
+    run(rows)
+    long = time.monotonic() - start
+    for share in (0.1, 0.5):
+        start = time.monotonic()
+        timer = threading.Timer(share * long, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            while time.monotonic() < start + 8:
+                run(rows)
+            sys.exit("the interrupt was lost")
+        except KeyboardInterrupt:
+            pass
+        timer.join()
+        found = run(rows[:300])
+        assert found[0] == expected[0] and np.array_equal(found[1], expected[1])
+    print("right", gp.get_threads())
+"""
+LONG_RUN = """
+    rng = np.random.default_rng(5)
+    target = np.repeat(np.arange(20, 2020), 4)
+    source = (target // 4 - 5) * 4 + np.tile([0, 1, 2, 3], 2000)
+    program = gp.Program.from_edges(20, source, target, "tanh")
+"""
+DENSE_RUN = """
+    program = gp.compile(gp.mlp([100, 400, 400, 5], "tanh", seed=5))
+"""
+IN_PYTHON = """
+    def value(a):
+        if not a < 1e300:
+            raise ValueError("large")
+        return a * 0.5
+
+    half = gp.Activation("half", value, lambda a, o: 0.5)
+    net = gp.mlp([3, 30, 30, 2], half, seed=6)
+    program = gp.compile(net)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("net", "samples"),
+    [(LONG_RUN, 20_000), (DENSE_RUN, 30_000), (IN_PYTHON, 3000)],
+    ids=["machine code", "dense blocks", "Python"],
+)
+def test_ctrl_c_ends_a_run_and_harms_nothing(net: str, samples: int, threads: int) -> None:
+    script = textwrap.dedent(INTERRUPTED).replace("NET", textwrap.dedent(net)).replace("SAMPLES", str(samples))
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(threads)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        output, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (output.strip(), child.returncode) == (f"right {threads}", 0), errors
+    assert not errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_ctrl_c_inside_of_a_users_function_is_a_keyboard_interrupt() -> None:
+    """The signal arrives while the function runs, in value and in derivative, elementwise and vector."""
+    handler = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    def at(place: str, now: str) -> None:
+        if armed.is_set() and place == now:
+            interrupt()
+
+    for place in ("value", "derivative"):
+        for kind in ("elementwise", "vector"):
+            armed = threading.Event()  # it cannot be compiled, so the function runs in Python
+
+            def value(a: Any, place: str = place) -> Any:
+                at(place, "value")
+                return 2.0 * a
+
+            def derivative(a: Any, o: Any, g: Any = 1.0, place: str = place) -> Any:
+                at(place, "derivative")
+                return 2.0 * g
+
+            f = gp.Activation("twice", value, derivative, kind=kind)  # type: ignore[arg-type]
+            net = gp.Network()
+            net.add_input("x", size=3)
+            net.add_node("y", f, {"x": np.eye(3)}, size=3)
+            program, rows = gp.compile(net), np.ones((4, 3))
+            expected = program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            armed.set()
+            with pytest.raises(KeyboardInterrupt):
+                program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            armed.clear()
+            found = program.value_and_grad(net.theta, rows, 0 * rows, loss="half_squared")
+            assert found[0] == expected[0]
+            assert np.array_equal(found[1], expected[1])
+    assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_after_an_interrupt_no_thread_takes_another_step() -> None:
+    gp.set_threads(2)
+    begun, taken = threading.Event(), []
+
+    def steps(part: int) -> Iterator[bool]:
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(60)
+            raise KeyboardInterrupt
+        for step in range(1000):
+            begun.set()
+            taken.append(step)
+            time.sleep(0.01)
+            yield True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(2, steps)
+    assert 1 <= len(taken) < 100
+
+
+def test_work_is_shared_out() -> None:
+    gp.set_threads(3)
+    names: set[str] = set()
+    for _ in range(20):
+        tasks, done = iter(range(30)), list[int]()
+
+        def run(tasks: Iterator[int] = tasks, done: list[int] = done) -> bool | None:
+            for task in tasks:
+                names.add(threading.current_thread().name)
+                time.sleep(0.0005)
+                done.append(task)
+            return True if len(done) == 30 else None
+
+        assert share_out(3, run)
+        assert sorted(done) == list(range(30))
+    assert len(names) == 3
+
+
+def test_a_helper_that_did_not_begin_is_not_waited_for() -> None:
+    gp.set_threads(2)
+    begun, end, calls = threading.Event(), threading.Event(), list[str]()
+
+    def block() -> bool:
+        if threading.current_thread() is threading.main_thread():
+            return begun.wait(60)
+        begun.set()
+        return end.wait(60)
+
+    assert share_out(2, block)  # its helper is held up
+
+    def run() -> bool:
+        calls.append(threading.current_thread().name)
+        return True
+
+    for _ in range(3):
+        assert share_out(2, run)
+    assert calls == [threading.main_thread().name] * 3
+    end.set()
+
+
+def test_what_goes_wrong_in_a_helper_is_raised_where_it_is_waited_for() -> None:
+    gp.set_threads(2)
+
+    def run() -> bool | None:
+        if threading.current_thread() is not threading.main_thread():
+            raise MemoryError("no memory")
+        return None
+
+    with pytest.raises(MemoryError, match="no memory"):
+        share_out(2, run)
+
+
+def test_helpers_end_when_the_one_who_asked_has_gone() -> None:
+    gp.set_threads(2)
+    begun, calls = threading.Event(), list[None]()
+
+    def run() -> bool | None:
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(60)
+            raise KeyboardInterrupt
+        begun.set()
+        calls.append(None)
+        return None  # waits for what the other took
+
+    with pytest.raises(KeyboardInterrupt):
+        share_out(2, run)
+    time.sleep(0.05)
+    before = len(calls)
+    time.sleep(0.05)
+    assert len(calls) == before
+
+
+def test_an_interrupt_while_helpers_are_called_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gp.set_threads(2)
+    wait_for(lambda: not work_sharing._helpers)
+    with monkeypatch.context() as patch:
+        patch.setattr(work_sharing._pool, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            share_out(2, lambda: True)
+    assert not work_sharing._jobs
+    assert not work_sharing._helpers
+
+
+def interrupted(*arguments: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_blas_is_given_back_when_a_call_ends() -> None:
+    """Also while a helper is not at its end: a limit that is set at once afterwards stays."""
+    libraries = ThreadpoolController().select(user_api="blas")
+    begun, end = threading.Event(), threading.Event()
+
+    def run() -> bool:
+        if threading.current_thread() is threading.main_thread():
+            return begun.wait(60)
+        begun.set()
+        return end.wait(60)
+
+    gp.set_threads(2)
+    with libraries.limit(limits=3):
+        assert share_out(2, run)
+        assert {library.get_num_threads() for library in libraries.lib_controllers} == {3}
+        end.set()
+        wait_for(lambda: not work_sharing._helpers)
+        assert {library.get_num_threads() for library in libraries.lib_controllers} == {3}
+
+
+def test_all_parts_are_done_where_the_system_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool puts work into its queue before it starts a thread for it; one that it has may do the work."""
+    gp.set_threads(3)
+    put = ThreadPoolExecutor.submit
+    calls, done = list[int](), list[int]()
+
+    def submit(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+        calls.append(1)
+        future = put(self, *arguments)
+        if len(calls) == 1:
+            raise RuntimeError("can't start new thread")
+        return future
+
+    def steps(part: int) -> Iterator[bool]:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.2)
+        else:
+            wait_for(lambda: len(taken) > 1)
+        done.append(part)
+        yield True
+
+    taken = list[int]()
+
+    def counted(part: int) -> Iterator[bool]:
+        taken.append(part)
+        yield from steps(part)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    assert run_all(6, counted)
+    assert sorted(done) == list(range(6))
+
+
+def test_a_users_function_may_run_programs_that_call_a_users_function() -> None:
+    def inner(a: float) -> float:
+        return [a * 0.5][0]  # a list cannot be compiled
+
+    def outer(a: float) -> float:
+        return float(small.program.predict(small.theta, [[a]])[0, 0]) if a else 0.0
+
+    small, large = gp.Network(), gp.Network()
+    for net, f in (small, inner), (large, outer):
+        net.add_input("x")
+        net.add_node("y", gp.Activation(f.__name__, f, lambda a, o: 0.5), {"x": 1.0})
+    for count in (1, 2):
+        gp.set_threads(count)
+        assert large.program.predict(large.theta, [[3.0]])[0, 0] == 1.5
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_error_of_the_first_sample_is_told_whatever_runs_first(count: int) -> None:
+    """An error in several parts of a batch has the same message on any number of threads."""
+    program = sparse()
+    rows = np.zeros((400, 20))
+    theta = np.full(program.layout.size, 0.5)
+    rows[250:, 3] = 1e308
+    gp.set_threads(1)
+    messages = []
+    for threads in (1, count):
+        gp.set_threads(threads)
+        with pytest.raises(gp.NumberError) as caught:
+            program.predict(theta * 1e4, rows)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
