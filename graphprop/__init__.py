@@ -10,15 +10,14 @@ from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError
 from graphprop.explanations.derivation import Explanation
 from graphprop.explanations.explaining import explain
 from graphprop.explanations.path_sums import PathSum, paths
-from graphprop.files.saving import load
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import ACTIVATIONS, activation
 from graphprop.functions.losses import LOSSES, Loss, loss
 from graphprop.graph.parameters import Parameter
-from graphprop.graph.rewriting import union, unroll
-from graphprop.network import Network
+from graphprop.graph.rewriting import unroll
+from graphprop.network import Network, compile, load, union
 from graphprop.passes.results import Difference, Gradients, Trace
-from graphprop.program import Program, compile
+from graphprop.program import Program
 from graphprop.render.drawing import Drawing, draw
 from graphprop.textbook import matrixform, recursion
 

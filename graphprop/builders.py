@@ -13,12 +13,20 @@ import numpy as np
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import resolve
-from graphprop.given.arguments import checked_flag, checked_size, generator, name_array
+from graphprop.given.arguments import (
+    checked_flag,
+    checked_size,
+    generator,
+)
 from graphprop.given.arrays import object_array, real_array
 from graphprop.given.memory import NODE_BYTES, check_large
+from graphprop.graph.graph import AllOrNothing, checked_graph
 from graphprop.graph.layout import Array, Name
+from graphprop.graph.matrix_view import (
+    name_array,
+)
 from graphprop.graph.parameters import Parameter
-from graphprop.network import Network, checked_network
+from graphprop.network import Network
 
 
 def mlp(
@@ -103,7 +111,7 @@ def dense(
     >>> gp.dense(net, ["x1", "x2"], 2, "tanh", name="h")
     array([('h', 0), ('h', 1)], dtype=object)
     """
-    checked_network(net)
+    checked_graph(net)
     nodes = list(nodes) if isinstance(nodes, tuple) and nodes not in net else nodes  # such as net.inputs
     before, f = name_array(nodes).ravel(), resolve(activation)
     _distinct(net, before, "dense")
@@ -130,7 +138,7 @@ def dense(
         parents = dict(zip(before, blocks, strict=True))
         net.add_node(name, f, parents, None if biases is None else list(biases), size=n, trainable=trainable)
         return name_array([name])
-    with _all_or_nothing(net) as made:
+    with AllOrNothing(net) as made:
         for i in range(n):
             made.append((name, i))
             row = weights[i].tolist() if len(before) == ends[-1] else np.split(weights[i], ends[:-1])
@@ -185,7 +193,7 @@ def conv2d(
     >>> s.shape, net.weight("x1", ("s", 0, 0)), net.parameters
     ((2, 3), 4.0, {'s.kernel': <parameter 's.kernel' of shape (3, 1)>})
     """
-    checked_network(net)
+    checked_graph(net)
     x, taps = name_array(nodes), _entries(kernel, "the kernel")
     if x.ndim not in (2, 3):
         raise GraphpropError(f"conv2d: nodes are rows x columns or channels x rows x columns, not of shape {x.shape}")
@@ -207,7 +215,7 @@ def conv2d(
     offsets = None if bias is None else _entries(bias, "the bias of conv2d")
     _channels(offsets, len(filters), "the bias of conv2d")
     _distinct(net, x, "conv2d")
-    with _all_or_nothing(net) as made:
+    with AllOrNothing(net) as made:
         filters = _tied(net, f"{name}.kernel", filters, taps.shape, trainable)
         shared = None if offsets is None else _tied(net, f"{name}.bias", offsets, offsets.shape, trainable)
         biases = _channels(shared, len(filters), "the bias of conv2d")
@@ -315,19 +323,3 @@ def _pair(given: Any, least: int, what: str) -> tuple[int, int]:
     if len(pair) != 2 or any(not isinstance(x, int | np.integer) or x < least for x in pair):
         raise GraphpropError(f"conv2d: {what} is a pair of whole numbers of at least {least}, not {given!r}")
     return int(pair[0]), int(pair[1])
-
-
-class _all_or_nothing:
-    """Takes what was added to a network out of it again if something is refused on the way."""
-
-    def __init__(self, net: Network) -> None:
-        self._net = net
-        self._count = len(net)
-        self._mark = net._vector.mark()
-
-    def __enter__(self) -> list[Name]:
-        return []
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if error is not None:
-            self._net._back_to(self._count, self._mark)

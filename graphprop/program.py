@@ -576,8 +576,9 @@ class Program:
         <Network: 1 input, 2 nodes, 2 edges, 2 parameters>
         """
         from graphprop.graph.rewriting import from_layout
+        from graphprop.network import Network
 
-        return from_layout(self.layout)
+        return from_layout(Network, self.layout)
 
     def __len__(self) -> int:
         """How many nodes run."""
@@ -614,20 +615,3 @@ def _read_dtype(given: Any) -> np.dtype[Any]:
 
 def _may_give_mask(f: Activation) -> bool:
     return f.masks and f.kind == "vector" and f.gives != "probabilities"
-
-
-def compile(net: Network) -> Program:
-    """The program of a network: its structure as arrays, ready to run with any theta.
-
-    It is made once and kept until the structure changes.
-
-    >>> import graphprop as gp
-    >>> net = gp.mlp([2, 3, 1], "tanh", "identity", seed=0)
-    >>> gp.compile(net) is gp.compile(net)
-    True
-    """
-    from graphprop.network import Network
-
-    if not isinstance(net, Network):
-        raise GraphpropError(f"a network is compiled, not {type(net).__name__}")
-    return net.program

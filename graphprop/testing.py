@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphprop.checks.checking import check
+from graphprop.checks.gradchecking import gradcheck
+from graphprop.checks.report import Report
 from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.functions.activation import FINITE, Activation
 from graphprop.functions.catalogue import ACTIVATIONS, resolve
@@ -21,8 +24,6 @@ from graphprop.network import Network
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
-
-    from graphprop.checks.report import Report
 
 LARGEST_INPUT = 2.0
 DIGIT = 10  # the base of a number that says which parents
@@ -47,8 +48,6 @@ def assert_gradients_match(net: Network, inputs: Any = None, node: Name = None, 
     True
     """
     __tracebackhide__ = True
-    from graphprop.checks.checking import check
-
     report = check(net, inputs, node, **arguments)
     if report.verdict == "fails":
         raise WrongGradientError(f"{report}\n\n{_as_code(net)}")
@@ -69,8 +68,6 @@ def assert_gradient_is_right(subject: Any, *arguments: Any, **options: Any) -> R
     __tracebackhide__ = True
     if isinstance(subject, Network):
         return assert_gradients_match(subject, *arguments, **options)
-    from graphprop.checks.gradchecking import gradcheck
-
     report = gradcheck(subject, *arguments, **options)
     if report.verdict == "fails":
         raise WrongGradientError(str(report))

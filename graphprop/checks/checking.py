@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphprop.checks.by_direction import by_directions
+from graphprop.checks.by_library import by_library
 from graphprop.checks.conditioning import TELLS, bounds
 from graphprop.checks.culprits import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.checks.own_functions import rounding_inside
@@ -34,13 +36,11 @@ from graphprop.functions.losses import loss as loss_named
 from graphprop.given.arguments import generator
 from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
+from graphprop.network import Network
 from graphprop.passes.entries import Entries
 from graphprop.passes.objective import Objective, read_objective
 from graphprop.passes.results import Trace
 from graphprop.textbook import recursion
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 VANISHED = 2.0**-960  # below it, digits are lost to underflow
 SHOWN = 4  # worst entries
@@ -88,8 +88,6 @@ def check(
     >>> bool(gp.check(net, [1.0, -2.0], loss="half_squared", target=[0.5]))
     True
     """
-    from graphprop.network import Network
-
     if not isinstance(net, Network):
         raise GraphpropError(f"a network is checked, not {type(net).__name__}; gp.gradcheck takes a function")
     if against is not None:
@@ -115,12 +113,8 @@ def check(
     forms = [by_recursion(q, *form) for form in (("children", "b"), ("parents", "a"), ("paths", "c"))]
     ways = [*forms, by_engine(q), by_program(q), by_matrices(q), by_complex_step(q, where), by_differences(q, where)]
     if against is not None:
-        from graphprop.checks.by_library import by_library
-
         ways.append(by_library(q, against))
     if not whole:
-        from graphprop.checks.by_direction import by_directions
-
         ways += [by_directions(q, way.gradients) for way in forms[:1] if way.gradients is not None]
     return _report(q, ways)
 

@@ -21,7 +21,7 @@ from graphprop.graph.layout import Array
 from graphprop.notation.foreign import as_floats
 from graphprop.notation.short import table
 from graphprop.passes.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of
-from graphprop.passes.results import Difference, Gradients, Trace
+from graphprop.passes.results import Difference, Gradients, Trace, check_comparable
 from graphprop.passes.same_pass import what_differs
 from graphprop.passes.sweep import Run
 
@@ -245,7 +245,7 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
     """
     layout, samples, batched = right.layout, trace.samples, right.batched
     if isinstance(mine, Gradients):
-        right._check_comparable(mine)
+        check_comparable(right, mine)
         try:
             flat = _flat(mine)
         except (TypeError, ValueError):

@@ -15,7 +15,7 @@ numbers of any kind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,6 @@ from graphprop.graph.layout import Array
 from graphprop.passes.entries import Entries
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
-
-if TYPE_CHECKING:
-    from graphprop.checks.own_functions import Inside
 
 U = 2.0**-53
 FUNCTION = 32 * U  # of a function: compiled ones are right to 7e-16, and a slope takes some operations on top
@@ -300,3 +297,12 @@ def _direct(objective: Objective, o: Array, E_o: Array) -> tuple[Array, Array]:
         rounding = np.fmax(rounding, 3 * change)
     errors[:, objective.columns] = rounding
     return direct, errors
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How far rounding moves the outputs and the Jacobians of nodes, by number, and the objective."""
+
+    nodes: dict[int, tuple[Array, Array]]
+    terms: Array  # of each sample
+    direct: Array  # of the derivatives by what the objective reads

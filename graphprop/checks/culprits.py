@@ -16,9 +16,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from graphprop.checks.central_differences import LEVELS, slopes
-from graphprop.checks.conditioning import FUNCTION, TINY, U, jacobians, pulled, rounded_slopes
+from graphprop.checks.conditioning import (
+    FUNCTION,
+    TINY,
+    Inside,
+    U,
+    jacobians,
+    pulled,
+    rounded_slopes,
+)
 from graphprop.checks.copies import objective_terms, values_of
-from graphprop.checks.own_functions import Inside
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array

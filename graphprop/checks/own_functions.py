@@ -6,11 +6,9 @@ and their compiled form may round otherwise than Python does. So it is measured,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from graphprop.checks.conditioning import U, jacobians
+from graphprop.checks.conditioning import Inside, U, jacobians
 from graphprop.checks.roughness import roughness
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
@@ -21,15 +19,6 @@ from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
 
 SPREAD = 8  # the largest error, in units of a typical one
-
-
-@dataclass(frozen=True)
-class Inside:
-    """How far rounding moves the outputs and the Jacobians of nodes, by number, and the objective."""
-
-    nodes: dict[int, tuple[Array, Array]]
-    terms: Array  # of each sample
-    direct: Array  # of the derivatives by what the objective reads
 
 
 def rounding_inside(trace: Trace, objective: Objective) -> Inside:

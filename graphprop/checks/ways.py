@@ -9,26 +9,29 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.conditioning import Bounds, U, bounds, jacobians
+from graphprop.checks.conditioning import (
+    Bounds,
+    Inside,
+    U,
+    bounds,
+    jacobians,
+)
 from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
-from graphprop.checks.own_functions import Inside
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
+from graphprop.network import Network
 from graphprop.notation.escaping import label, plain
 from graphprop.passes.entries import Entries
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
 from graphprop.textbook import matrixform, recursion
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21, 2.0**-26, 2.0**-31, 2.0**-36)
 # in units of what moves a pre-activation by 1; the last ones are mostly noise, but show what swings

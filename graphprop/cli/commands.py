@@ -102,12 +102,12 @@ def demo(options: argparse.Namespace) -> Answer:
 
 def info(options: argparse.Namespace) -> Answer:
     """Say what a network consists of: counts, kinds, levels, parameters, outputs, memory."""
-    return summarize(load_structure(options.file)), 0
+    return summarize(load_structure(options.file, gp.Network)), 0
 
 
 def draw(options: argparse.Namespace) -> Answer:
     """Draw a network with every value and derivative on it, as svg, png, pdf, dot or html."""
-    net = load_structure(options.file) if options.structure else gp.load(options.file)
+    net = load_structure(options.file, gp.Network) if options.structure else gp.load(options.file)
     path = options.out or str(Path(options.file).with_suffix(".svg"))
     focus = None if options.focus is None else read_typed_name(options.focus, net.layout.number, where="--focus: ")
     how: dict[str, Any] = {"focus": focus, "depth": options.depth, "top": options.top, "layout": options.layout}

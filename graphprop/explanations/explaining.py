@@ -15,8 +15,8 @@ from graphprop.errors import GraphpropError, check_choice, unknown
 from graphprop.explanations.book import Book, Key, without_numbers
 from graphprop.explanations.derivation import Explanation, Step
 from graphprop.functions.arithmetic import Mpmath, arithmetic
+from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout
-from graphprop.network import Network, checked_network
 from graphprop.notation.escaping import label
 from graphprop.notation.expressions import Expression, Quantity, decimal, evaluate, precisely, quantities
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -28,7 +28,7 @@ SUMMED = ("weight", "bias", "parameter", "value")  # over the samples of a batch
 
 
 def explain(
-    net: Network,
+    net: Graph,
     trace: Trace,
     gradients: Gradients | None,
     what: tuple[Any, ...],
@@ -78,7 +78,7 @@ def explain(
                = 1 * 2 * 0.786448
                = 1.5729
     """
-    check_trace(trace, checked_network(net).layout)
+    check_trace(trace, checked_graph(net).layout)
     if gradients is not None:
         check_gradients_of(trace, gradients)
     check_choice(form, ("children", "parents"), "form")

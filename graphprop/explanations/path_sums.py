@@ -18,8 +18,8 @@ import numpy as np
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.catalogue import ACTIVATIONS
+from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout, Name
-from graphprop.network import Network, checked_network
 from graphprop.notation.escaping import label, markup
 from graphprop.notation.foreign import as_floats
 from graphprop.passes.results import Trace, check_trace
@@ -153,7 +153,7 @@ def many(count: int) -> str:
 
 
 def paths(
-    net: Network,
+    net: Graph,
     trace: Trace,
     source: Name,
     target: Name,
@@ -193,7 +193,7 @@ def paths(
     --
     23   do[y]/do[x], all 2 paths
     """
-    check_trace(trace, checked_network(net).layout)
+    check_trace(trace, checked_graph(net).layout)
     return sum_paths(trace, source, target, top, of=of, to=to, sample=sample)
 
 

@@ -33,15 +33,15 @@ from graphprop.files.document import (
 from graphprop.files.writing import FORMAT, VERSION
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import activation
+from graphprop.graph.graph import G, assemble
 from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT, ParameterVector
-from graphprop.network import Network, assemble
 
 _NEEDED = ("format", "version", "directed", "multigraph", "nodes", "edges", "theta")
 _OPTIONAL = ("graph", "order", "frozen", "parameters", "outputs", "links")
 
 
-def read_network(document: Any, activations: Iterable[Activation] = ()) -> Network:
+def read_network(document: Any, activations: Iterable[Activation], kind: type[G]) -> G:
     """The network of a document, or an error that says what is wrong with it, and where."""
     own = _own_activations(activations)
     fields = _read_top(document)
@@ -55,7 +55,7 @@ def read_network(document: Any, activations: Iterable[Activation] = ()) -> Netwo
     trainable = np.ones(len(theta), dtype=bool)
     trainable[frozen] = False
     vector = ParameterVector.of(theta, trainable, _read_parameters(fields.get("parameters", []), len(theta)))
-    net = assemble(nodes, into, order, vector, title)
+    net = assemble(kind, nodes, into, order, vector, title)
     if "outputs" in fields:
         net.set_outputs(*_read_outputs(fields["outputs"]))
     if not np.isfinite(theta).all() and (bad := net.layout.improper(theta)) is not None:

@@ -18,7 +18,7 @@ from graphprop.files.document import MOST_DIGITS, TooLong, Twice
 from graphprop.files.reading import read_network
 from graphprop.files.writing import write_network
 from graphprop.functions.activation import Activation
-from graphprop.network import Network
+from graphprop.graph.graph import G, Graph
 
 MOST_BYTES = 2**28
 PIECE = 2**20
@@ -26,46 +26,21 @@ DEEPEST = 100  # lists and objects in each other; Python's parser would need its
 _STEPS = np.array([1 if c in b"[{" else -1 if c in b"]}" else 0 for c in range(256)], np.int8)
 
 
-def load(
-    path: str | os.PathLike[str], activations: Iterable[Activation] = (), *, max_bytes: int = MOST_BYTES
-) -> Network:
-    """The network that `Network.save` wrote: the same structure, and the same numbers to the last bit.
-
-    A file holds no code and none is run. Whatever is wrong with it is a `GraphpropError` that names the place.
-
-    Parameters
-    ----------
-    path : text or path
-    activations : list of Activation
-        Those of your own that the network uses. A file has their names and parameters only.
-    max_bytes : int
-        A larger file is refused before it is read; 256 MiB if not given.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import graphprop as gp
-    >>> net = gp.Network("a slope")
-    >>> net.add_input("x")
-    >>> net.add_node("y", "tanh", {"x": 0.1})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net.save(f"{folder}/net.json")
-    ...     gp.load(f"{folder}/net.json")
-    <Network 'a slope': 1 input, 1 node, 1 edge, 1 parameter>
-    """
-    return read_document(path, read_json(path, max_bytes), activations)
+def load(path: str | os.PathLike[str], activations: Iterable[Activation], max_bytes: int, kind: type[G]) -> G:
+    """The graph that a file holds; whatever is wrong with it is a `GraphpropError` that names the place."""
+    return read_document(path, read_json(path, max_bytes), activations, kind)
 
 
-def read_document(path: str | os.PathLike[str], document: Any, activations: Iterable[Activation]) -> Network:
-    """The network of a document; what is wrong with it is said with the path that it is from."""
+def read_document(path: str | os.PathLike[str], document: Any, activations: Iterable[Activation], kind: type[G]) -> G:
+    """The graph of a document; what is wrong with it is said with the path that it is from."""
     try:
-        return read_network(document, activations)
+        return read_network(document, activations, kind)
     except GraphpropError as error:
         error.args = (f"{os.fspath(path)}: {error}", *error.args[1:])
         raise error from None
 
 
-def save(net: Network, path: str | os.PathLike[str]) -> None:
+def save(net: Graph, path: str | os.PathLike[str]) -> None:
     """Write a network to a file; one that is there is replaced when all of the new one is on disk."""
     checked = checked_path(path)
     try:

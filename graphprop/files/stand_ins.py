@@ -13,13 +13,13 @@ from typing import Any
 from graphprop.errors import GraphpropError
 from graphprop.files.saving import read_document, read_json
 from graphprop.functions.activation import Activation, Kind
-from graphprop.network import Network
+from graphprop.graph.graph import G
 
 
-def load_structure(path: str | os.PathLike[str]) -> Network:
+def load_structure(path: str | os.PathLike[str], kind: type[G]) -> G:
     """As `load`, with activations of one's own that cannot be run."""
     document = read_json(path)
-    return read_document(path, document, _stand_ins(document))
+    return read_document(path, document, _stand_ins(document), kind)
 
 
 def _stand_ins(document: Any) -> list[Activation]:

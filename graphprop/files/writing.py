@@ -21,18 +21,19 @@ from graphprop.files.document import (
 )
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import ACTIVATIONS, activation
-from graphprop.graph.layout import Array, Name
+from graphprop.graph.graph import Graph, contents
+from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT
-from graphprop.network import Network
 
 FORMAT, VERSION = "graphprop network", 1
 
 
-def write_network(net: Network) -> str:
+def write_network(net: Graph) -> str:
     """The document of a network, with a line for each node and each edge."""
     if not isinstance(net.name, str):
         raise GraphpropError(f"the name of a network is a text, not {brief(net.name)}")
-    theta, trainable = net._vector.views()
+    nodes, into, order, vector, heads = contents(net)
+    theta, trainable = vector.views()
     layout = net.layout
     if (bad := layout.improper(theta)) is not None:
         raise NumberError(f"theta[{bad}], {layout.label_position(bad)}, is {theta[bad]}; it must be finite to be saved")
@@ -40,9 +41,9 @@ def write_network(net: Network) -> str:
         raise LimitError(
             f"the nodes have more than {MOST_COMPONENTS:,} components together, the most that a file holds"
         )
-    check_lone(net._nodes, net._into)
+    check_lone(nodes, into)
     check_names(list(layout.names), "nodes")
-    check_names(list(net._vector.names), "parameters")
+    check_names(list(vector.names), "parameters")
     names = {name: _written_name(name, "node") for name in layout.names}
     number = layout.number
     fields = {
@@ -51,30 +52,30 @@ def write_network(net: Network) -> str:
         "directed": "true",
         "multigraph": "false",
         "graph": _written({"name": net.name}, "the name of the network"),
-        "nodes": _lines(_written_nodes(net, names)),
+        "nodes": _lines(_written_nodes(nodes, names)),
         "edges": _lines(
             f'{{"source": {names[u]}, "target": {names[v]}, "theta": {_written_positions(positions)}}}'
-            for v, into in net._into.items()
-            for u, positions in into.items()
+            for v, parents in into.items()
+            for u, positions in parents.items()
         ),
         "theta": _lines(_rows(["-inf" if x == -math.inf else x for x in theta.tolist()])),
     }
-    order = [number[name] for name in net._order]
-    if order != list(range(len(order))):
-        fields["order"] = _lines(_rows(order))
+    numbers = [number[name] for name in order]
+    if numbers != list(range(len(numbers))):
+        fields["order"] = _lines(_rows(numbers))
     if not trainable.all():
         fields["frozen"] = _lines(_rows(np.flatnonzero(~trainable).tolist()))
-    if net._vector.names:
-        fields["parameters"] = _lines(_written_parameters(net._vector.names))
-    if net._heads is not None:
-        fields["outputs"] = _lines(f"[{', '.join(names[v] for v in head)}]" for head in net._heads)
+    if vector.names:
+        fields["parameters"] = _lines(_written_parameters(vector.names))
+    if heads is not None:
+        fields["outputs"] = _lines(f"[{', '.join(names[v] for v in head)}]" for head in heads)
     return "{\n" + ",\n".join(f'  "{key}": {text}' for key, text in fields.items()) + "\n}\n"
 
 
-def _written_nodes(net: Network, names: Mapping[Name, str]) -> Iterator[str]:
+def _written_nodes(nodes: Mapping[Name, Node], names: Mapping[Name, str]) -> Iterator[str]:
     kinds: dict[Activation, str] = {}
     own: dict[Any, Activation] = {}  # by what they are found by in a file
-    for name, node in net._nodes.items():
+    for name, node in nodes.items():
         f = node.activation
         if f is None:
             kind = '"kind": "input"'

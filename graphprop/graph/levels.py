@@ -12,8 +12,8 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.functions.activation import Activation
+from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
-from graphprop.network import Network, checked_network, numbers_of
 from graphprop.notation.escaping import label
 
 LIMIT = 2**30  # bytes
@@ -123,7 +123,7 @@ class Layer:
         return f"<layer {k}: {formula}, W{k} is {rows} x {columns}, {nodes}>"
 
 
-def layers(net: Network, *, limit: int = LIMIT) -> list[Layer]:
+def layers(net: Graph, *, limit: int = LIMIT) -> list[Layer]:
     """The layers of a network, whether it was declared neuron by neuron or layer by layer.
 
     A network has layers if every edge leads from one level to the next and the nodes of a level share an activation;
@@ -144,7 +144,7 @@ def layers(net: Network, *, limit: int = LIMIT) -> list[Layer]:
     graphprop.errors.GraphpropError: the network has no layers: edge 'x' -> 'y' skips one, 'x' is in layer 0 and 'y' \
 in layer 2; gp.matrixform.backpropagate takes it as it is
     """
-    layout = checked_network(net).layout
+    layout = checked_graph(net).layout
     theta = numbers_of(net, layout)
     layout.check_runnable()
     pairs = build_layers(layout, theta, limit)

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
-from graphprop.given.arguments import checked_name
 from graphprop.given.arrays import cut_into_matrices
 from graphprop.given.memory import NODE_BYTES, check_large
+from graphprop.graph.graph import G, Graph, assemble, checked_graph
 from graphprop.graph.layout import Array, Layout, Name, Node
+from graphprop.graph.names import (
+    checked_name,
+)
 from graphprop.graph.parameters import ABSENT, ParameterVector
-from graphprop.network import Network, assemble, checked_network
 
 Into = dict[Name, dict[Name, Array]]  # of each node, by parent, the positions of the weights
 
 
-def expand(net: Network) -> Network:
+def expand(net: G) -> G:
     """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
     net = net.copy()  # which no other thread changes
     layout = net.layout
@@ -51,7 +53,7 @@ def expand(net: Network) -> Network:
             nodes[name] = Node(node.activation, 1, 1, False, bias)
             into[name] = _without_empty({u: positions[[i]] for u, positions in parents.items()})
     order = (x for v in layout.order.tolist() for x in scalars.get(layout.names[v], [layout.names[v]]))
-    result = assemble(nodes, into, order, _copied_vector(net), net.name)
+    result = assemble(type(net), nodes, into, order, _copied_vector(net), net.name)
     result.set_outputs(*(_as_given([x for v in head for x in scalars.get(v, [v])]) for head in layout.heads))
     return result
 
@@ -74,23 +76,23 @@ def _positions_into(layout: Layout, names: Sequence[Name], shift: int = 0) -> li
     return into
 
 
-def _copied_vector(net: Network) -> ParameterVector:
+def _copied_vector(net: Graph) -> ParameterVector:
     return ParameterVector.of(net.theta, net.trainable, net.layout.parameters)
 
 
-def from_layout(layout: Layout) -> Network:
+def from_layout(kind: type[G], layout: Layout) -> G:
     """The network that has this layout, with every parameter 0."""
     names = layout.names
     nodes = dict(zip(names, layout.nodes, strict=True))
     into = dict(zip(names, _positions_into(layout, names), strict=True))
     vector = ParameterVector.of(np.zeros(layout.size), names=layout.parameters)
-    net = assemble(nodes, into, (names[v] for v in layout.order.tolist()), vector)
+    net = assemble(kind, nodes, into, (names[v] for v in layout.order.tolist()), vector)
     if layout.outputs_declared:
         net.set_outputs(*(_as_given(head) for head in layout.heads))
     return net
 
 
-def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
+def unroll(cell: G, feedback: Mapping[Any, Any], steps: int) -> G:
     """A network repeated in time, with shared parameters; the nodes of step t are (v, t).
 
     `feedback` maps nodes to inputs of the cell: ``{"h_next": "h"}`` lets the node h_next of one step be what the input
@@ -111,7 +113,8 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     if not isinstance(feedback, Mapping):
         raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")
-    cell = checked_network(cell).copy()
+    checked_graph(cell)
+    cell = cell.copy()
     layout = cell.layout
     check_large(NODE_BYTES * int(steps) * len(layout.names), f"a network of {steps} steps")
     source: dict[Name, Name] = {}
@@ -140,23 +143,16 @@ def unroll(cell: Network, feedback: Mapping[Any, Any], steps: int) -> Network:
             heads += [[(v, t) for v in head if v not in fed_by] for head in layout.heads]
     order = [layout.names[v] for v in layout.order.tolist()]
     steps_in_order = ((v, t) for t in range(steps) for v in order if (v, t) in nodes)
-    result = assemble(nodes, into, steps_in_order, _copied_vector(cell), cell.name)
+    result = assemble(type(cell), nodes, into, steps_in_order, _copied_vector(cell), cell.name)
     result.set_outputs(*(_as_given(head) for head in heads if head))
     return result
 
 
-def union(nets: Mapping[Any, Network]) -> Network:
-    """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other.
-
-    >>> import graphprop as gp
-    >>> one = gp.mlp([1, 2, 1], seed=1)
-    >>> both = gp.union({"a": one, "b": one})
-    >>> both
-    <Network: 2 inputs, 6 nodes, 8 edges, 14 parameters>
-    """
+def union(nets: Mapping[Any, Graph], kind: type[G]) -> G:
+    """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other."""
     if not isinstance(nets, Mapping):
         raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
-    nets = {name: net.copy() if isinstance(net, Network) else net for name, net in nets.items()}
+    nets = {name: net.copy() if isinstance(net, Graph) else net for name, net in nets.items()}
     nodes: dict[Name, Node] = {}
     into: Into = {}
     order: list[Name] = []
@@ -164,7 +160,7 @@ def union(nets: Mapping[Any, Network]) -> Network:
     parameters: dict[Name, Array] = {}
     start = 0
     for name, net in ((checked_name(name), net) for name, net in nets.items()):
-        if not isinstance(net, Network):
+        if not isinstance(net, Graph):
             raise GraphpropError(f"union: {name!r} is no network")
         layout = net.layout
         names = [(name, v) for v in layout.names]
@@ -176,7 +172,7 @@ def union(nets: Mapping[Any, Network]) -> Network:
         start += layout.size
     theta = np.concatenate([np.empty(0), *(net.theta for net in nets.values())])
     trainable = np.concatenate([np.empty(0, dtype=bool), *(net.trainable for net in nets.values())])
-    result = assemble(nodes, into, order, ParameterVector.of(theta, trainable, parameters))
+    result = assemble(kind, nodes, into, order, ParameterVector.of(theta, trainable, parameters))
     result.set_outputs(*heads)
     return result
 

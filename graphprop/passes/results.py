@@ -15,12 +15,23 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.functions.arithmetic import Floats
-from graphprop.given.arguments import block_matrix
 from graphprop.given.arrays import one_number
 from graphprop.graph.layout import Array, Layout, Name, Node
+from graphprop.graph.matrix_view import (
+    block_matrix,
+)
 from graphprop.notation.escaping import label, markup
 from graphprop.notation.foreign import as_floats
-from graphprop.notation.short import Values, number, short, shown, squeezed, table
+from graphprop.notation.short import (
+    number,
+    short,
+    table,
+)
+from graphprop.passes.by_name import (
+    Values,
+    shown,
+    squeezed,
+)
 from graphprop.passes.objective import Objective
 
 
@@ -297,7 +308,7 @@ class Gradients:
         >>> net.backward(trace, "y").difference(net.backward(trace, seed={"y": 2.0})).entry
         'value'
         """
-        self._check_comparable(other)
+        check_comparable(self, other)
         worst, most = Difference("value", self.value, other.value, *_apart(self.value, other.value)), 0.0
         if worst.absolute > 0:
             most = worst.relative
@@ -315,17 +326,11 @@ class Gradients:
         Two entries x and y agree if ``|x - y| <= rtol * (max(|x|, |y|) + s / 1000)`` where s is the largest entry of
         their kind (delta and gamma, o, weights, biases, theta): what cancelled down to nearly 0 is held to that.
         """
-        self._check_comparable(other)
+        check_comparable(self, other)
         rtol = one_number(rtol, "rtol")
         if not _apart(self.value, other.value)[1] <= rtol:
             return False
         return all(bool((_excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))
-
-    def _check_comparable(self, other: object) -> None:
-        if not isinstance(other, Gradients):
-            raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
-        if not self.layout.same_structure(other.layout) or self.a_flat.shape != other.a_flat.shape:
-            raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")
 
     def _aligned(self, other: Gradients) -> Iterator[tuple[Array, Array, Callable[[int], str]]]:
         """Each kind of number of both, flat, and how its entries are called."""
@@ -411,3 +416,11 @@ def _apart(x: Any, y: Any) -> tuple[Any, Any]:
         relative = np.where(absolute > 0, absolute / np.maximum(np.abs(x), np.abs(y)), 0.0)
         relative = np.where(np.isnan(absolute), np.inf, relative)
     return (float(absolute), float(relative)) if absolute.ndim == 0 else (absolute, relative)
+
+
+def check_comparable(g: Gradients, other: object) -> None:
+    """Refuse what is no gradient of the same structure and batch."""
+    if not isinstance(other, Gradients):
+        raise GraphpropError(f"gradients are compared with gradients, not with {type(other).__name__}")
+    if not g.layout.same_structure(other.layout) or g.a_flat.shape != other.a_flat.shape:
+        raise GraphpropError("the gradients are of different structures or batches, and cannot be compared")

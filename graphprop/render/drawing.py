@@ -10,27 +10,26 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.files.saving import checked_path, write_whole
 from graphprop.graph.layout import Name
+from graphprop.network import Network
 from graphprop.notation.escaping import visible
+from graphprop.passes.results import Gradients, Trace
 from graphprop.render.contents import describe
 from graphprop.render.drawn.dot import write_dot
 from graphprop.render.drawn.figures import Figure, figure, label
 from graphprop.render.drawn.lettering import plain
 from graphprop.render.drawn.svg import write_svg
 from graphprop.render.numbers import Numbers, read_numbers
+from graphprop.render.page.html import write_page
 from graphprop.render.picture import Parts
 from graphprop.render.placing import by_graphviz
 from graphprop.render.placing.placement import Link, Node, Placement
 from graphprop.render.selection import select
 from graphprop.render.summaries import summarise
-
-if TYPE_CHECKING:
-    from graphprop.network import Network
-    from graphprop.passes.results import Gradients, Trace
 
 RENDER_SECONDS = 60.0  # for PNG and PDF, which nothing can replace
 LONGEST_WAIT = 86_400.0  # a day; what waits for processes cannot count much farther
@@ -71,8 +70,6 @@ class Drawing:
     @cached_property
     def html(self) -> str:
         """The picture as a page that stands alone: it plays both passes, and explains every number."""
-        from graphprop.render.page.html import write_page
-
         return write_page(self.to_dict(), self.svg, self.parts, self._numbers)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice
+from graphprop.graph.graph import checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout
 from graphprop.notation.foreign import Formula, floats, readable
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -154,9 +155,7 @@ class Numbers:
 
 def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:
     """What `draw` was given, checked."""
-    from graphprop.network import checked_network, numbers_of
-
-    checked_network(net)
+    checked_graph(net)
     layout = net.layout
     if not layout.names:
         raise GraphpropError("the network has no nodes to draw")

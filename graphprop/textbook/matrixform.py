@@ -28,6 +28,7 @@ import numpy as np
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.losses import Loss
+from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.levels import (
     LIMIT,
@@ -41,7 +42,6 @@ from graphprop.graph.levels import (
     layers,
     level_numbers,
 )
-from graphprop.network import Network, checked_network, numbers_of
 from graphprop.passes.finiteness import check_a, check_gradients
 from graphprop.passes.inputs import read_inputs, read_theta
 from graphprop.passes.objective import Objective, check_masks, compare_head, read_objective
@@ -63,7 +63,7 @@ __all__ = [
 # ------------------------------------------------------------------ forward
 
 
-def forward(net: Network, inputs: Any, *, limit: int = LIMIT) -> Trace:
+def forward(net: Graph, inputs: Any, *, limit: int = LIMIT) -> Trace:
     """The forward pass, a level at a time: a = W o + b, o = f(a), for all samples together.
 
     Parameters
@@ -85,7 +85,7 @@ def forward(net: Network, inputs: Any, *, limit: int = LIMIT) -> Trace:
     array([[9., 1.],
            [9., 0.]])
     """
-    layout = checked_network(net).layout
+    layout = checked_graph(net).layout
     layout.check_runnable()
     theta = read_theta(layout, numbers_of(net, layout), None, Floats())
     rows, batched = read_inputs(layout, inputs, Floats())
@@ -123,7 +123,7 @@ def _named(name: Name, function: Any, *arguments: Array) -> Array:
 
 
 def backpropagate(
-    net: Network,
+    net: Graph,
     trace: Trace,
     node: Name = None,
     *,
@@ -156,7 +156,7 @@ def backpropagate(
     >>> g.gamma["h"], g.input["x"]
     (12.0, 23.0)
     """
-    check_trace(trace, checked_network(net).layout)
+    check_trace(trace, checked_graph(net).layout)
     if trace.numbers is not None:
         raise GraphpropError("the matrix form computes with floats; gp.recursion goes on in the numbers of the trace")
     layout = trace.layout
@@ -241,7 +241,7 @@ def _finite(goal: Objective, value: float) -> float:
 
 
 def gradients(
-    net: Network,
+    net: Graph,
     trace: Trace,
     node: Name = None,
     *,
@@ -276,7 +276,7 @@ def gradients(
     ((2, 3), True)
     """
     check_choice(layout, ("gradient", "numerator"), "layout")
-    check_trace(trace, checked_network(net).layout)
+    check_trace(trace, checked_graph(net).layout)
     pairs = build_layers(trace.layout, trace.theta, limit)
     objective = {"component": component, "loss": loss, "target": target, "sample_weight": sample_weight, "seed": seed}
     g = backpropagate(net, trace, node, **objective, limit=limit)
@@ -294,7 +294,7 @@ def gradients(
 # ------------------------------------------------------------------ the whole network as block matrices
 
 
-def adjacency(net: Network, *, limit: int = LIMIT) -> LabelledMatrix:
+def adjacency(net: Graph, *, limit: int = LIMIT) -> LabelledMatrix:
     """The weights of a network as one matrix W, a row for each pre-activation and a column for each output.
 
     The nodes stand by level, so that W is strictly lower block triangular: nothing leads back. An input counts as a
@@ -314,7 +314,7 @@ def adjacency(net: Network, *, limit: int = LIMIT) -> LabelledMatrix:
     a[y][0]     3   0.5     0
     a[y][1]     0    -1     0
     """
-    layout = checked_network(net).layout
+    layout = checked_graph(net).layout
     layout.check_runnable()
     a, o = _stacked(layout, "a"), _stacked(layout, "o")
     check_bytes(len(a.labels) * len(o.labels), limit)
@@ -323,7 +323,7 @@ def adjacency(net: Network, *, limit: int = LIMIT) -> LabelledMatrix:
     return LabelledMatrix(frozen(W), a.labels, o.labels)
 
 
-def jacobians(net: Network, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
+def jacobians(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
     """The slopes of all nodes in one sample, as one block diagonal matrix L: d o[v] / d a[v], and 1 for an input.
 
     Examples
@@ -348,7 +348,7 @@ def jacobians(net: Network, trace: Trace, *, limit: int = LIMIT) -> LabelledMatr
     return LabelledMatrix(frozen(L), o.labels, a.labels)
 
 
-def resolvent(net: Network, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
+def resolvent(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
     """All total derivatives in one sample, D = (I - L W)^-1 L: d o[t] / d a[v] for every pair of nodes.
 
     Examples
@@ -409,8 +409,8 @@ def _stacked(layout: Layout, symbol: Literal["a", "o"]) -> _Stack:
     return _Stack(tuple(labels), place, of_node)
 
 
-def _one_sample(net: Network, trace: Trace) -> Layout:
-    check_trace(trace, checked_network(net).layout)
+def _one_sample(net: Graph, trace: Trace) -> Layout:
+    check_trace(trace, checked_graph(net).layout)
     if trace.numbers is not None or trace.samples != 1:
         found = "other numbers" if trace.numbers is not None else f"{trace.samples} samples"
         raise GraphpropError(f"this matrix is of one sample, in floats; the trace has {found}")

@@ -22,8 +22,8 @@ import numpy as np
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
 from graphprop.functions.losses import Loss
+from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
-from graphprop.network import Network, checked_network, numbers_of
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
 from graphprop.passes.inputs import read_inputs, read_theta
 from graphprop.passes.objective import read_objective
@@ -100,7 +100,7 @@ def over_paths(s: Sample, direct: list[Vector], reads: Iterable[int], region: li
 # ------------------------------------------------------------------ forward
 
 
-def forward(net: Network, inputs: Any, theta: Any = None, numbers: Any = None) -> Trace:
+def forward(net: Graph, inputs: Any, theta: Any = None, numbers: Any = None) -> Trace:
     """The forward pass, node by node.
 
     Parameters
@@ -122,7 +122,7 @@ def forward(net: Network, inputs: Any, theta: Any = None, numbers: Any = None) -
     >>> gp.recursion.forward(net, {"x": 0.0}).o["y"]
     0.5
     """
-    layout, kind = checked_network(net).layout, arithmetic(numbers)
+    layout, kind = checked_graph(net).layout, arithmetic(numbers)
     layout.check_runnable()
     values = read_theta(layout, numbers_of(net, layout), theta, kind)
     rows, batched = read_inputs(layout, inputs, kind)
@@ -163,7 +163,7 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
 
 
 def backpropagate(
-    net: Network,
+    net: Graph,
     trace: Trace,
     node: Name = None,
     *,
@@ -206,7 +206,7 @@ def backpropagate(
     >>> g.gamma["h"], g.input["x"], g.calls
     (12.0, 23.0, 4)
     """
-    check_trace(trace, checked_network(net).layout)
+    check_trace(trace, checked_graph(net).layout)
     if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
         raise GraphpropError(f"limit is a whole number, not {limit!r}")
     check_choice(form, ("parents", "children", "paths"), "form")
@@ -285,7 +285,7 @@ def _by_output(s: Sample, direct: list[Vector], delta: Deltas) -> Vector:
     return [s.equations.numbers.total(parts) for row in terms for parts in row]
 
 
-def _again(net: Network, trace: Trace, numbers: Any) -> Trace:
+def _again(net: Graph, trace: Trace, numbers: Any) -> Trace:
     """The same forward pass with numbers of another kind."""
     spans = [trace.layout.o_slice(trace.layout.find(name)) for name in trace.layout.inputs]
     given = np.hstack([trace.o_flat[:, span] for span in spans]) if spans else trace.o_flat[:, :0]

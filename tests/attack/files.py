@@ -147,7 +147,7 @@ def load(data: bytes, path: Path, where: str) -> str:
 
 def _load(path: Path) -> str:
     with contextlib.suppress(gp.GraphpropError):
-        load_structure(path)
+        load_structure(path, gp.Network)
     try:
         net = gp.load(path, OWN)
     except gp.GraphpropError as error:

@@ -85,7 +85,7 @@ def test_golden_graphs_come_back(name: str, tmp_path: Path) -> None:
 @given(graphs())
 def test_random_networks_come_back_and_give_the_same_bits(drawn: tuple[gp.Network, Any]) -> None:
     net, inputs = drawn
-    other = read_network(json.loads(write_network(net)))
+    other = read_network(json.loads(write_network(net)), (), gp.Network)
     assert_same(net, other)
     one, two = (gp.recursion.forward(x, inputs) for x in (net, other))
     assert bits(one.o_flat) == bits(two.o_flat)
@@ -162,7 +162,7 @@ def test_every_number_and_name_comes_back(number: float, name: Any) -> None:
         assert "lone surrogate" in str(error)  # noqa: PT017
         repr(name).encode("ascii", "backslashreplace")
         return
-    assert_same(net, read_network(json.loads(text.encode())))
+    assert_same(net, read_network(json.loads(text.encode()), (), gp.Network))
 
 
 # ------------------------------------------------------------------ the page, read by a program of its own
@@ -563,10 +563,10 @@ def mutated(draw: Any) -> Any:
 @given(mutated())
 def test_nothing_but_our_error_comes_of_a_mutated_document_or_a_sound_network(document: Any) -> None:
     try:
-        net = read_network(document, OWN)
+        net = read_network(document, OWN, gp.Network)
     except gp.GraphpropError:
         return
-    assert_same(net, read_network(json.loads(write_network(net)), OWN))
+    assert_same(net, read_network(json.loads(write_network(net)), OWN, gp.Network))
     copied = net.copy()
     copied.add_input("a name that is not there")
     repr(net.program) if all(net.parents(v) for v in set(net.nodes) - set(net.inputs)) and len(net) else None
@@ -582,7 +582,7 @@ def test_nothing_but_our_error_comes_of_mutated_bytes(data: st.DataObject) -> No
         inserted = st.binary(max_size=3) | st.sampled_from([b'"', b"[", b"}", b"-", b"9"])
         text[start : start + length] = data.draw(inserted)
     with contextlib.suppress(gp.GraphpropError):
-        read_network(saving.parse_json(bytes(text), "net.json"), OWN)
+        read_network(saving.parse_json(bytes(text), "net.json"), OWN, gp.Network)
 
 
 def test_files_changed_at_random_give_a_network_or_an_error_of_ours() -> None:

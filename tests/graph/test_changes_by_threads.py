@@ -179,7 +179,7 @@ def test_what_is_counted_of_a_network_may_grow_meanwhile(read: Callable[[gp.Netw
 
 
 def test_a_network_that_never_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphprop import network as module
+    from graphprop.graph import structure as module
 
     net, lay_out = network(), module.lay_out
 
