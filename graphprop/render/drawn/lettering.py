@@ -116,18 +116,15 @@ INDEXED = re.compile(r"(.*[^\W\d_])_?([0-9]+)", re.DOTALL)
 
 
 def name_text(name: Name, most: int = 80) -> str:
-    """A name in plain text, on one line.
+    """A name in plain text, on one line, spelt as everywhere; what cannot be drawn is replaced.
 
     >>> name_text(("s", 0, 1)), name_text("h1"), name_text("")
-    ('s[0, 1]', 'h1', '""')
+    ('(s, 0, 1)', 'h1', '""')
     """
     if isinstance(name, tuple):
-        first, rest = name[0], name[1:]
-        inside = ", ".join(name_text(x, most) for x in rest)
-        text = f"{name_text(first, most)}[{inside}]" if rest else name_text(first, most)
-    else:
-        text = visible(str(name), most)
-    return visible(text, most) if text.strip() else f'"{text}"'
+        return visible(f"({', '.join(name_text(part, most) for part in name)})", most)
+    text = visible(str(name), most)
+    return text if text.strip() else f'"{text}"'
 
 
 def name_line(name: Name, most: int = 22, small: bool = False) -> Line:
