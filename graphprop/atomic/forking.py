@@ -5,7 +5,6 @@ A child has one thread. Locks that others held are never released in it, and wha
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401
 import contextlib
 import importlib
 import logging  # noqa: F401
@@ -67,7 +66,7 @@ def _begin() -> None:
             entry.lock = threading.RLock()
 
 
-# The last one to register is the first to take its locks. What compiles also needs those of logging and of the pools of
-# threads, so that these must not be taken before: both have registered when they were imported.
+# The last one to register is the first to take its locks. What compiles also needs those of logging, so that these must
+# not be taken before: it has registered when it was imported.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_take, after_in_parent=_release, after_in_child=_begin)

@@ -5,21 +5,27 @@ Which part computes what is fixed by the caller, so results never depend on how 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
 import time
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from graphprop.atomic.forking import LOADING
+from graphprop.atomic.steps import Steps, changed, take
 from graphprop.engine.blas import find_symbol
 from graphprop.errors import GraphpropError
 
+Work: TypeAlias = Callable[[], None]
 _lock = threading.Lock()
 _pools: list[Pool] = []
+_alive: deque[None] = deque()  # one entry for each thread of all pools
+_ended = False
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -47,30 +53,70 @@ def get_threads() -> int:
 
 
 class Pool:
-    """Threads besides the calling one, which start when there is work for them."""
+    """Threads besides the calling one, which start when there is work for them, and wait for more.
+
+    The pools of the standard library have locks that are written in Python. An interrupt can leave these held for ever;
+    here all that is done is done by calls of what is written in C.
+    """
 
     def __init__(self) -> None:
-        self.executor: ThreadPoolExecutor | None = None
+        self.desk = Desk()
         _pools.append(self)
 
-    def submit(self, work: Callable[[], None], times: int) -> list[Future[None]]:
+    def submit(self, work: Work, times: int, counted: deque[None] | None = None) -> None:
         """Let threads do the work so many times, or less often where the system gives no more threads.
 
-        What it could not give one for is in the queue all the same, and may be done by another.
+        Each time that it may be done is one entry more in what is counted. What it could not give a thread for may be
+        done by another, and nothing is done when the interpreter is shutting down.
         """
-        futures: list[Future[None]] = []
         with _lock:
-            if self.executor is None:
-                self.executor = ThreadPoolExecutor(max(1, _count - 1), thread_name_prefix="graphprop")
-            with contextlib.suppress(RuntimeError):  # also when the interpreter is shutting down
-                for _ in range(times):
-                    futures.append(self.executor.submit(work))
-        return futures
+            if _ended or not self.desk.occupy(min(times, _count - 1)):
+                return
+            count: Steps = [] if counted is None else [(counted.append, None)]
+            for _ in range(times):
+                take([*count, (self.desk.works.put, work)])
 
     def close(self) -> None:
-        executor, self.executor = self.executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
+        """Let the threads go home when they have done what there is."""
+        take([*[(self.desk.works.put, None)] * len(self.desk.threads), changed(self, desk=Desk())])
+
+
+class Desk:
+    """Where the threads of a pool take their work: None is the end of it."""
+
+    def __init__(self) -> None:
+        self.works: SimpleQueue[Work | None] = SimpleQueue()
+        self.threads: deque[None] = deque()  # one entry for each; a deque adds and takes away in one step
+
+    def occupy(self, wanted: int) -> int:
+        """Start threads until there are so many, or the system gives no more; how many there are."""
+        with contextlib.suppress(RuntimeError):
+            for _ in range(wanted - len(self.threads)):
+                take([(start_new_thread, self.serve, ()), (self.threads.append, None), (_alive.append, None)])
+        return len(self.threads)
+
+    def serve(self) -> None:
+        try:
+            while (work := self.works.get()) is not None:
+                work()
+                del work
+        finally:
+            self.threads.pop()
+            _alive.pop()
+
+
+def _end() -> None:
+    """When the interpreter ends, it must not find a thread in compiled code."""
+    global _ended
+    with _lock:
+        _ended = True
+        for pool in _pools:
+            pool.close()
+    while _alive:
+        time.sleep(1e-3)
+
+
+atexit.register(_end)
 
 
 def _forget() -> None:
@@ -78,8 +124,9 @@ def _forget() -> None:
     global _lock, _blas_lock
     _lock, _blas_lock = threading.Lock(), threading.Lock()
     _blas_holders.clear()
+    _alive.clear()
     for pool in _pools:
-        pool.executor = None
+        pool.desk = Desk()
 
 
 if hasattr(os, "register_at_fork"):
@@ -101,10 +148,9 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]]) -> bool:
     errors: dict[int, BaseException] = {}
     interrupts: list[BaseException] = []
     remaining = iter(range(parts))  # its steps are atomic
-    at_work: deque[None] = deque()
+    ended: SimpleQueue[None] = SimpleQueue()  # one entry for each part that has, or that is not to begin
 
     def work() -> None:
-        at_work.append(None)
         for part in remaining:
             try:
                 if not all(fine and not interrupts for fine in steps(part)):
@@ -114,17 +160,15 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]]) -> bool:
                 if not isinstance(error, Exception):
                     interrupts.append(error)
                 for _ in remaining:
-                    pass
-        at_work.pop()
+                    ended.put(None)
+            finally:
+                ended.put(None)
 
     try:
-        futures = _pool.submit(work, helpers)
+        _pool.submit(work, helpers)
         work()
-        for future in futures:
-            if not future.cancel():
-                future.result()
-        while at_work:  # one whose start had failed, and who was called later all the same
-            time.sleep(1e-4)
+        for _ in range(parts):
+            ended.get()
     except BaseException as error:
         interrupts.append(error)
         raise

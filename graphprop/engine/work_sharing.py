@@ -53,8 +53,7 @@ def share_out(threads: int, run: Callable[[], State | None]) -> State:
         try:
             for _ in range(helpers):
                 _jobs.append(help_out)
-            for _ in range(helpers - len(_helpers)):
-                _hire()
+            _pool.submit(_serve, helpers - len(_helpers), _helpers)
             while (state := run()) is None:
                 if errors:
                     raise errors[0]
@@ -69,21 +68,6 @@ def share_out(threads: int, run: Callable[[], State | None]) -> State:
     return with_one_blas_thread(lead)
 
 
-def _hire() -> None:
-    hired = False
-    try:
-        _helpers.append(None)
-        hired = bool(_pool.submit(_serve, 1))
-    finally:
-        if not hired:
-            _leave()
-
-
-def _leave() -> None:
-    with contextlib.suppress(IndexError):
-        _helpers.pop()
-
-
 def _serve() -> None:
     """Do what there is to do, until nothing has come for a while."""
     for _ in range(MOST_JOBS):
@@ -96,9 +80,9 @@ def _serve() -> None:
             break
         job()
         del job
-    _leave()
+    _helpers.pop()
     if _jobs:  # what came before it had left
-        _hire()
+        _pool.submit(_serve, 1, _helpers)
 
 
 def _let_others_run() -> None:

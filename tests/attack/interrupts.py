@@ -303,7 +303,7 @@ LOOKS = "CALL", "RESUME", "JUMP_BACKWARD"  # the steps after which the interpret
 PACKAGE = str(Path(gp.__file__).parent)
 
 
-def interrupted_at(place: int, call: Call, within: str = PACKAGE) -> bool:
+def interrupted_at(place: int, call: Call, within: str | tuple[str, ...] = PACKAGE) -> bool:
     """Whether a call was interrupted at one of the places of the library where a signal can come, by their order."""
 
     def interrupt() -> None:
@@ -317,7 +317,11 @@ def interrupted_at(place: int, call: Call, within: str = PACKAGE) -> bool:
 
 
 def disturbed_at(
-    place: int, call: Call, disturb: Callable[[], Any], within: str = PACKAGE, after: tuple[str, ...] = LOOKS
+    place: int,
+    call: Call,
+    disturb: Callable[[], Any],
+    within: str | tuple[str, ...] = PACKAGE,
+    after: tuple[str, ...] = LOOKS,
 ) -> tuple[bool, Any]:
     """Whether a call has come to such a place, and what it gives if something happens there.
 

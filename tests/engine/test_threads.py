@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -12,8 +13,10 @@ import sys
 import textwrap
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +26,12 @@ from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
 from graphprop.atomic import forking
+from graphprop.engine import threads as threads_module
 from graphprop.engine import tiles, work_sharing
 from graphprop.engine.loops import caching, compiled_functions
 from graphprop.engine.threads import run_all, with_one_blas_thread
 from graphprop.engine.work_sharing import share_out
+from tests.attack.interrupts import interrupted_at
 
 
 @pytest.fixture(autouse=True)
@@ -485,7 +490,7 @@ def test_an_interrupt_while_helpers_are_called_leaves_nothing_behind(monkeypatch
     gp.set_threads(2)
     wait_for(lambda: not work_sharing._helpers)
     with monkeypatch.context() as patch:
-        patch.setattr(work_sharing._pool, "submit", interrupted)
+        patch.setattr(work_sharing._pool.desk, "occupy", interrupted)
         with pytest.raises(KeyboardInterrupt):
             share_out(2, lambda: True)
     assert not work_sharing._jobs
@@ -523,36 +528,83 @@ def test_blas_is_given_back_when_a_call_ends() -> None:
         assert {library.get_num_threads() for library in libraries.lib_controllers} == {3}
 
 
-def test_all_parts_are_done_where_the_system_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool puts work into its queue before it starts a thread for it; one that it has may do the work."""
-    gp.set_threads(3)
-    put = ThreadPoolExecutor.submit
+@pytest.mark.parametrize("given", [0, 1])
+def test_all_parts_are_done_where_the_system_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch, given: int) -> None:
     calls, done = list[int](), list[int]()
 
-    def submit(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+    def start(*arguments: Any) -> int:
         calls.append(1)
-        future = put(self, *arguments)
-        if len(calls) == 1:
+        if len(calls) > given:
             raise RuntimeError("can't start new thread")
-        return future
+        return start_new_thread(*arguments)
 
     def steps(part: int) -> Iterator[bool]:
-        if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.2)
-        else:
+        if given and threading.get_ident() == threading.main_thread().ident:
             wait_for(lambda: len(taken) > 1)
         done.append(part)
         yield True
-
-    taken = list[int]()
 
     def counted(part: int) -> Iterator[bool]:
         taken.append(part)
         yield from steps(part)
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
-    assert run_all(6, counted)
-    assert sorted(done) == list(range(6))
+    afresh(3)
+    monkeypatch.setattr(threads_module, "start_new_thread", start)
+    for _ in range(3):
+        taken = list[int]()
+        assert run_all(6, counted)
+        assert sorted(done) == list(range(6))
+        done.clear()
+    assert len(calls) > given
+
+
+def afresh(count: int) -> None:
+    """So many threads, none of which has been started."""
+    gp.set_threads(1)
+    gp.set_threads(count)
+    wait_for(lambda: not threads_module._alive)
+
+
+def by_parts(step: Callable[[], Any]) -> None:
+    assert run_all(2, lambda part: iter([(step(), True)[1]]))
+
+
+def by_a_crew(step: Callable[[], Any]) -> None:
+    assert share_out(2, lambda: (step(), True)[1])
+
+
+@pytest.mark.parametrize("run", [by_parts, by_a_crew])
+def test_an_interrupt_leaves_no_lock_held_and_no_thread_lost(run: Callable[[Callable[[], Any]], None]) -> None:
+    """At every place where the interpreter looks for signals, in the standard library as well."""
+    everywhere = str(Path(gp.__file__).parent), str(Path(threading.__file__).parent)
+    for place in itertools.count():
+        afresh(2)
+        interrupted = interrupted_at(place, lambda: run(lambda: None), within=everywhere)
+        run(partial(threading.Barrier(2).wait, 60))  # which only two threads get through
+        if not interrupted:
+            break
+    assert place > 20
+
+
+ENDED = """
+    import atexit, time, threading
+    atexit.register(lambda: (pool.submit(lambda: print("too late"), 1), time.sleep(0.1)))
+    from graphprop.threads import Pool
+
+    def work():
+        begun.set()
+        time.sleep(0.3)
+        print("done")
+
+    begun, pool = threading.Event(), Pool()
+    pool.submit(work, 1)
+    begun.wait()
+"""
+
+
+def test_the_interpreter_ends_when_no_thread_is_at_work_and_gets_it_no_more() -> None:
+    command = [sys.executable, "-c", textwrap.dedent(ENDED), "graphprop"]
+    assert subprocess.run(command, capture_output=True, timeout=300, check=True).stdout == b"done\n"
 
 
 def test_a_users_function_may_run_programs_that_call_a_users_function() -> None:
