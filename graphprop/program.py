@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from graphprop.atomic.forking import load
+from graphprop.atomic.forking import BUILDING, load
 from graphprop.engine.loops.table import Table
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.catalogue import Entry
 from graphprop.functions.losses import Loss
 from graphprop.given.arrays import all_finite, real_array
 from graphprop.graph.layout import Array, Layout
@@ -249,6 +250,8 @@ class Program:
         >>> gp.compile(net).value_and_grad(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         (0.25, array([0.5]))
         """
+        if self.has_own:
+            self._renew()
         if sample_weight is None and (found := self._engine.descend(self, theta, inputs, target, loss)) is not None:
             quickly: tuple[float, Array] = found
             return quickly
@@ -319,6 +322,7 @@ class Program:
             seed=seed,
         )
         program = self.towards(objective.reads)
+        program._renew()
         value, *results = self._engine.backtrace(program, trace.theta, trace.a_flat, trace.o_flat, objective)
         a_grad, o_grad, weights, biases = results
         check_gradients(layout, list(range(len(layout.names))), a_grad, o_grad, weights)
@@ -353,6 +357,8 @@ class Program:
 
     def _run(self, what: str, theta: Array, *arguments: Any) -> Any:
         """A function of the engine, with this program and theta."""
+        if self.has_own:
+            self._renew()
         try:
             return getattr(self._engine, what)(self, theta, *arguments)
         except NumberError:
@@ -512,17 +518,31 @@ class Program:
             return self._natives[dtype]
         except (KeyError, TypeError):  # not there yet, or spelled otherwise
             dtype = _read_dtype(dtype)
-        if dtype not in self._natives:
-            from graphprop.engine.loops.compiled_functions import native
+        with BUILDING:
+            if dtype not in self._natives:
+                from graphprop.engine.loops.compiled_functions import native
 
-            used = np.unique(self.kind[self.inputs :]).tolist()
-            self._natives.setdefault(dtype, {i: native(self.kinds[i], dtype) for i in used})
-        return self._natives[dtype]
+                used = np.unique(self.kind[self.inputs :]).tolist()
+                self._natives[dtype] = {i: native(self.kinds[i], dtype) for i in used}
+            return self._natives[dtype]
 
-    def functions(self, dtype: Any) -> Array:
+    @cached_property
+    def has_own(self) -> bool:
+        """Whether an activation is a user's."""
+        return not all(isinstance(f, Entry) for f in self.kinds)
+
+    def _renew(self) -> None:
+        """Forget what was made of a user's functions that read other numbers by now, or other functions."""
+        made = [native.reads for natives in list(self._natives.values()) for native in natives.values()]
+        if not all(reads is None or reads.are_current() for reads in made):
+            with BUILDING:
+                for kept in (self._natives, self._tables, self.plans):
+                    kept.clear()
+
+    def functions(self, natives: dict[int, Native]) -> Array:
         """The addresses of the records of the nodes' activations."""
         addresses = np.zeros(len(self.kinds), dtype=np.uint64)
-        for i, native in self.natives(dtype).items():
+        for i, native in natives.items():
             addresses[i] = native.address
         functions = np.zeros(len(self.nodes), dtype=np.uint64)
         functions[self.inputs :] = addresses[self.kind[self.inputs :]]
@@ -534,27 +554,30 @@ class Program:
             return self._tables[dtype, by_use]
         except (KeyError, TypeError):
             dtype = _read_dtype(dtype)
-        kept = self._tables.get((dtype, by_use))
-        if kept is None:
-            by_position = self.child_position, self.position, self.bias_position
-            uses = (self.child_use, self.use, self.bias_use) if by_use else by_position
-            table = Table(
-                self.functions(dtype),
-                *(self.row_first, self.column_first, self.start, self.column, self.position, self.bias_position),
-                *(self.pulled, self.preset, self.child_start, self.child_row, self.child_position),
-                *(*uses, self.input_columns, self.stop),
-            )
-            kept = self._tables.setdefault((dtype, by_use), table)  # it is one, whichever thread was first
-        return kept
+        with BUILDING:
+            kept = self._tables.get((dtype, by_use))
+            if kept is None:
+                by_position = self.child_position, self.position, self.bias_position
+                uses = (self.child_use, self.use, self.bias_use) if by_use else by_position
+                natives = self.natives(dtype)
+                kept = self._tables[dtype, by_use] = Table(
+                    self.functions(natives),
+                    *(self.row_first, self.column_first, self.start, self.column, self.position, self.bias_position),
+                    *(self.pulled, self.preset, self.child_start, self.child_row, self.child_position),
+                    *(*uses, self.input_columns, self.stop),
+                    held=natives,
+                )
+            return kept
 
     def kept(self, key: tuple[Any, ...], make: Callable[..., Plan], *arguments: Any) -> Plan:
         """make(program, *arguments), made once for a key."""
         plans = self.plans
         plan: Plan = plans.get(key, plans)
         if plan is plans:  # not there; None is a plan too
-            if len(plans) > PLANS:
-                plans.clear()
-            plan = plans[key] = make(self, *arguments)
+            with BUILDING:
+                if len(plans) > PLANS:
+                    plans.clear()
+                plan = plans[key] = make(self, *arguments)
         return plan
 
     def calls_python(self, dtype: Any) -> bool:

@@ -14,8 +14,9 @@ import threading
 from functools import cached_property
 from typing import Any
 
+BUILDING = threading.RLock()  # held by who makes what a program keeps, or forgets it
 LOADING = threading.RLock()  # held by who imports numba and the modules that need it
-_waited_for: list[Any] = [LOADING]  # in the order in which threads take them
+_waited_for: list[Any] = [BUILDING, LOADING]  # in the order in which threads take them
 _held: list[Any] = []
 _loaded: set[str] = set()
 

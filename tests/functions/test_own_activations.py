@@ -474,10 +474,15 @@ def test_an_activation_for_each_value_of_a_parameter_is_compiled_once() -> None:
     def default(k: float) -> gp.Activation:
         return own(lambda a, k=k: k * a * a + k, lambda a, o, k=k: 2 * k * a)
 
+    def written(k: float) -> gp.Activation:
+        space: dict[str, Any] = {}
+        exec(f"value, slope = lambda a: {k} * a * a + {k}, lambda a, o: {2 * k} * a", space)
+        return own(space["value"], space["slope"])
+
     def of_the_table(k: float) -> gp.Activation:
         return gp.activation("elu", alpha=k)
 
-    for make in (captured, given, default, of_the_table):
+    for make in (captured, given, default, written, of_the_table):
         counts = []
         for k in (0.5, 1.0, 3.25, -2.0):
             net = alone(make(k))
@@ -485,6 +490,83 @@ def test_an_activation_for_each_value_of_a_parameter_is_compiled_once() -> None:
             np.testing.assert_allclose(net.program.predict(net.theta, [-1.5]), [expected], rtol=1e-14)
             counts.append(len(compiled_functions._code))
         assert len(set(counts)) == 1 or counts[0] == 0, make
+
+
+MIDDLE = (17, 18, 25, 30, 100, 123)
+LARGE = (*MIDDLE, 2**53 - 1, 2**53, 2**53 + 1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "make"),
+    [
+        (MIDDLE, lambda k: own(lambda a: k * a + a * 2**k, lambda a, o: k + 2**k)),
+        (LARGE, lambda k: own(lambda a: a / (k + 1) - k // 3, lambda a, o: 1 / (k + 1))),
+        (MIDDLE, lambda k: own(lambda a: math.sin(a * 10**k / 7) + math.sqrt(k), lambda a, o: 10**k / 7)),
+        (MIDDLE, lambda k: own(lambda a: a**k if a > k else k * a, lambda a, o: 1.0)),
+        (LARGE, lambda k: own(lambda a, k=k: (a - k) * (a + k), lambda a, o, *, k=k: 2 * a)),
+    ],
+)
+def test_an_activation_for_each_whole_number_is_compiled_once(
+    numbers: tuple[int, ...], make: Callable[[int], gp.Activation]
+) -> None:
+    """The right numbers, also those that no float holds; small exponents aside, which are multiplied out."""
+    found = set()
+    for k in numbers:
+        before = len(compiled_functions._code)
+        net = alone(make(k))
+        for a in (-1.5, 0.7, 20.0, 1e3):
+            expected = outcome(lambda net=net, a=a: gp.recursion.forward(net, [a]).o["y"])
+            given = outcome(lambda net=net, a=a: net.program.predict(net.theta, [a])[0])
+            assert (given is None) == (expected is None)
+            assert expected is None or given == pytest.approx(expected, rel=1e-13)
+        found.add(len(compiled_functions._code) - before)
+        assert not net.program.calls_python(np.dtype(float))
+    assert sum(found) <= 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda a: a if abs(a) < 1e9 else 3**2**40,
+        lambda a: a if abs(a) < 1e9 else a * 10**10**10,
+        lambda a: a if abs(a) < 1e9 else (10**99999) ** 99999 % 7,
+        lambda a: a if abs(a) < 1e9 else MANY**MANY,
+        lambda a: a if abs(a) < 1e9 else doubled(MANY) * a,
+        lambda a: a if abs(a) < 1e9 else 1 << 2**40,
+        lambda a: a if abs(a) < 1e9 else len("a" * 2**60),
+        lambda a: a if abs(a) < 1e9 else math.factorial(10**9),
+        lambda a: a if abs(a) < 1e9 else sum(range(10**12)),
+        lambda a: a if abs(a) < 1e9 else math.comb(10**9, 10**8),
+        lambda a: a if abs(a) < 1e9 else pow(3, 2**40),
+        lambda a: a if abs(a) < 1e9 else [0] * 2**60,
+    ],
+)
+def test_what_would_take_forever_is_not_computed_if_it_is_never_reached(value: Any) -> None:
+    net = alone(own(value))
+    np.testing.assert_array_equal(net.program.predict(net.theta, [[1.5], [-2.0]]), [[1.5], [-2.0]])
+    np.testing.assert_array_equal(net.forward([[1.5], [-2.0]]).o["y"], [1.5, -2.0])
+
+
+MANY = 10**10
+
+
+def doubled(n: int) -> int:
+    """With some million times as many digits."""
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    n = n * n * n * n
+    return n % 1000
 
 
 def test_a_domain_is_no_reason_to_compile_again() -> None:

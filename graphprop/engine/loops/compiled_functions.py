@@ -17,7 +17,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any
@@ -31,8 +31,9 @@ from graphprop.engine.loops import elementary, soft_losses, sparse
 from graphprop.engine.loops.agreement import first_difference
 from graphprop.engine.loops.caching import COMPILING, compiled_callback
 from graphprop.engine.loops.keeping import read_entry, write_entry
-from graphprop.engine.loops.plain_code import globals_of
+from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
 from graphprop.engine.loops.tracing import Traced, trace
+from graphprop.errors import GraphpropError
 from graphprop.functions import catalogue, losses, soft_targets, twofold
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import Entry
@@ -224,8 +225,8 @@ _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 
 _NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
 _NAMES |= {"VALUE": sparse.VALUE, "PULL": sparse.PULL, "FAR": elementary.FAR, "LARGEST": sparse.LARGEST}
-_OF_TRACED = {"math": math, "inf": math.inf, "nan": math.nan}
 _code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
+ATTEMPTS = 10  # to compile what another thread changes
 MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
 
 
@@ -236,6 +237,7 @@ class Native:
     record: Array  # the address of its machine code, its domain, its numbers
     code: Any  # here to be held
     compiled: bool  # else it runs in Python
+    reads: Reads | None = None  # what a user's functions read, if they are such as may be compiled
 
     @property
     def address(self) -> int:
@@ -249,15 +251,41 @@ class Native:
         return cls(record, code, compiled)
 
 
-@functools.lru_cache(MOST_ACTIVATIONS)
 def native(f: Activation, dtype: np.dtype[Any]) -> Native:
-    """An activation for state of this dtype; compiled on the first call."""
+    """An activation for state of this dtype; compiled on the first call, and when what its functions read is new."""
+    for _ in range(ATTEMPTS):
+        own = f.kind == "elementwise" and not isinstance(f, Entry)
+        reads = reads_of((f.value_function, f.derivative_function)) if own else None
+        found = _native(f, dtype, _State(reads))
+        if reads is None or reads.are_current():
+            return replace(found, reads=reads)
+        _native.cache_clear()  # it changed meanwhile
+    raise GraphpropError(f"another thread goes on changing what activation {f.name!r} reads")
+
+
+class _State:
+    """What functions read, as a part of a key."""
+
+    def __init__(self, reads: Reads | None) -> None:
+        self.reads = reads  # here to be held
+        self.state = None if reads is None else reads.state()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _State) and self.state == other.state
+
+    def __hash__(self) -> int:
+        return hash(self.state)
+
+
+@functools.lru_cache(MOST_ACTIVATIONS)
+def _native(f: Activation, dtype: np.dtype[Any], state: _State) -> Native:
     with COMPILING:
         if not _code:
             announce()
         if isinstance(f, Entry):
             return Native.of(f, _kept((f.name, dtype), _compile, f, dtype), tuple(f.parameters.values()))
-        return _traced(f, dtype) or Native.of(f, _kept("in Python", _compile_refusal), (), False)
+        found = None if state.reads is None else _traced(f, dtype)
+        return found or Native.of(f, _kept("in Python", _compile_refusal), (), False)
 
 
 def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
@@ -323,7 +351,7 @@ def _traced(f: Activation, dtype: np.dtype[Any]) -> Native | None:
     """A user's activation as machine code that gives what Python gives; None if there is none."""
     difference = ""
     for fast in (True, False):
-        if f.kind != "elementwise" or (traced := _trace(f, fast)) is None:
+        if (traced := _trace(f, fast)) is None:
             return None
         try:
             code = _kept((traced.source, fast, dtype), _compile_traced, f, traced, fast, dtype)
@@ -344,7 +372,8 @@ def _trace(f: Activation, fast: bool) -> Traced | None:
 def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[Any]) -> Any:
     head, settings = _head(len(traced.numbers)), traced.source + str(fast)
     space = _NAMES | _functions_of(traced, fast)
-    if fast and traced.turns and (exactly := _trace(f, fast=False)) is not None:
+    exactly = _trace(f, fast=False) if fast and traced.turns else None
+    if exactly is not None and exactly.numbers == traced.numbers:  # it reads those of the same record
         space["run_exactly"] = _inner(head + TRACED, _NAMES | _functions_of(exactly, fast=False))
         head, settings = head + NEAR_TRACED + ELSEWHERE, settings + exactly.source
     return _callback(head + TRACED, "own", _signature(dtype), space, settings)
@@ -353,7 +382,7 @@ def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[A
 def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
     """Its functions, ready for numba, with the kernels' own in place of some of `math` if they are to be fast."""
     of_math = {function.__name__: own if fast else function for function, own in _FAST_NEAR.items()}
-    space = _NAMES | _OF_TRACED | of_math
+    space = _NAMES | {"math": math} | of_math
     exec(compile(traced.source, "<traced>", "exec"), space)
     return {name: njit(error_model="numpy", forceinline=True)(space[name]) for name in ("value", "derivative")}
 

@@ -1,6 +1,7 @@
-"""Whether a function is made of arithmetic, comparisons and functions of real numbers alone.
+"""Whether a function is made of arithmetic, comparisons and functions of real numbers alone, and what it reads.
 
-Such a function gives the same for the same numbers, changes nothing, and may be run with anything in their place.
+Such a function gives the same for the same numbers, changes nothing, and may be run with anything in their place. What
+it captures may change at any time.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import builtins
 import dis
 import math
-from collections.abc import Iterator
-from types import BuiltinFunctionType, CodeType, FunctionType
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -50,10 +52,11 @@ def is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
         elif "CONST" in step.opname:
             good = isinstance(step.argval, int | float)
         elif _is_global(step):
-            entry = function.__globals__.get(name, BUILTINS.get(name))
+            of_python = BUILTINS.get(name) if vars(builtins).get(name) is BUILTINS.get(name) else None
+            entry = function.__globals__.get(name, of_python)
             good = _is_plain_entry(entry, (*callers, function))
         elif step.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
-            good = name in captured and _is_plain_entry(captured[name].cell_contents, (*callers, function))
+            good = name in captured and _is_plain_entry(_content(captured[name]), (*callers, function))
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             good = name not in WHOLE and any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
         else:
@@ -73,6 +76,80 @@ def _is_of_reals(entry: Any) -> bool:
     if isinstance(entry, np.ufunc | float):
         return True
     return isinstance(entry, BuiltinFunctionType) and entry.__module__ == "math" and entry.__name__ not in WHOLE
+
+
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What plain functions consist of and read, as it was found."""
+
+    entries: tuple[tuple[dict[str, Any], str, Any], ...]  # of modules and of keywords' defaults
+    cells: tuple[tuple[CellType, Any], ...]
+    functions: tuple[tuple[FunctionType, CodeType, Any, Any], ...]  # with their code and defaults
+
+    def are_current(self) -> bool:
+        """Whether all is still what it was."""
+        for space, name, entry in self.entries:
+            if space.get(name, MISSING) is not entry:
+                return False
+        for cell, entry in self.cells:
+            if _content(cell) is not entry:
+                return False
+        for function, code, defaults, keywords in self.functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+            if function.__kwdefaults__ is not keywords:
+                return False
+        return True
+
+    def state(self) -> Hashable:
+        """Equal for those that compute the same."""
+        defaults = [entry for _, _, given, _ in self.functions for entry in given or ()]
+        captured = *(entry for _, _, entry in self.entries), *(entry for _, entry in self.cells), *defaults
+        return tuple(map(_exactly, captured)), tuple(code for _, code, _, _ in self.functions)
+
+
+def reads_of(functions: Iterable[Any]) -> Reads | None:
+    """What these functions read, and those that they call; None if they are not all plain."""
+    found = list(functions)
+    if not all(map(is_plain, found)):
+        return None
+    entries: list[tuple[dict[str, Any], str, Any]] = []
+    cells: list[tuple[CellType, Any]] = []
+    made: dict[FunctionType, tuple[CodeType, Any, Any]] = {}
+    while found:
+        function = found.pop()
+        if not isinstance(function, FunctionType) or function in made:
+            continue
+        keywords = function.__kwdefaults__ or {}
+        made[function] = function.__code__, function.__defaults__, function.__kwdefaults__
+        own = [(cell, _content(cell)) for cell in function.__closure__ or ()]
+        read: list[tuple[dict[str, Any], str]] = [(keywords, name) for name in keywords]
+        for step in dis.get_instructions(function):
+            if _is_global(step):
+                read += [(function.__globals__, step.argval), (vars(builtins), step.argval)]
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                read += [(vars(math), step.argval), (vars(np), step.argval)]
+        those = [(space, name, space.get(name, MISSING)) for space, name in read]
+        found += [*(entry for *_, entry in those), *(entry for _, entry in own)]
+        entries, cells = entries + those, cells + own
+    return Reads(tuple(entries), tuple(cells), tuple((function, *parts) for function, parts in made.items()))
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return MISSING
+
+
+def _exactly(entry: Any) -> Hashable:
+    """Of numbers what tells apart those that are equal: 0.0 and -0.0, 1 and 1.0."""
+    if isinstance(entry, float):
+        return type(entry), entry.hex()
+    return (type(entry), entry) if isinstance(entry, int) else id(entry)
 
 
 def globals_of(function: FunctionType) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,16 +36,19 @@ class Table:
     input_column: Array
     stop: Array
     regular: Array = field(init=False)  # of bool, of each row that has weights: see `_regular_rows`
+    held: Any = field(default=None, kw_only=True)  # what is at the addresses of `function`
 
     def __post_init__(self) -> None:
         others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
         for name, array in list(vars(self).items()):
+            if name == "held":
+                continue
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
         object.__setattr__(self, "regular", _regular_rows(self.start, self.position, self.use))
 
     @cached_property
     def places(self) -> Array:
-        arrays = [getattr(self, entry.name) for entry in fields(self)]
+        arrays = [getattr(self, entry.name) for entry in fields(self) if entry.name != "held"]
         return np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.uint64)
 
     @property
@@ -100,6 +104,7 @@ class Table:
             self.bias_use[rows],
             self.input_column[own_inputs],
             np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
+            held=self.held,
         )
 
 

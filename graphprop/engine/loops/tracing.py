@@ -3,7 +3,8 @@
 A symbol writes down what is done to it. Asked whether it is less than another one it says yes, and the function is run
 again for no. Whatever does not depend on a symbol Python itself computes, whole numbers too. The result is a function
 in source text, of operations on floats alone, which says of each result whether Python could have refused, warned, or
-left the real numbers on the way: there Python has to be asked.
+left the real numbers on the way: there Python has to be asked. All numbers but small exponents are arguments of it, so
+that functions which differ in their numbers have one text.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.engine.loops.plain_code import BUILTINS, globals_of, is_plain
+from graphprop.engine.loops.plain_code import BUILTINS, globals_of
 
 FAST = ("exp", "expm1", "tanh", "sin", "cos")  # called by their bare names; the loops have others of these
 ONE_REAL = {"acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "degrees", "erf", "erfc", "exp2", "fabs"}
@@ -25,6 +26,7 @@ TWO_REALS = {"atan2", "copysign", "fmod", "hypot", "pow"}
 QUESTIONS = {"isfinite", "isinf", "isnan"}
 MOST_PATHS, MOST_DECISIONS, MOST_STEPS = 64, 40, 500
 FEW = 16  # exponents up to here are multiplied out
+MOST_BITS = 100_000  # of a whole number; a way that is never taken may have `10**10**10` in it
 STRANGE, FAR_OUT = "not abs({}) <= LARGEST", "not 1e-300 <= abs({}) <= 1e300"
 
 
@@ -37,7 +39,7 @@ class Recorder:
     """The steps of one run of a function; `decisions` are those of the way that it takes."""
 
     fast: bool
-    numbers: list[float] = field(default_factory=list)  # that the functions capture, or have as defaults
+    numbers: dict[str, float] = field(default_factory=dict)  # arguments of what is compiled, by their digits
     decisions: list[bool] = field(default_factory=list)
     steps: list[tuple[str, ...]] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
@@ -47,10 +49,13 @@ class Recorder:
         self.decisions = decisions
         self.steps, self.known, self.answers = [], {}, {}
 
-    def number(self, x: float) -> Symbol:
-        """A number that is an argument of what is compiled."""
-        self.numbers.append(float(x))
-        return Symbol(self, f"p{len(self.numbers) - 1}", isinstance(x, np.generic))
+    def text(self, x: Any) -> str:
+        """A number in the source; an integer that no float can hold raises what it raises in Python."""
+        if isinstance(x, Symbol):
+            return x.text
+        digits = float(x).hex()
+        self.numbers.setdefault(digits, float(x))
+        return f"p{[*self.numbers].index(digits)}"
 
     def step(self, text: str, of_numpy: bool, *unusual: str) -> Symbol:
         """A number that is computed, and the conditions under which Python has to be asked."""
@@ -75,7 +80,7 @@ class Recorder:
         return self.decisions[number]
 
     def call(self, name: str, given: Sequence[Any], of_numpy: bool, prefix: str = "math.") -> Symbol:
-        texts = [_text(x) for x in given]
+        texts = [self.text(x) for x in given]
         far = [f"far |= not abs({texts[0]}) <= FAR"] if self.fast and name in ("sin", "cos") else []
         if far:
             self.steps.append(tuple(far))
@@ -96,9 +101,10 @@ class Symbol:
         if not (_is_number(left) and _is_number(right)):
             raise UntraceableError
         of_numpy = _of_numpy(left) or _of_numpy(right)
-        x, y = _text(left), _text(right)
+        x = self.recorder.text(left)
         if sign == "**":
-            return self.recorder.step(*_power(x, right, self.recorder.fast, of_numpy))
+            return self.recorder.step(*_power(self.recorder, x, right, of_numpy))
+        y = self.recorder.text(right)
         unusual = [STRANGE] if of_numpy else [f"{y} == 0.0"] if sign in "/ // %" and isinstance(right, Symbol) else []
         if sign in "/ // %" and not isinstance(right, Symbol) and right == 0:
             raise ZeroDivisionError
@@ -107,8 +113,8 @@ class Symbol:
     def _question(self, sign: str, other: Any) -> Any:
         if not _is_number(other) or (isinstance(other, int) and int(float(other)) != other):
             raise UntraceableError
-        answer = self.recorder.decide(f"{self.text} {sign} {_text(other)}")
-        return np.bool_(answer) if self.of_numpy or _of_numpy(other) else answer
+        answer = self.recorder.decide(f"{self.text} {sign} {self.recorder.text(other)}")
+        return np.bool_(answer) if self.of_numpy or _of_numpy(other) else Whole(answer)
 
     def __add__(self, x: Any) -> Any:
         return self._operation("+", self, x)
@@ -189,7 +195,7 @@ class Symbol:
         if f"{inputs}->d" in ufunc.types:
             return self.recorder.call(ufunc.__name__, given, True, "np.")
         if f"{inputs}->?" in ufunc.types:
-            return np.bool_(self.recorder.decide(f"np.{ufunc.__name__}({', '.join(map(_text, given))})"))
+            return np.bool_(self.recorder.decide(f"np.{ufunc.__name__}({', '.join(map(self.recorder.text, given))})"))
         raise UntraceableError
 
 
@@ -201,18 +207,40 @@ def _of_numpy(x: Any) -> bool:
     return x.of_numpy if isinstance(x, Symbol) else isinstance(x, np.generic)
 
 
-def _text(x: Any) -> str:
-    """A number in the source; an integer that no float can hold raises what it raises in Python."""
-    return x.text if isinstance(x, Symbol) else repr(float(x)) if float(x) >= 0 else f"({float(x)!r})"
-
-
-def _power(x: str, exponent: Any, fast: bool, of_numpy: bool) -> tuple[str, bool, str]:
+def _power(recorder: Recorder, x: str, exponent: Any, of_numpy: bool) -> tuple[str, bool, str]:
     """A power as a step; multiplied out, the quotient can underflow too early."""
     known = isinstance(exponent, int | float) and 2 <= abs(exponent) <= FEW and exponent == int(exponent)
-    if not fast or not known:
-        return f"math.pow({x}, {_text(exponent)})", of_numpy, STRANGE
+    if not known:
+        return f"math.pow({x}, {recorder.text(exponent)})", of_numpy, STRANGE
     n = int(exponent)
+    if not recorder.fast:
+        return f"math.pow({x}, {n}.0)", of_numpy, STRANGE
     return (f"{x} ** {n}", of_numpy, STRANGE) if n > 0 else (f"1.0 / {x} ** {-n}", of_numpy, FAR_OUT)
+
+
+class Whole(int):
+    """A whole number as Python has it, but that it does not grow without bound."""
+
+
+def _bounded(name: str) -> Callable[..., Any]:
+    operation = getattr(int, name)
+
+    def method(self: Whole, *others: Any) -> Any:
+        if others and isinstance(others[0], int):
+            bits, more = int(self).bit_length(), int(others[0]).bit_length()
+            x, n = (others[0], self) if name == "__rpow__" else (self, others[0])
+            needed = int(x).bit_length() * abs(int(n)) if "pow" in name else bits + more
+            if needed > MOST_BITS and abs(int(x)) > 1:
+                raise UntraceableError
+        result = operation(self, *others)
+        return Whole(result) if isinstance(result, int) else result
+
+    return method
+
+
+SIGNS = ("add", "sub", "mul", "floordiv", "mod", "pow")
+for _name in (*SIGNS, *(f"r{sign}" for sign in SIGNS), *("neg", "pos", "abs", "invert", "lt", "le", "gt", "ge")):
+    setattr(Whole, f"__{_name}__", _bounded(f"__{_name}__"))
 
 
 # ------------------------------------------------------------------ what the functions call
@@ -227,7 +255,7 @@ def _math_function(recorder: Recorder, function: Any) -> Callable[..., Any]:
         if not all(map(_is_number, given)):
             raise UntraceableError
         if name in QUESTIONS and len(given) == 1:
-            return recorder.decide(f"math.{name}({_text(given[0])})")
+            return recorder.decide(f"math.{name}({recorder.text(given[0])})")
         if name in {1: ONE_REAL, 2: TWO_REALS}.get(len(given), ()):
             return recorder.call(name, given, False)
         raise UntraceableError
@@ -242,7 +270,7 @@ def _extreme(recorder: Recorder, function: Any, sign: str) -> Callable[..., Any]
         symbols = [x for x in given if isinstance(x, Symbol)]
         alike = all(isinstance(x, Symbol | float) and not _of_numpy(x) for x in given)
         if len(given) == 2 and symbols and alike:
-            first, second = map(_text, given)
+            first, second = map(recorder.text, given)
             return recorder.step(f"{second} if {second} {sign} {first} else {first}", False)
         return function(*given)
 
@@ -277,8 +305,8 @@ class _Copies:
             return _as_float
         if isinstance(entry, BuiltinFunctionType) and entry.__module__ == "math":
             return _math_function(recorder, entry)
-        if isinstance(entry, float):
-            return recorder.number(entry)
+        if isinstance(entry, int):
+            return Whole(entry)
         if isinstance(entry, FunctionType):
             return self._function(entry)
         return entry
@@ -288,7 +316,9 @@ class _Copies:
         space |= {name: self.of(entry) for name, entry in globals_of(function).items()}
         cells = tuple(CellType(self.of(cell.cell_contents)) for cell in function.__closure__ or ())
         defaults = tuple(map(self.of, function.__defaults__ or ()))
-        copy = FunctionType(function.__code__, space, function.__name__, defaults, cells)
+        constants = (Whole(entry) if isinstance(entry, int) else entry for entry in function.__code__.co_consts)
+        code = function.__code__.replace(co_consts=tuple(constants))
+        copy = FunctionType(code, space, function.__name__, defaults, cells)
         copy.__kwdefaults__ = {name: self.of(entry) for name, entry in (function.__kwdefaults__ or {}).items()}
         return copy
 
@@ -309,18 +339,16 @@ class Traced:
 
 
 def trace(functions: dict[str, tuple[Any, int]], parameters: Sequence[float], fast: bool) -> Traced | None:
-    """These functions, of so many numbers and then the parameters; None if one of them has to run in Python.
+    """These plain functions, of so many numbers and then the parameters; None if one of them has to run in Python.
 
     With `fast` powers are multiplied out, and sines are right up to FAR; else all is done as Python does it.
     """
-    if not all(is_plain(function) for function, _ in functions.values()):
-        return None
     recorder = Recorder(fast)
     copies = _Copies(recorder)
     try:
-        fixed = [recorder.number(x) for x in parameters]
         copied = {name: (copies.of(function), count) for name, (function, count) in functions.items()}
-        bodies = {name: _paths(recorder, function, count, fixed) for name, (function, count) in copied.items()}
+        with np.errstate(over="raise", divide="raise", invalid="raise"):  # numpy would warn, and Python is asked
+            bodies = {name: _paths(recorder, function, count, parameters) for name, (function, count) in copied.items()}
     except Exception:  # a symbol where it cannot stand; what the function itself raises is a way that it takes
         return None
     arguments = "".join(f", p{i}" for i in range(len(recorder.numbers)))
@@ -330,10 +358,10 @@ def trace(functions: dict[str, tuple[Any, int]], parameters: Sequence[float], fa
         + "\n".join(lines)
         for name, lines in bodies.items()
     ]
-    return Traced("\n\n".join(texts) + "\n", tuple(recorder.numbers), "far |=" in "".join(texts))
+    return Traced("\n\n".join(texts) + "\n", tuple(recorder.numbers.values()), "far |=" in "".join(texts))
 
 
-def _paths(recorder: Recorder, function: Callable[..., Any], count: int, fixed: list[Symbol]) -> list[str]:
+def _paths(recorder: Recorder, function: Callable[..., Any], count: int, fixed: Sequence[float]) -> list[str]:
     """The lines of a function's body, all ways that it can take."""
     lines: list[str] = []
     decisions: list[bool] = []
@@ -341,7 +369,7 @@ def _paths(recorder: Recorder, function: Callable[..., Any], count: int, fixed: 
     for _ in range(MOST_PATHS):
         recorder.begin(decisions)
         given = [Symbol(recorder, f"x{i}", False) for i in range(count)]
-        end = _end(function, [*given, *fixed])
+        end = _end(recorder, function, [*given, *fixed])
         lines += _lines(recorder, shared, end)
         while decisions and not decisions[-1]:
             decisions.pop()
@@ -354,10 +382,10 @@ def _paths(recorder: Recorder, function: Callable[..., Any], count: int, fixed: 
     raise UntraceableError
 
 
-def _end(function: Callable[..., Any], given: list[Any]) -> str:
+def _end(recorder: Recorder, function: Callable[..., Any], given: list[Any]) -> str:
     """What one way ends in; where Python raises an error, it has to be asked."""
     try:
-        return f"return {_text(function(*given))}, odd, far"
+        return f"return {recorder.text(function(*given))}, odd, far"
     except (ArithmeticError, ValueError):
         return "return 0.0, True, far"
 
