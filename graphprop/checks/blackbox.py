@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.checks.roughness import POINTS, jitter
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import PASSING, GraphpropError, NumberError
 from graphprop.given.arrays import float_kind, numbers_as_given, real_array
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
@@ -113,6 +113,8 @@ class Function:
         given = self.theta.shaped(flat)
         try:
             result = self.function(given)
+        except PASSING:
+            raise
         except Exception as error:
             raise GraphpropError(f"the function raised {type(error).__name__}: {error}") from error
         if not isinstance(result, tuple) or len(result) != 2:

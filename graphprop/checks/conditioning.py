@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.checks.copies import Unit, objective_terms, units
-from graphprop.errors import GraphpropError
+from graphprop.errors import PASSING, GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
@@ -265,6 +265,8 @@ def jacobians(f: Activation, a: Array, o: Array | None = None) -> Array:
 def _attempt(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
     try:
         return f.pull(a, f.outputs(a) if o is None else o, g)
+    except PASSING:
+        raise
     except Exception:  # outside of its domain; a user's function may raise anything
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import PASSING, GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array, Layout
@@ -210,6 +210,8 @@ def values_of(f: Activation, a: Array) -> Array:
         flat = told.ravel().tolist()
         try:
             found = f.outputs(flat)
+        except PASSING:
+            raise
         except Exception:  # of one of them; a user's function may raise anything
             found = [x for entry in flat for x in _attempt(f, [entry], 1)]
     else:
@@ -225,6 +227,8 @@ def values_of(f: Activation, a: Array) -> Array:
 def _attempt(f: Activation, a: list[float], m: int) -> list[float]:
     try:
         o = f.outputs(a)
+    except PASSING:
+        raise
     except Exception:
         return [math.nan] * m
     return o if len(o) == m else [math.nan] * m
@@ -301,6 +305,8 @@ def formula_of(f: Activation, a: Array) -> Array:
         else:
             result = f.formula(ComplexNumbers, [numbers[..., i] for i in range(a.shape[-1])], *fixed)
             found = [result] if f.kind == "reducing" else list(result)
+    except PASSING:
+        raise
     except Exception as error:
         raise GraphpropError(f"the formula of {f.name} is not for complex numbers: {error}") from None
     if f.kind == "elementwise":
@@ -342,6 +348,8 @@ def _loss_terms(objective: Objective, z: Array, t: Array) -> Array:
     columns = np.ascontiguousarray(np.moveaxis(z, -1, 0)).view(_Complex)  # (components, copies, samples)
     try:
         terms = [entry.formula(ComplexNumbers, list(columns[:, :, s]), t[s].tolist()) for s in range(z.shape[1])]
+    except PASSING:
+        raise
     except Exception as error:
         raise GraphpropError(f"the formula of loss {entry.name} is not for complex numbers: {error}") from None
     found = np.stack([np.broadcast_to(np.asarray(x), z.shape[:1]) for x in terms], axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphprop.checks.conditioning import Inside, U, jacobians
 from graphprop.checks.roughness import roughness
+from graphprop.errors import PASSING
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.catalogue import is_of_the_table
@@ -60,6 +61,8 @@ def _outputs(f: Activation, a: Array) -> Array:
     for row in a.tolist():
         try:
             rows.append(f.outputs(row))
+        except PASSING:
+            raise
         except Exception:  # outside of its domain; a user's function may raise anything
             rows.append([np.nan] * (1 if f.kind == "reducing" else len(row)))
     return np.array(rows)
@@ -69,5 +72,7 @@ def _of_objective(objective: Objective, z: Array) -> tuple[Array, Array]:
     try:
         terms, direct = objective.evaluate(z, Floats())
         return np.reshape(terms, (len(z), -1)), direct
+    except PASSING:
+        raise
     except Exception:  # outside of what the loss reads
         return np.full((len(z), len(objective.heads)), np.nan), np.full(z.shape, np.nan)

@@ -28,14 +28,24 @@ from graphprop.engine.loops import sparse
 from graphprop.engine.loops.table import Table
 from graphprop.engine.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import WORTH_CHECKING, Cut, cut_batch
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import PASSING, GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.losses import LOSSES, Loss
 from graphprop.given.arrays import all_finite
 from graphprop.given.memory import Borrowed, check_memory
 from graphprop.graph.layout import Array
-from graphprop.passes.finiteness import check_a, check_o, derivative_error, outputs_of_node, pull_of_node, value_error
+from graphprop.passes.finiteness import (
+    check_a,
+    check_gradients,
+    check_o,
+    derivative_error,
+    derivative_lost,
+    node_in,
+    outputs_of_node,
+    pull_of_node,
+    value_error,
+)
 from graphprop.passes.objective import Objective
 from graphprop.program import Block, Program
 
@@ -138,7 +148,7 @@ class Sweep:
                 try:
                     self._values_in_python(refused, begin, number, tile, state)
                 except GraphpropError:  # what it read may be to blame
-                    _check_outputs(self, State(state.a[here], o[here], state.g[here]), number, refused)
+                    _check_outputs(self, State(state.a[here], o[here], state.g[here]), number, refused, tile)
                     raise
 
     def start(self, number: int, memory: Array) -> State:
@@ -189,9 +199,9 @@ class Sweep:
         if len(columns) and state.o[:, columns].min() == -np.inf:
             lost = (np.isneginf(state.o[:, columns]) & ~masked[program.has_log_column, None]).any(axis=(0, 2))
             if lost.any():
-                node = np.searchsorted(program.column_first, columns[np.argmax(lost)], side="right") - 1
-                explain_node(self, state.a, number, int(node))
-                _refuse_range(self, int(node))
+                column = int(columns[np.argmax(lost)])
+                explain_node(self, state.a, number, self.node_of(column))
+                _refuse_range(self, state.o, number, column)
 
     def clear(self, g: Array) -> None:
         """Set to 0 what the backward sweep does not: see `kernels.backward`."""
@@ -253,19 +263,30 @@ class Sweep:
         width = self.cut.shape(part)[1]
         return rows, columns, min(width, part.stop - part.start - tile * width)
 
+    def node_of(self, column: int) -> int:
+        return int(np.searchsorted(self.program.column_first, column, side="right")) - 1
+
+    def sample(self, number: int, tile: int, k: int) -> int | None:
+        """The number of a sample of a tile, for errors; None if it is the only one."""
+        part = self.cut.parts[number]
+        return part.start + tile * self.cut.shape(part)[1] + k if len(self.inputs) > 1 else None
+
     def _values_in_python(self, first: int, last: int, number: int, tile: int, state: State) -> None:
         rows, columns, samples = self._nodes(first, last, number, tile)
         f, a, o = self.program.kinds[self.program.kind[first]], state.a[tile, rows], state.o[tile, columns]
-        numbers = self._each(first, last, f.value_function, a[:, :samples]) if self._are_plain(f, a) else None
+        numbers = (
+            self._each(first, last, number, tile, f.value_function, a[:, :samples]) if self._are_plain(f, a) else None
+        )
         if numbers is not None and all_finite(numbers):
             o[:, :samples] = numbers
         else:  # the node that is to blame is told
             for node in range(first, last):
                 own, those, _ = self._nodes(node, node + 1, number, tile)
-                state.o[tile, those, :samples] = np.array(self.values(node, state.a[tile, own, :samples].T)).T
+                outputs = self.values(node, state.a[tile, own, :samples].T, number, tile)
+                state.o[tile, those, :samples] = np.array(outputs).T
         if not f.masks and not all_finite(o[:, :samples]):
             bad = int(np.argwhere(~np.isfinite(o[:, :samples]))[0][0]) + columns.start
-            _refuse_range(self, int(np.searchsorted(self.program.column_first, bad, side="right")) - 1)
+            _refuse_range(self, state.o[tile : tile + 1], number, bad, tile)
         o[:, samples:] = o[:, samples - 1 : samples]
 
     def _slopes_in_python(self, first: int, last: int, number: int, tile: int, state: State, before: Array) -> None:
@@ -274,14 +295,16 @@ class Sweep:
             return
         f, slopes = self.program.kinds[self.program.kind[first]], state.a[tile, rows]
         numbers = before[tile, rows, :samples], state.o[tile, columns, :samples]
-        slopes[:, :samples] = self._each(first, last, f.derivative_function, *numbers)
+        slopes[:, :samples] = self._each(first, last, number, tile, f.derivative_function, *numbers)
         slopes[:, samples:] = slopes[:, samples - 1 : samples]
 
     def _are_plain(self, f: Activation, a: Array) -> bool:
         low, high = f.domain
         return f.kind == "elementwise" and all_finite(a) and bool(((low <= a) & (a <= high)).all())
 
-    def _each(self, first: int, last: int, function: Callable[..., Any], *given: Array) -> Array:
+    def _each(
+        self, first: int, last: int, number: int, tile: int, function: Callable[..., Any], *given: Array
+    ) -> Array:
         """An elementwise function of each number of some nodes, or of each a and o; an error if it raises one."""
         program, layout = self.program, self.program.layout
         f, done = program.kinds[program.kind[first]], list[float]()
@@ -290,31 +313,36 @@ class Sweep:
             with np.errstate(**self.warned):
                 for numbers in zip(*(array.ravel().tolist() for array in given), strict=True):
                     done.append(float(function(*numbers, *fixed)))
-        except MemoryError:
+        except PASSING:
             raise
         except Exception as error:  # a user's function may raise anything
             row, k = divmod(len(done), given[0].shape[1])
             row += int(program.row_first[first])
             node = int(np.searchsorted(program.row_first, row, side="right")) - 1
+            sample = self.sample(number, tile, k)
             v, own = int(program.nodes[node]), program.row_first[node : node + 2] - program.row_first[first]
             if len(given) > 1:
-                raise derivative_error(layout, v, f, error) from error
-            raise value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error) from error
+                raise derivative_error(layout, v, f, error, sample) from error
+            raise value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error, sample) from error
         return np.array(done).reshape(given[0].shape)
 
     def _pull_in_python(self, node: int, number: int, tile: int, state: State) -> None:
         rows, columns, samples = self._nodes(node, node + 1, number, tile)
         delta, o, g = state.a[tile, rows], state.o[tile, columns, :samples], state.g[tile, columns, :samples]
-        delta[:, :samples] = self._pulls(node, delta[:, :samples], o, g)
+        delta[:, :samples] = self._pulls(node, number, tile, delta[:, :samples], o, g)
         delta[:, samples:] = 0
 
-    def _pulls(self, node: int, a: Array, o: Array, g: Array) -> Array:
-        of_node = self.program.layout, int(self.program.nodes[node]), self.program.kinds[self.program.kind[node]]
-        given = zip(*(array.T.tolist() for array in (a, o, g)), strict=True)
+    def _pulls(self, node: int, number: int, tile: int, a: Array, o: Array, g: Array) -> Array:
+        layout, v = self.program.layout, int(self.program.nodes[node])
+        f, given = self.program.kinds[self.program.kind[node]], [array.T.tolist() for array in (a, o, g)]
         with np.errstate(**self.warned):
-            return np.array([pull_of_node(*of_node, FLOATS, *numbers) for numbers in given]).T
+            pulls = [
+                pull_of_node(layout, v, f, FLOATS, x, y, z, self.sample(number, tile, k))
+                for k, (x, y, z) in enumerate(zip(*given, strict=True))
+            ]
+        return np.array(pulls).T
 
-    def values(self, node: int, samples: Array) -> list[list[float]]:
+    def values(self, node: int, samples: Array, number: int, tile: int) -> list[list[float]]:
         """The outputs of one node for each row of pre-activations; an error where they cannot be computed."""
         program, layout = self.program, self.program.layout
         v, f = int(program.nodes[node]), program.kinds[program.kind[node]]
@@ -325,12 +353,13 @@ class Sweep:
         suspect = not (all_finite(samples) and (low <= samples).all() and (samples <= high).all())
         outputs = []
         with np.errstate(**self.warned):
-            for a in samples.tolist():
+            for k, a in enumerate(samples.tolist()):
+                sample = self.sample(number, tile, k)
                 if suspect:
-                    check_a(layout, v, a, bias)
-                o = outputs_of_node(layout, v, f, FLOATS, a)
+                    check_a(layout, v, a, bias, sample)
+                o = outputs_of_node(layout, v, f, FLOATS, a, sample)
                 if len(o) != m or not all(map(math.isfinite, o)):
-                    check_o(layout, v, a, o)
+                    check_o(layout, v, a, o, sample)
                 outputs.append(o)
         return outputs
 
@@ -417,7 +446,7 @@ def _predict(program: Program, theta: Array, inputs: Array, asks: bool) -> Array
     def run(part: int, memory: Array) -> None:
         state = sweep.forward(part, sparse.VALUE, memory)
         result[sweep.cut.parts[part]] = outputs = sweep.read(state.o, columns, part)
-        if not all_finite(outputs):
+        if _are_lost(program, outputs, columns):
             _check_outputs(sweep, state, part)
 
     sweep.each_part(run)
@@ -445,15 +474,17 @@ def _differentiate(
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
 
-    def run(part: int, memory: Array) -> None:
+    def seeded(part: int, memory: Array) -> State:
         state = sweep.forward(part, sparse.LEARN, memory)
-        try:
-            outputs = sweep.read(state.o, columns, part)
-            terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
-        except NumberError:
+        outputs = sweep.read(state.o, columns, part)
+        if _are_lost(program, outputs, columns):
             _check_outputs(sweep, state, part)
-            raise
+        terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
         sweep.seed(state.g, columns, seed)
+        return state
+
+    def run(part: int, memory: Array) -> None:
+        state = seeded(part, memory)
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
         if to_inputs:
             own = sweep.read(state.g, np.arange(program.input_width), part)
@@ -462,11 +493,25 @@ def _differentiate(
     with sweep.gradients(len(theta), program.shared_positions) as gradients:
         sweep.each_part(run, objective.loss)
         gradient = _added(gradients)
-    value = 0.0 if objective.loss is None else objective.total([x for part in terms for x in part], FLOATS)
-    _check_derivatives(gradient, program.layout.label_position)
-    if to_inputs:
-        _check_derivatives(by_inputs, program.label_input)
+    value = objective.total([x for part in terms for x in part], FLOATS)
+    if not (all_finite(gradient) and all_finite(by_inputs)):
+        sweep.each_part(lambda part, memory: _check_part(sweep, part, seeded(part, memory)), objective.loss)
+        _refuse(gradient, program.layout.label_position)
+        _refuse(by_inputs, program.label_input)
     return value, gradient, by_inputs
+
+
+def _check_part(sweep: Sweep, number: int, state: State) -> None:
+    """Complete the derivatives of one part, and refuse the first that is not finite."""
+    program, layout, part = sweep.program, sweep.program.layout, sweep.cut.parts[number]
+    sweep.backward(number, state, np.zeros_like(sweep.theta), to_inputs=True)
+    a_grad, o_grad = (
+        np.zeros((part.stop - part.start, int(starts[-1]))) for starts in (layout.a_start, layout.o_start)
+    )
+    a_grad[:, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), number)
+    o_grad[:, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), number)
+    nodes = list(range(len(layout.names)))
+    check_gradients(layout, nodes, a_grad, o_grad, np.empty(0), sweep.sample(number, 0, 0))
 
 
 def _added(gradients: list[Array]) -> Array:
@@ -541,33 +586,41 @@ def _backtrace(
 # ------------------------------------------------------------------ what went wrong
 
 
-def _check_derivatives(array: Array, label: Callable[[int], str]) -> None:
-    if not all_finite(array):
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise NumberError(f"the derivative with respect to {label(place[-1])} is {array[place]}; it has to be finite")
+def _refuse(derivatives: Array, label: Callable[[int], str]) -> None:
+    for place in np.argwhere(~np.isfinite(derivatives))[:1]:
+        raise derivative_lost(label(int(place[-1])), derivatives[tuple(place)])
 
 
-def _check_outputs(sweep: Sweep, state: State, number: int, before: int | None = None) -> None:
+def _are_lost(program: Program, outputs: Array, columns: Array) -> bool:
+    """Whether any output of some columns is not finite; log-probabilities are looked at elsewhere."""
+    return not all_finite(outputs) and not all_finite(outputs[:, ~np.isin(columns, program.log_columns)])
+
+
+def _check_outputs(sweep: Sweep, state: State, number: int, before: int | None = None, tile: int = 0) -> None:
     """Refuse the first output that is not finite, of nodes before one; a masked log-probability may be -inf."""
     program = sweep.program
     last = len(program.columns) if before is None else int(program.column_first[before])
     for column in np.flatnonzero(~np.isfinite(state.o[:, :last]).all(axis=(0, 2))).tolist():
-        node = int(np.searchsorted(program.column_first, column, side="right")) - 1
+        node = sweep.node_of(column)
         if node >= program.inputs:
             masks = program.kinds[program.kind[node]].masks
             if not sweep.asks and not masks:
                 raise _RefusedError
-            explain_node(sweep, state.a, number, node)
+            explain_node(sweep, state.a, number, node, tile)
             if not masks:
-                _refuse_range(sweep, node)
+                _refuse_range(sweep, state.o, number, column, tile)
 
 
-def _refuse_range(sweep: Sweep, node: int) -> NoReturn:
-    name = sweep.program.layout.names[sweep.program.nodes[node]]
-    raise NumberError(f"node {name!r}: its numbers are out of the range of {sweep.theta.dtype}")
+def _refuse_range(sweep: Sweep, o: Array, number: int, column: int, tile: int = 0) -> NoReturn:
+    """Say that an output is out of range, in the first sample in which it is; `o` begins with this tile."""
+    first, k = (int(x) for x in np.argwhere(~np.isfinite(o[:, column]))[0])
+    where = node_in(
+        sweep.program.layout, int(sweep.program.nodes[sweep.node_of(column)]), sweep.sample(number, tile + first, k)
+    )
+    raise NumberError(f"{where}: its numbers are out of the range of {sweep.theta.dtype}")
 
 
-def explain_node(sweep: Sweep, a: Array, number: int, node: int) -> None:
+def explain_node(sweep: Sweep, a: Array, number: int, node: int, tile: int = 0) -> None:
     """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
     rows = np.arange(sweep.program.row_first[node], sweep.program.row_first[node + 1])
-    sweep.values(node, sweep.read(a, rows, number))
+    sweep.values(node, sweep.read(a, rows, number), number, tile)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag
 from graphprop.functions.trials import check_derivative, check_formula
 from graphprop.given.arrays import Array, one_number, read_array, real_array
 from graphprop.notation.escaping import label, plain
@@ -305,6 +305,8 @@ it gives 9.68, differences of the value give 14.52
         shown = f"{self.name}({', '.join(map(str, row[:4]))}{', ...' if len(row) > 4 else ''})"
         try:
             o = self.outputs(row)
+        except PASSING:
+            raise
         except Exception as error:
             raise NumberError(f"{shown}: {error}") from None
         if self.lost(row, o) >= 0:

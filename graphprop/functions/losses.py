@@ -1,8 +1,8 @@
 """The table of losses: value and gradient per sample, right to the last digit, and the textbook formula.
 
 A loss compares `z`, what the network gives, with the target `t`; both are arrays whose last axis holds the
-components of one head. Nothing is clamped: where the value is infinite it says so, and the gradient
-always belongs to the value. A run of a network refuses an infinite objective.
+components of one head. Nothing is clamped: the gradient always belongs to the value, and where one of them is
+infinite it is refused, by `Loss.evaluate` as by a run of a network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag, unknown
+from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag, unknown
 from graphprop.functions import twofold
 from graphprop.functions.soft_targets import logistic_again, softmax_again
 from graphprop.given.arrays import Array, all_finite, real_array
@@ -100,7 +100,7 @@ class Loss:
     def evaluate(self, z: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
         """(value, gradient) with z and t checked: the lengths, and what each may be.
 
-        A loss that reads distributions takes class labels, too.
+        A loss that reads distributions takes class labels, too. What is infinite is refused.
 
         >>> import graphprop as gp
         >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], [1.0, 0.0])
@@ -125,6 +125,11 @@ class Loss:
         check_targets(self, t)
         with np.errstate(all="ignore"):
             value, gradient = self.apply(z, t)
+        for what, numbers in (("value", value), ("gradient", gradient)):
+            if not all_finite(numbers):
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
+                at = f"[{', '.join(map(str, place))}]" if place else ""
+                raise NumberError(f"loss {self.name}: the {what}{at} is {numbers[place]}; it has to be finite")
         return (float(value) if value.ndim == 0 else value), gradient
 
     def apply(self, z: Array, t: Array) -> tuple[Array, Array]:
@@ -138,6 +143,8 @@ class Loss:
                 value = real_array(value, "its value")
             if type(gradient) is not np.ndarray or gradient.dtype != float:
                 gradient = real_array(gradient, "its gradient")
+        except PASSING:
+            raise
         except Exception as error:
             raise GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}") from None
         if value.shape != z.shape[:-1]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import PASSING, GraphpropError
 from graphprop.given.frames import refuse_names
 
 Array = NDArray[Any]
@@ -42,10 +42,14 @@ def read_array(given: Any, where: str) -> Array:
     """What numpy makes of it, and of a tensor of torch that is being differentiated or on a GPU."""
     try:
         return np.asarray(given)
+    except PASSING:
+        raise
     except Exception:  # an array of another library may raise anything
         pass
     try:
         return np.asarray(_off_the_tape(given))
+    except PASSING:
+        raise
     except Exception as error:
         if hasattr(given, "dtype"):
             what = f"this {type(given).__name__} of {given.dtype}"
@@ -77,6 +81,8 @@ def object_array(given: Any, where: str) -> Array:
     refuse_names(given, where)
     try:
         return np.array(given, dtype=object)
+    except PASSING:
+        raise
     except Exception:
         return read_array(given, where).astype(object)
 

@@ -1,10 +1,11 @@
-"""What a run refuses: numbers that are not finite, told with the node and the component where they arose.
+"""What a run refuses: numbers that are not finite, told with the node, the sample and the component where they arose.
 
-Every number that a call reports is finite. The exception are masks, biases of -inf, and the log-probabilities of the
-components that they mask.
+Every number that a call computes is finite, at every door: pre-activations, outputs, the objective in each sample, even
+one that counts for nothing, and derivatives. The exception are masks, biases of -inf, and the log-probabilities of the
+components that they mask. What a call need not compute it does not look at: a node that leads to nothing that is asked.
 
 What a user's functions raise is told likewise, but for what is none of their numbers: an interrupt, an exit, a lack of
-memory.
+memory or of stack reaches the caller as itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import PASSING, GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.graph.layout import Array, Layout
@@ -22,73 +23,129 @@ from graphprop.graph.layout import Array, Layout
 Vector = list[Any]
 
 
-def outputs_of_node(layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector) -> Vector:
+def node_in(layout: Layout, v: int, sample: int | None) -> str:
+    """A node, and the sample if there are several, as errors name them."""
+    return f"node {layout.names[v]!r}" + ("" if sample is None else f", sample {sample}")
+
+
+def outputs_of_node(
+    layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector, sample: int | None = None
+) -> Vector:
     """o[v] = f(a[v])"""
     try:
         return numbers.outputs(f, a)
-    except MemoryError:
+    except PASSING:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise value_error(layout, v, f, a, error) from error
+        raise value_error(layout, v, f, a, error, sample) from error
 
 
 def pull_of_node(
-    layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector, o: Vector, g: Vector
+    layout: Layout,
+    v: int,
+    f: Activation,
+    numbers: Floats | Formulas,
+    a: Vector,
+    o: Vector,
+    g: Vector,
+    sample: int | None = None,
 ) -> Vector:
     """g L[v]"""
     try:
         return numbers.pull(f, a, o, g)
     except GraphpropError as error:
-        raise type(error)(f"node {layout.names[v]!r}: {error}") from None
-    except MemoryError:
+        raise type(error)(f"{node_in(layout, v, sample)}: {error}") from None
+    except PASSING:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise derivative_error(layout, v, f, error) from error
+        raise derivative_error(layout, v, f, error, sample) from error
 
 
-def value_error(layout: Layout, v: int, f: Activation, a: Vector, error: Exception) -> NumberError:
+def value_error(layout: Layout, v: int, f: Activation, a: Vector, error: Exception, sample: int | None) -> NumberError:
     shown = ", ".join(str(x) for x in a[:4])
-    return NumberError(f"node {layout.names[v]!r}: {f.name}({shown}): {error}")
+    return NumberError(f"{node_in(layout, v, sample)}: {f.name}({shown}): {error}")
 
 
-def derivative_error(layout: Layout, v: int, f: Activation, error: Exception) -> NumberError:
-    return NumberError(f"node {layout.names[v]!r}: the derivative of {f.name} raised {error!r}")
+def derivative_error(layout: Layout, v: int, f: Activation, error: Exception, sample: int | None) -> NumberError:
+    return NumberError(f"{node_in(layout, v, sample)}: the derivative of {f.name} raised {error!r}")
 
 
-def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector]) -> None:
+def check_a(layout: Layout, v: int, a: Vector, bias: list[Vector], sample: int | None = None) -> None:
     """Refuse pre-activations that are not finite, but for a bias of -inf, and those the activation refuses."""
-    name, f = layout.names[v], layout.nodes[v].activation
+    name, f, where = layout.names[v], layout.nodes[v].activation, node_in(layout, v, sample)
     for i, (x, b) in enumerate(zip(a, bias, strict=True)):
         if not math.isfinite(x) and not (x == -math.inf and b == [-math.inf]):
             component = f"[{i}]" if len(a) > 1 else ""
-            raise NumberError(f"node {name!r}: a[{name}]{component} is {x}; the sum of its terms is not finite")
+            raise NumberError(f"{where}: a[{name}]{component} is {x}; the sum of its terms is not finite")
     if f is not None and (reason := f.refusal(a)):
-        raise NumberError(f"node {name!r}: {reason}")
+        raise NumberError(f"{where}: {reason}")
 
 
-def check_o(layout: Layout, v: int, a: Vector, o: Vector) -> None:
+def check_o(layout: Layout, v: int, a: Vector, o: Vector, sample: int | None = None) -> None:
     """Refuse outputs that are not finite, but for the -inf of a masked component."""
-    name, f = layout.names[v], layout.nodes[v].activation
+    f, where = layout.nodes[v].activation, node_in(layout, v, sample)
     assert f is not None
     if len(o) != layout.nodes[v].m:
-        raise GraphpropError(f"node {name!r}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
+        raise GraphpropError(f"{where}: {f.name} gave {len(o)} outputs in place of {layout.nodes[v].m}")
     if (k := f.lost(a, o)) >= 0:
         component = f", component {k}," if len(o) > 1 else ""
-        raise NumberError(f"node {name!r}: the output{component} is {o[k]}; it has to be finite")
+        raise NumberError(f"{where}: the output{component} of {f.name} is {o[k]}; it has to be finite")
 
 
-def check_gradients(layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array) -> None:
-    """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for."""
+def check_slopes(layout: Layout, v: int, L: list[Vector], sample: int | None) -> None:
+    """Refuse a Jacobian that is not finite."""
+    for row in L:
+        for i, slope in enumerate(row):
+            if not math.isfinite(slope):
+                raise derivative_lost(layout.label_row(int(layout.a_start[v]) + i), slope, _through(layout, v, sample))
+
+
+def check_gradients(
+    layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array, first: int | None = None
+) -> None:
+    """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for.
+
+    The rows are samples, from number `first` on if they are some of several.
+    """
+    if first is None and len(a_grad) > 1:
+        first = 0
     asked = np.zeros(len(layout.names), dtype=bool)
     asked[sources] = True
     wrong = np.isinf(a_grad) | (np.isnan(a_grad) & np.repeat(asked, np.diff(layout.a_start)))
     if wrong.any():
-        row = int(np.argwhere(wrong)[0][1])
-        what, number = layout.label_row(row), a_grad[wrong][0]
+        sample, row, through = _origin(layout, wrong, o_grad, first)
+        what, number = layout.label_row(row), a_grad[sample, row]
     elif np.isinf(o_grad).any():
-        what, number = layout.label_column(int(np.argwhere(np.isinf(o_grad))[0][1])), o_grad[np.isinf(o_grad)][0]
+        sample, column = (int(x) for x in np.argwhere(np.isinf(o_grad))[0])
+        what, number, through = layout.label_column(column), o_grad[sample, column], _in_sample(sample, first)
     elif np.isinf(weights).any():
         what, number = layout.label_use(int(np.argmax(np.isinf(weights)))), weights[np.isinf(weights)][0]
+        through = ""
     else:
         return
-    raise NumberError(f"the derivative with respect to {what} is {number}; it has to be finite")
+    raise derivative_lost(what, number, through)
+
+
+def derivative_lost(what: str, number: float, through: str = "") -> NumberError:
+    return NumberError(f"{through}the derivative with respect to {what} is {number}; it has to be finite")
+
+
+def _origin(layout: Layout, wrong: Array, o_grad: Array, first: int | None) -> tuple[int, int, str]:
+    """Where the first of `wrong` derivatives by a arises on the way back: the sample, the row, and through what."""
+    for v in reversed(layout.order.tolist()):
+        f, rows = layout.nodes[v].activation, layout.a_slice(v)
+        own = wrong[:, rows] & np.isfinite(o_grad[:, layout.o_slice(v)]).all(axis=1, keepdims=True)
+        if f is not None and own.any():
+            sample, i = (int(x) for x in np.argwhere(own)[0])
+            return sample, rows.start + i, _through(layout, v, None if first is None else first + sample)
+    sample, row = (int(x) for x in np.argwhere(wrong)[0])
+    return sample, row, _in_sample(sample, first)
+
+
+def _through(layout: Layout, v: int, sample: int | None) -> str:
+    f = layout.nodes[v].activation
+    return f"{node_in(layout, v, sample)}: through {f.name}, " if f is not None else ""
+
+
+def _in_sample(sample: int, first: int | None) -> str:
+    return "" if first is None else f"sample {first + sample}: "

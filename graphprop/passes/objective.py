@@ -68,7 +68,7 @@ class Objective:
         if self.sample_weight is not None:
             share = share[part, None]
             values = values.reshape(len(z), -1)
-        return (values * share).ravel().tolist(), gradients * share
+        return _shares(values, share, numbers).ravel().tolist(), gradients * share
 
     def total(self, terms: list[Any], numbers: Floats | Formulas) -> Any:
         """The value, from all terms in the order of the samples."""
@@ -104,6 +104,14 @@ class Objective:
         weights = [numbers.number(w) for w in self.sample_weight.tolist()]
         total = numbers.total(weights)
         return np.array([w / total for w in weights], dtype=numbers.dtype)
+
+
+def _shares(values: Array, share: Any, numbers: Floats | Formulas) -> Array:
+    """What every sample adds; an infinite loss stays so even if the sample counts for nothing."""
+    terms: Array = values * share
+    if numbers.dtype is float and not all_finite(terms):
+        return np.where(np.isfinite(values), terms, values)
+    return terms
 
 
 def check_masks(title: str, z: Array, seed: Array) -> None:

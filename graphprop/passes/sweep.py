@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.errors import PASSING
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array, Layout
 from graphprop.graph.levels import level_numbers
@@ -142,6 +143,8 @@ def pulled(f: Any, a: Array, g: Array) -> Array:
     for row, gi in zip(a.tolist(), g.tolist(), strict=True):
         try:
             rows.append(f.pull(row, f.outputs(row), gi))
+        except PASSING:
+            raise
         except Exception:  # outside of its domain, or a user's function that raises
             rows.append([np.nan] * len(row))
     return np.array(rows, dtype=float).reshape(a.shape)

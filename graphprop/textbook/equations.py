@@ -14,7 +14,7 @@ import numpy as np
 from graphprop.errors import LimitError
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.graph.layout import Array, Layout
-from graphprop.passes.finiteness import pull_of_node
+from graphprop.passes.finiteness import check_slopes, pull_of_node
 
 Vector = list[Any]
 Row = list[tuple[int, int, Any]]  # of a[v][i]: (u, k, w) for each weight w that carries o[u][k] to it
@@ -38,17 +38,22 @@ class Sample:
     equations: Equations
     a: list[Vector]
     o: list[Vector]
+    number: int | None = None  # which it is of several
 
     def pull(self, v: int, g: Vector) -> Vector:
         """g L[v]"""
         equations = self.equations
-        f = equations.layout.nodes[v].activation
-        return g if f is None else pull_of_node(equations.layout, v, f, equations.numbers, self.a[v], self.o[v], g)
+        layout, numbers = equations.layout, equations.numbers
+        f = layout.nodes[v].activation
+        return g if f is None else pull_of_node(layout, v, f, numbers, self.a[v], self.o[v], g, self.number)
 
     def jacobian(self, v: int) -> list[Vector]:
         """L[v], a row for each output: the unit vectors times it."""
-        number, m = self.equations.numbers.number, len(self.o[v])
-        return [self.pull(v, [number(int(k == j)) for j in range(m)]) for k in range(m)]
+        layout, numbers, m = self.equations.layout, self.equations.numbers, len(self.o[v])
+        rows = [self.pull(v, [numbers.number(int(k == j)) for j in range(m)]) for k in range(m)]
+        if numbers.dtype is float:
+            check_slopes(layout, v, rows, self.number)
+        return rows
 
 
 def write_equations(layout: Layout, theta: Array, numbers: Floats | Formulas) -> Equations:
@@ -66,11 +71,11 @@ def write_equations(layout: Layout, theta: Array, numbers: Floats | Formulas) ->
     return Equations(layout, numbers, order, cut(flat_bias, layout.a_start), cut(flat_rows, layout.a_start))
 
 
-def read_sample(equations: Equations, a_flat: Array, o_flat: Array) -> Sample:
+def read_sample(equations: Equations, a_flat: Array, o_flat: Array, number: int | None = None) -> Sample:
     """The values of one sample of a trace."""
     layout = equations.layout
     a, o = cut(a_flat.tolist(), layout.a_start), cut(o_flat.tolist(), layout.o_start)
-    return Sample(equations, [o[v] if node.is_input else a[v] for v, node in enumerate(layout.nodes)], o)
+    return Sample(equations, [o[v] if node.is_input else a[v] for v, node in enumerate(layout.nodes)], o, number)
 
 
 def cut(flat: list[Any], start: Array) -> list[list[Any]]:

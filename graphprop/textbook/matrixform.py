@@ -42,7 +42,8 @@ from graphprop.graph.levels import (
     layers,
     level_numbers,
 )
-from graphprop.passes.finiteness import check_a, check_gradients
+from graphprop.network import numbers_of
+from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
 from graphprop.passes.inputs import read_inputs, read_theta
 from graphprop.passes.objective import Objective, check_masks, compare_head, read_objective
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -59,6 +60,8 @@ __all__ = [
     "layers",
     "resolvent",
 ]
+
+FLOATS = Floats()
 
 # ------------------------------------------------------------------ forward
 
@@ -101,22 +104,17 @@ def forward(net: Graph, inputs: Any, *, limit: int = LIMIT) -> Trace:
 
 def _outputs(layout: Layout, v: int, a: Array, theta: Array) -> Array:
     """f of each row."""
-    f, name = layout.nodes[v].activation, layout.names[v]
+    f = layout.nodes[v].activation
     assert f is not None
     biases = [[b] for b in np.nan_to_num(layout.scatter_bias(v, theta[layout.bias_position]), neginf=-np.inf).tolist()]
-    for row in a.tolist():
-        check_a(layout, v, row, biases)
-    return np.reshape(_named(name, f.value, a), (len(a), -1))
-
-
-def _named(name: Name, function: Any, *arguments: Array) -> Array:
-    """What a function of an activation gives; its errors name the node."""
-    try:
-        return np.asarray(function(*arguments))
-    except GraphpropError as error:
-        raise type(error)(f"node {name!r}: {error}") from None
-    except Exception as error:  # a user's function may raise anything
-        raise NumberError(f"node {name!r}: {function.__self__.name} raised {error!r}") from None
+    outputs = []
+    for k, row in enumerate(a.tolist()):
+        sample = k if len(a) > 1 else None
+        check_a(layout, v, row, biases, sample)
+        o = outputs_of_node(layout, v, f, FLOATS, row, sample)
+        check_o(layout, v, row, o, sample)
+        outputs.append(o)
+    return np.array(outputs)
 
 
 # ------------------------------------------------------------------ backward
@@ -166,7 +164,7 @@ def backpropagate(
     weights, biases = np.zeros(len(layout.row)), np.zeros(len(layout.bias_row))
     with np.errstate(all="ignore"):
         value, direct = _differentiate(goal, trace.o_flat)
-        delta, o_bar = substitute(layout, levels, trace.a_flat, direct, _ancestors(layout, goal.reads))
+        delta, o_bar = substitute(layout, levels, trace.a_flat, trace.o_flat, direct, _ancestors(layout, goal.reads))
         for level in levels:
             gradient = delta[:, level.rows].T @ trace.o_flat[:, level.reads]
             weights[level.uses] = gradient[level.entry_row, level.entry_column]
@@ -176,30 +174,31 @@ def backpropagate(
     return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=len(levels), trace=trace)
 
 
-def substitute(layout: Layout, levels: list[Level], a: Array, direct: Array, needed: set[int]) -> tuple[Array, Array]:
+def substitute(
+    layout: Layout, levels: list[Level], a: Array, o: Array, direct: Array, needed: set[int]
+) -> tuple[Array, Array]:
     """Solve obar (I - L W) = direct by back substitution, the highest level first; (delta, obar), delta = obar L."""
     o_bar, delta = direct.copy(), np.zeros((len(direct), a.shape[1]))
     for level in reversed(levels):
         for v in level.nodes:
             if v in needed:
-                own = layout.a_slice(v)
-                delta[:, own] = _times_jacobian(layout, v, o_bar[:, layout.o_slice(v)], a[:, own])
+                rows, columns = layout.a_slice(v), layout.o_slice(v)
+                delta[:, rows] = _times_jacobian(layout, v, o_bar[:, columns], a[:, rows], o[:, columns])
         o_bar[:, level.reads] += delta[:, level.rows] @ level.W
     return delta, o_bar
 
 
-def _times_jacobian(layout: Layout, v: int, o_bar: Array, a: Array) -> Array:
-    """obar[v] L[v] for each row; a has as many rows, or one for all."""
-    f, name = layout.nodes[v].activation, layout.names[v]
+def _times_jacobian(layout: Layout, v: int, o_bar: Array, a: Array, o: Array) -> Array:
+    """obar[v] L[v] for each row; a and o have as many rows, or one for all."""
+    f = layout.nodes[v].activation
     assert f is not None
-    if f.kind == "elementwise":  # L is diagonal
-        return o_bar * _named(name, f.vjp, a, np.ones(a.shape))
-    L = [np.atleast_2d(_named(name, f.jacobian, row)) for row in a]
-    if len(a) == 1:
-        product: Array = o_bar @ L[0]
-    else:
-        product = np.array([row @ own for row, own in zip(o_bar, L, strict=True)])
-    return product
+    rows = zip(*(np.broadcast_to(x, (len(o_bar), x.shape[1])).tolist() for x in (a, o, o_bar)), strict=True)
+    several = len(a) > 1
+    pulls = [
+        pull_of_node(layout, v, f, FLOATS, own_a, own_o, g, k if several else None)
+        for k, (own_a, own_o, g) in enumerate(rows)
+    ]
+    return np.array(pulls)
 
 
 def _ancestors(layout: Layout, reads: tuple[int, ...]) -> set[int]:
@@ -219,24 +218,27 @@ def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
         z = o[:, goal.columns]
         check_masks(str(goal), z, goal.seed)
         direct[:, goal.columns] = goal.seed
-        value = float(np.where(goal.seed != 0, goal.seed * z, 0.0).sum())
-        return _finite(goal, value), direct
+        return _total(goal, np.where(goal.seed != 0, goal.seed * z, 0.0).sum(axis=1)), direct
     assert goal.loss is not None
     counts = np.ones(len(o)) if goal.sample_weight is None else goal.sample_weight
     share = counts / counts.sum()
-    value, first = 0.0, 0
+    terms, first = np.zeros(len(o)), 0
     for head, targets in zip(goal.heads, goal.targets, strict=True):
         columns = goal.columns[first : first + targets.shape[1]]
         values, slopes = compare_head(goal.loss, head, o[:, columns], targets)
-        value += float(share @ values)
+        terms += np.where(np.isfinite(values), share * values, values)
         direct[:, columns] = share[:, None] * slopes
         first += len(columns)
-    return _finite(goal, value), direct
+    return _total(goal, terms), direct
 
 
-def _finite(goal: Objective, value: float) -> float:
+def _total(goal: Objective, terms: Array) -> float:
+    """The sum over the samples, which has to be finite as each term has to be."""
+    value = float(terms.sum())
     if not np.isfinite(value):
-        raise NumberError(f"the objective, {goal}, is {value}: it overflows")
+        infinite = np.flatnonzero(~np.isfinite(terms))
+        sample = f" in sample {infinite[0]}" if len(infinite) and len(terms) > 1 else ""
+        raise NumberError(f"the objective, {goal}, is {value}: it overflows{sample}")
     return value
 
 
@@ -343,7 +345,8 @@ def jacobians(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix
     L = np.zeros((len(o.labels), len(a.labels)))
     for v, node in enumerate(layout.nodes):
         unit = np.eye(node.m)
-        block = unit if node.is_input else _times_jacobian(layout, v, unit, trace.a_flat[:, layout.a_slice(v)])
+        own = trace.a_flat[:, layout.a_slice(v)], trace.o_flat[:, layout.o_slice(v)]
+        block = unit if node.is_input else _times_jacobian(layout, v, unit, *own)
         L[o.of_node[v], a.of_node[v]] = block
     return LabelledMatrix(frozen(L), o.labels, a.labels)
 
@@ -372,7 +375,7 @@ def resolvent(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix
     check_bytes(2 * len(o.labels) * (len(a.labels) + len(o.labels)), limit)
     levels, every = build_levels(layout, trace.theta, limit), set(range(len(layout.names)))
     with np.errstate(all="ignore"):
-        delta, o_bar = substitute(layout, levels, trace.a_flat, np.eye(len(o.labels)), every)
+        delta, o_bar = substitute(layout, levels, trace.a_flat, trace.o_flat, np.eye(len(o.labels)), every)
     D = np.zeros((len(o.labels), len(a.labels)))
     for v, node in enumerate(layout.nodes):
         D[o.place, a.of_node[v]] = o_bar[:, layout.o_slice(v)] if node.is_input else delta[:, layout.a_slice(v)]

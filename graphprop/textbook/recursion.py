@@ -130,13 +130,13 @@ def forward(net: Graph, inputs: Any, theta: Any = None, numbers: Any = None) -> 
     o_flat = np.full((len(rows), int(layout.o_start[-1])), kind.number(0), dtype=kind.dtype)
     equations = write_equations(layout, values, kind)
     for sample, given in enumerate(rows.tolist()):
-        a, o = _values(equations, [kind.number(x) for x in given])
+        a, o = _values(equations, [kind.number(x) for x in given], sample if len(rows) > 1 else None)
         a_flat[sample] = [x for part in a for x in part]
         o_flat[sample] = [x for part in o for x in part]
     return Trace(layout, _frozen(values), _frozen(a_flat), _frozen(o_flat), batched, numbers)
 
 
-def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vector]]:
+def _values(equations: Equations, given: Vector, sample: int | None) -> tuple[list[Vector], list[Vector]]:
     """a[v][i] = b + sum of w o[u][k], and o[v] = f(a[v])."""
     layout, numbers = equations.layout, equations.numbers
     a: list[Vector] = [[] for _ in layout.nodes]
@@ -152,10 +152,10 @@ def _values(equations: Equations, given: Vector) -> tuple[list[Vector], list[Vec
         parts = zip(equations.bias[v], equations.rows[v], strict=True)
         a[v] = [numbers.total([*b, *(w * o[u][k] for u, k, w in row)]) for b, row in parts]
         if numbers.dtype is float:
-            check_a(layout, v, a[v], equations.bias[v])
-        o[v] = outputs_of_node(layout, v, f, numbers, a[v])
+            check_a(layout, v, a[v], equations.bias[v], sample)
+        o[v] = outputs_of_node(layout, v, f, numbers, a[v], sample)
         if numbers.dtype is float:
-            check_o(layout, v, a[v], o[v])
+            check_o(layout, v, a[v], o[v], sample)
     return a, o
 
 
@@ -241,7 +241,7 @@ def backpropagate(
     direct_flat = np.full(trace.o_flat.shape, kind.number(0), dtype=kind.dtype)
     direct_flat[:, goal.columns] = seed_rows
     for k in range(trace.samples):
-        s = read_sample(equations, trace.a_flat[k], trace.o_flat[k])
+        s = read_sample(equations, trace.a_flat[k], trace.o_flat[k], k if trace.samples > 1 else None)
         direct = cut(direct_flat[k].tolist(), layout.o_start)
         if form == "parents":
             delta, calls = over_parents(s, direct, sources, region)

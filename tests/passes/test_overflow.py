@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -91,8 +92,37 @@ def test_the_sum_over_samples_may_overflow_where_none_of_them_does() -> None:
         net.backward(net.forward([[1.5e308], [1.5e308]]), "y")
 
 
-def test_a_loss_as_a_function_says_that_it_is_infinite() -> None:
-    assert gp.loss("half_squared").evaluate([1e160], [0.0])[0] == INF
+@pytest.mark.parametrize(
+    ("name", "z", "t", "what"),
+    [
+        ("half_squared", [1e160], [0.0], "value"),
+        ("half_squared", [[1.0], [1e160]], [[0.0], [0.0]], r"value\[1\]"),
+        ("cross_entropy", [1.0, 0.0], [0.0, 1.0], "value"),
+        ("cross_entropy", [1.0, 5e-324], [0.0, 1.0], r"gradient\[1\]"),
+        ("nll", [0.0, -INF], [0.0, 1.0], "value"),
+    ],
+)
+def test_a_loss_as_a_function_refuses_what_is_infinite(name: str, z: Any, t: Any, what: str) -> None:
+    with pytest.raises(gp.NumberError, match=f"loss {name}: the {what} is -?inf; it has to be finite"):
+        gp.loss(name).evaluate(z, t)
+
+
+def test_a_masked_log_probability_that_counts_for_nothing_is_a_loss_of_0() -> None:
+    assert gp.loss("nll").evaluate([0.0, -INF], [1.0, 0.0])[0] == 0.0
+
+
+@pytest.mark.parametrize("door", ["value_and_grad", "backward", "matrixform", *FORMS, "check"])
+def test_a_sample_that_overflows_is_refused_even_if_it_counts_for_nothing(door: str) -> None:
+    net, X = neuron(1.0), np.array([[1.0], [1e200]])
+    goal = {"loss": "half_squared", "target": np.zeros((2, 1)), "sample_weight": [1.0, 0.0]}
+    doors: dict[str, Callable[[], Any]] = {
+        "value_and_grad": lambda: net.program.value_and_grad(net.theta, X, **goal),
+        "backward": lambda: net.backward(net.forward(X), **goal),
+        "matrixform": lambda: matrixform.backpropagate(net, net.forward(X), **goal),
+        "check": lambda: gp.check(net, X, **goal),
+    } | {form: lambda form=form: recursion.backpropagate(net, net.forward(X), form=form, **goal) for form in FORMS}
+    with pytest.raises(gp.NumberError, match="is inf: it overflows in sample 1"):
+        doors[door]()
 
 
 # ------------------------------------------------------------------ outputs
@@ -113,6 +143,97 @@ def running(net: gp.Network, inputs: Any) -> dict[str, Callable[[], Any]]:
         "check": lambda: gp.check(net, inputs),
         "activation": lambda: gp.activation("log_softmax").value(inputs),
     }
+
+
+def squared() -> gp.Network:
+    """An output that may overflow, and none that reads it."""
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("y", "square", {"x": [1.0, 0.0]})
+    net.add_node("z", "square", {"x": [0.0, 1.0]})
+    return net
+
+
+@pytest.mark.parametrize("count", [1, 3, 300])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("seed", [0.0, 1e-300, 1.0])
+def test_an_output_that_overflows_is_refused_however_little_it_counts(count: int, kind: Any, seed: float) -> None:
+    net, inputs = squared(), np.ones((count, 2))
+    inputs[-1] = [1e200, 1.0] if kind is np.float64 else [1e30, 1.0]
+    program, theta, ones = net.program, net.theta.astype(kind), np.ones((count, 1))
+    bounded = gp.Loss(
+        "bounded", lambda z, t: np.arctan(z - t).sum(-1), lambda z, t: 1 / (1 + (z - t) ** 2), check=False
+    )
+    doors: dict[str, Callable[[], Any]] = {
+        "predict": lambda: program.predict(theta, inputs),
+        "vjp": lambda: program.vjp(theta, inputs, seed * np.ones((count, 2))),
+        "vjp by name": lambda: program.vjp(theta, inputs, {"y": seed * ones, "z": ones}),
+        "own loss": lambda: program.value_and_grad(theta, inputs, {"y": ones, "z": ones}, loss=bounded),
+        "logistic": lambda: program.value_and_grad(theta, inputs, {"y": ones}, loss="binary_cross_entropy"),
+        "one sample": lambda: program.vjp(theta, inputs[-1], {"y": seed, "z": 1.0}),
+    }
+    if kind is np.float64:
+        doors |= {
+            "forward": lambda: net.forward(inputs),
+            "recursion": lambda: recursion.forward(net, inputs),
+            "matrixform": lambda: matrixform.forward(net, inputs),
+            "check": lambda: gp.check(net, inputs, seed={"y": seed * ones}),
+        }
+    for door, run in doors.items():
+        where = f", sample {count - 1}" if count > 1 and door != "one sample" else ""
+        with pytest.raises(gp.NumberError, match=f"node 'y'{where}: (the output of square is inf|its numbers are out)"):
+            run()
+
+
+def test_a_seed_that_makes_the_value_overflow_is_refused_by_vjp_too() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 0.0}, bias=1e200)
+    for run in (
+        lambda: net.program.vjp(net.theta, [1.0], [1e200]),
+        lambda: net.backward(net.forward([1.0]), seed={"y": 1e200}),
+    ):
+        with pytest.raises(gp.NumberError, match=r"the objective, seed \* o, is inf: it overflows"):
+            run()
+
+
+def steep(kind: str) -> gp.Network:
+    """A derivative that is no number for the sample whose a is 3, and a node above and below it."""
+    lost = lambda a: np.where(np.isclose(np.asarray(a), 3.0), np.nan, 1.0)  # noqa: E731
+    own = {
+        "elementwise": gp.Activation("own", lambda a: a, lambda a, o: float(lost(a)), check=False),
+        "vector": gp.Activation("own", lambda a: a, lambda a, o, g: g * lost(a), kind="vector", check=False),
+        "reducing": gp.Activation("own", lambda a: a.sum(), lambda a, o, g: g * lost(a), kind="reducing", check=False),
+    }[kind]
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("below", "identity", {"x": 1.0})
+    net.add_node("y", own, {"below": [1.0]}, size=1)
+    net.add_node("above", "identity", {"y": 1.0})
+    return net
+
+
+@pytest.mark.parametrize("kind", ["elementwise", "vector", "reducing"])
+@pytest.mark.parametrize("count", [1, 4, 300])
+def test_a_derivative_that_is_no_number_is_told_with_the_node_the_activation_and_the_sample(
+    kind: str, count: int
+) -> None:
+    net, inputs = steep(kind), np.ones((count, 1))
+    inputs[-1] = 3.0
+    goal = {"loss": "half_squared", "target": np.zeros((count, 1))}
+    doors: dict[str, Callable[[], Any]] = {
+        "backward": lambda: net.backward(net.forward(inputs), **goal),
+        "matrixform": lambda: matrixform.backpropagate(net, net.forward(inputs), **goal),
+        "value_and_grad": lambda: net.program.value_and_grad(net.theta, inputs, **goal),
+        "single": lambda: net.program.value_and_grad(net.theta.astype(np.float32), inputs, **goal),
+        "vjp": lambda: net.program.vjp(net.theta, inputs, np.ones((count, 1))),
+    } | {form: lambda form=form: recursion.backpropagate(net, net.forward(inputs), form=form, **goal) for form in FORMS}
+    where = f", sample {count - 1}" if count > 1 else ""
+    told = rf"node 'y'{where}: through own, the derivative with respect to a\[y\] is nan; it has to be finite"
+    for door, run in doors.items():
+        with pytest.raises(gp.NumberError) as caught:
+            run()
+        assert re.fullmatch(told, str(caught.value)), (door, str(caught.value))
 
 
 SPREAD = [1.5e308, -1.5e308]
@@ -136,7 +257,7 @@ def test_so_it_is_in_single_precision(door: str) -> None:
         ),
     }
     theta, inputs = net.theta.astype(np.float32), [2e38, -2e38]
-    with pytest.raises(gp.NumberError, match="node 'p': its numbers are out of the range of float32"):
+    with pytest.raises(gp.NumberError, match=r"node 'p'.*: its numbers are out of the range of float32"):
         doors[door]()
 
 

@@ -536,7 +536,7 @@ def test_other_refusals() -> None:
 @pytest.mark.parametrize(
     ("kind", "weight", "x", "message"),
     [
-        ("square", 1e200, 1.0, r"node 'h': square\(1e\+200\) is not finite: inf"),
+        ("square", 1e200, 1.0, "node 'h': the output of square is inf; it has to be finite"),
         ("tanh", 1.5e308, 2.0, r"node 'h': a\[h\] is inf"),
         ("log", 1.0, -1.0, r"node 'h': a is -1.0; log needs"),
         ("exp", 1.0, 709.0, r"the derivative with respect to w\(x, h\) is inf"),
@@ -559,7 +559,7 @@ def test_errors_of_a_users_activation_name_the_node() -> None:
     net.add_input("x")
     net.add_node("h", gp.Activation("mine", lambda a: a, broken, check=False), {"x": 1.0})
     trace = matrixform.forward(net, [1.0])
-    with pytest.raises(gp.NumberError, match=r"node 'h': mine raised RuntimeError\('oh'\)"):
+    with pytest.raises(gp.NumberError, match=r"node 'h': the derivative of mine raised RuntimeError\('oh'\)"):
         matrixform.backpropagate(net, trace, "h")
 
 

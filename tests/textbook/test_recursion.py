@@ -366,7 +366,7 @@ def test_inputs_by_name_and_by_column_are_the_same() -> None:
     [
         ("log", -1.0, r"node 'y': a is -1\.0; log needs a number > 0"),
         ("exp", 1000.0, r"node 'y': exp\(1000\.0\): math range error"),
-        ("square", 1e200, "node 'y': the output is inf; it has to be finite"),
+        ("square", 1e200, "node 'y': the output of square is inf; it has to be finite"),
         ("tanh", 1.5e308, r"node 'y': a\[y\] is inf; the sum of its terms is not finite"),
     ],
 )
