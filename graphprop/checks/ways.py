@@ -23,7 +23,6 @@ from graphprop.checks.conditioning import (
 )
 from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
-from graphprop.checks.own_functions import Inside
 from graphprop.errors import PASSING, GraphpropError, LimitError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array

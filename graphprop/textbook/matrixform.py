@@ -42,7 +42,6 @@ from graphprop.graph.levels import (
     layers,
     level_numbers,
 )
-from graphprop.network import numbers_of
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
 from graphprop.passes.inputs import read_inputs, read_theta
 from graphprop.passes.objective import Objective, check_masks, compare_head, read_objective

@@ -178,6 +178,27 @@ def test_what_cancelled_is_held_to_a_thousandth_of_the_largest_of_its_kind(size:
         assert g.allclose(other, rtol=1e-9) is close
 
 
+def test_what_differs_by_just_as_much_as_is_allowed_agrees() -> None:
+    """So with nothing allowed the same numbers agree, and with half of the larger one its half does."""
+    net = example()
+    trace = net.forward(INPUTS)
+    g, double = net.backward(trace, seed={"y": 1.0}), net.backward(trace, seed={"y": 2.0})
+    assert g.allclose(net.backward(trace, seed={"y": 1.0}), rtol=0)
+    assert g.allclose(double, rtol=0.5)
+    assert not g.allclose(double, rtol=np.nextafter(0.5, 0))
+
+
+def test_of_a_value_and_a_derivative_that_differ_the_one_that_differs_more_is_named() -> None:
+    """However small the value is."""
+    g = example().backward(example().forward(INPUTS), "y")
+    arrays = {name: getattr(g, name) for name in ("layout", "objective", "a_flat", "o_flat", "bias_uses")}
+    uses = g.weight_uses.copy()
+    uses[0] *= 1 + 1e-6
+    for factor, named in ((1 + 1e-3, "value"), (1 + 1e-9, "w(x, h)")):
+        changed = gp.Gradients(**arrays, value=g.value * factor, weight_uses=uses, batched=False, calls=0)
+        assert g.difference(changed).entry == named
+
+
 def test_a_difference_names_the_sample() -> None:
     net = example()
     g = net.backward(net.forward(BATCH), "y")
