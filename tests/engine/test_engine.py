@@ -228,6 +228,24 @@ def test_masked_components_are_absent(kind: str, samples: int | None) -> None:
         assert np.isfinite(predicted).all()
 
 
+def test_masks_may_be_the_first_and_the_last_parameter() -> None:
+    """They are told from those of a node that has no bias: there, what is -inf in float32 is out of its range."""
+    net = gp.Network()
+    first = net.parameter("first", 0.0)
+    net.add_input("x", size=2)
+    net.add_node("p", "log_softmax", {"x": [[0.5, 1.0], [-1.0, 0.25], [0.75, 2.0]]}, [0.5, first, None], size=3)
+    net.add_node("q", "log_softmax", {"x": [[1.0, 0.0], [0.0, 1.0]]}, size=2)
+    net.add_node("r", "log_softmax", {"x": [[1.5, 0.5], [0.25, -0.5]]}, [0.5, -np.inf], size=2)
+    net.theta[0] = -np.inf
+    assert net.theta[-1] == -np.inf
+    rows = np.random.default_rng(12).normal(size=(5, 2))
+    trace = assert_same_trace(net, rows)
+    assert_same_outputs(net.program.predict(net.theta, rows), net, trace)
+    rows[3] = 2e38, -2e38
+    with pytest.raises(gp.NumberError, match="node 'q': its numbers are out of the range of float32"):
+        net.program.predict(net.theta.astype(np.float32), rows.astype(np.float32))
+
+
 def test_inputs_that_nothing_reads_and_nodes_off_every_path_have_derivative_zero() -> None:
     net = gp.Network()
     for name in ("unread", "x", "off"):

@@ -425,3 +425,16 @@ def test_an_overflow_is_told_with_the_node_where_it_arises() -> None:
     ):
         with pytest.raises(gp.NumberError, match="node 'mid'"):
             run()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("samples", [1, 300])
+def test_an_output_that_overflows_is_not_predicted(samples: int, dtype: Any) -> None:
+    """No other node reads the square of the last sample, which would refuse it."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "square", {"x": 1.0})
+    rows = np.ones((samples, 1), dtype)
+    rows[-1] = np.sqrt(np.finfo(dtype).max) * 2
+    with pytest.raises(gp.NumberError, match="node 'y'"):
+        net.program.predict(net.theta.astype(dtype), rows)

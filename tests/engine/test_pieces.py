@@ -94,6 +94,14 @@ def test_pieces_are_what_no_node_joins(monkeypatch: pytest.MonkeyPatch, name: st
     assert sum(table.size for table in fast_sparse.piece_tables(program, np.dtype(float))) == program.size
 
 
+@pytest.mark.parametrize("name", list(NETS))
+def test_a_small_program_is_one_piece_with_all_heads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(lowering, "PIECE", 100_000)
+    program = NETS[name]().program
+    whole = [program.inputs, len(program.nodes), len(program.layout.heads)]
+    assert program.pieces.tolist() == [[0, program.inputs, 0], whole]
+
+
 def test_arrays_that_the_loops_take_go_the_shortest_way() -> None:
     program = union(3).program
     rows, target = np.ones((5, program.input_width)), np.zeros((5, len(program.goal_columns)))
@@ -179,6 +187,7 @@ def test_labels_may_be_any_whole_numbers(kind: Any) -> None:
     rows, labels, goal = np.ones((3, 2)), np.array([0, 3, 1]), {"loss": "softmax_cross_entropy"}
     expected = by_recursion(net, rows, labels, **goal)
     assert_same_descent(net.program.value_and_grad(net.theta, rows, labels.astype(kind), **goal), expected)
+    assert fast.descend(net.program, net.theta, rows, labels.astype(kind), **goal) is not None
 
 
 def test_no_samples_and_a_logit_that_is_infinite_are_refused() -> None:

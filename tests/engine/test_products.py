@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.engine import fast, fast_dense
+from graphprop.engine.loops import dense
 from tests.against_recursion import assert_same_descent
 
 
@@ -43,11 +45,38 @@ def by_column() -> gp.Network:
     return net
 
 
+def from_two_inputs() -> gp.Network:
+    """Each read by a block alone; some nodes of a layer have a bias, and some parameters lead to no output."""
+    rng = np.random.default_rng(11)
+    net = gp.Network()
+    net.add_input("x", size=40)
+    net.add_input("z", size=30)
+    bias = [None if i % 3 else 0.1 * i for i in range(40)]
+    for name, reads, columns in (("h", "x", 40), ("k", "z", 30)):
+        net.add_node(name, "tanh", {reads: rng.normal(size=(40, columns)) / 6}, bias, size=40)
+    net.add_node("off", "exp", {"k": rng.normal(size=(2, 40)) / 6}, size=2)
+    net.add_node("y", "identity", {"h": rng.normal(size=(2, 40)), "k": rng.normal(size=(2, 40))}, bias[:2], size=2)
+    net.set_outputs("y")
+    return net
+
+
+def with_an_input_among_its_outputs() -> gp.Network:
+    """Single nodes beside a layer have its activation, another input is read by nothing."""
+    net = gp.mlp([40, 40, 3], "tanh", "identity", seed=12)
+    net.add_input("unread")
+    net.add_node("alone", "tanh", {("x", 5): 0.5}, bias=0.25)
+    net.add_node("pair", "tanh", {("x", 7): [0.5, -1.0]}, [None, 0.5], size=2)
+    net.set_outputs([("y", 0), ("y", 1), "alone", ("x", 3)], "pair")
+    return net
+
+
 NETS: dict[str, Callable[[], gp.Network]] = {
     "by neuron": by_neuron,
     "by layer": by_layer,
     "with skips": with_skips,
     "by column": by_column,
+    "two inputs": from_two_inputs,
+    "an input as output": with_an_input_among_its_outputs,
 }
 
 
@@ -59,24 +88,33 @@ def shared_out(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@functools.cache
+def expected_of(name: str, samples: int) -> tuple[Any, Any, gp.Gradients]:
+    """Inputs and targets, and what the recursion gives for them."""
+    net, rng = NETS[name](), np.random.default_rng(samples)
+    rows = rng.normal(size=(samples, len(net.layout.input_columns)))
+    target = rng.normal(size=(samples, len(net.program.goal_columns)))
+    trace = gp.recursion.forward(net, rows)
+    return rows, target, gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
+
+
+def by_recursion(name: str, samples: int) -> tuple[gp.Network, Any, Any, gp.Gradients]:
+    return NETS[name](), *expected_of(name, samples)
+
+
 def plan(program: gp.Program) -> Any:
     return next(x for x in program.plans.values() if isinstance(x, fast_dense.DenseDescent))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("part_bytes", [1, 30_000, 1 << 26])
+@pytest.mark.parametrize("part_bytes", [1, 25_000, 1 << 26])
 @pytest.mark.parametrize("samples", [1, 2, 33, 100])
 @pytest.mark.parametrize("name", list(NETS))
 def test_any_cut_has_the_gradient_of_the_recursion(
     shared_out: pytest.MonkeyPatch, name: str, samples: int, part_bytes: int, dtype: Any
 ) -> None:
     shared_out.setattr(fast_dense, "PART_BYTES", part_bytes)
-    net = NETS[name]()
-    rng = np.random.default_rng(samples)
-    rows = rng.normal(size=(samples, len(net.layout.input_columns)))
-    trace = gp.recursion.forward(net, rows)
-    target = rng.normal(size=net.program.predict(net.theta, rows).shape)
-    expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
+    net, rows, target, expected = by_recursion(name, samples)
     arrays = net.theta.astype(dtype), rows.astype(dtype), target
     found = net.program.value_and_grad(*arrays, loss="half_squared")
     assert plan(net.program).lanes == (2 if samples > 32 and part_bytes > 10**6 else 1)
@@ -87,14 +125,9 @@ def test_any_cut_has_the_gradient_of_the_recursion(
 @pytest.mark.parametrize("name", list(NETS))
 def test_chunks_of_several_lanes(shared_out: pytest.MonkeyPatch, name: str, samples: int) -> None:
     """The last chunk may have fewer samples than lanes."""
-    net, before = NETS[name](), gp.get_threads()
+    (net, rows, target, expected), before = by_recursion(name, samples), gp.get_threads()
     shared_out.setattr(fast_dense, "LANE_SAMPLES", 8)
     shared_out.setattr(fast_dense, "PART_BYTES", 40 * 8 * net.program.size)
-    rng = np.random.default_rng(samples)
-    rows = rng.normal(size=(samples, len(net.layout.input_columns)))
-    trace = gp.recursion.forward(net, rows)
-    target = rng.normal(size=net.program.predict(net.theta, rows).shape)
-    expected = gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
     bits = set()
     try:
         for count in (1, 2, 5):
@@ -156,6 +189,23 @@ def test_any_number_of_threads_has_the_same_bits(shared_out: pytest.MonkeyPatch,
     assert plan(net.program).lanes == 7
     assert len(plan(net.program).tasks) > 2
     assert len(bits) == 1
+
+
+def test_who_finds_all_taken_waits_for_what_others_have_taken(
+    shared_out: pytest.MonkeyPatch,
+) -> None:
+    """The loop says so some times before it is done; the result is the same."""
+    net = by_neuron()
+    arrays = net.theta, np.random.default_rng(10).normal(size=(40, 40)), np.ones((40, 4))
+    value, gradient = net.program.value_and_grad(*arrays, loss="half_squared")
+    left = [dense.WAITING] * 3
+    loop = dense.learn_dense
+    shared_out.setattr(dense, "learn_dense", lambda *given: left.pop() if left else loop(*given))
+    found = fast.descend(net.program, *arrays, "half_squared")
+    assert found is not None
+    assert not left
+    assert found[0] == value
+    assert np.array_equal(found[1], gradient)
 
 
 def test_where_no_blas_is_found_numpy_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:

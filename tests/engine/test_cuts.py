@@ -1,0 +1,178 @@
+"""However a batch is cut, and whatever memory held before, its numbers are the same; what does not fit is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+from graphprop.engine import fast, fast_dense, fast_sparse, general, tiles
+from graphprop.given import memory
+from tests.against_recursion import assert_close
+from tests.engine.test_pieces import crossed, union
+
+DTYPES = [np.float64, np.float32]
+Results = list[Any]
+
+
+def with_parts_that_nothing_reads() -> gp.Network:
+    """Regular rows without ties, so that one sample writes its gradient at once; two parameters lead to no output."""
+    net = gp.mlp([3, 4, 2], "tanh", "identity", seed=1)
+    net.set_outputs(*map(list, net.layout.heads))
+    net.add_node("off", "tanh", {("x", 0): 0.5}, bias=0.25)
+    return net
+
+
+def dense() -> gp.Network:
+    """A block, beside nodes that single weights lead to."""
+    net = gp.mlp([33, 32, 2], "tanh", "identity", seed=2)
+    net.add_edge(("x", 1), ("y", 0), 0.5)
+    return net
+
+
+NETS: dict[str, Callable[[], gp.Network]] = {
+    "pieces": lambda: union(4),
+    "ties": crossed,
+    "unread": with_parts_that_nothing_reads,
+    "dense": dense,
+}
+
+
+def all_results(net: gp.Network, samples: int, dtype: Any) -> Results:
+    """What the three calls give that run a batch."""
+    rng = np.random.default_rng(samples)
+    theta, rows = net.theta.astype(dtype), rng.normal(size=(samples, len(net.layout.input_columns))).astype(dtype)
+    outputs = net.program.predict(theta, rows)
+    target = rng.normal(size=outputs.shape)
+    value, gradient = net.program.value_and_grad(theta, rows, target, loss="half_squared")
+    return [outputs, value, gradient, *net.program.vjp(theta, rows, target)]
+
+
+def assert_same_bits(found: Results, expected: Results) -> None:
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+# ------------------------------------------------------------------ how it is cut
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("part_work", [500, 200_000], ids=["lanes", "one lane"])
+@pytest.mark.parametrize("name", ["pieces", "ties"])
+def test_a_long_run_that_is_halted_after_every_tile_has_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, name: str, part_work: int, dtype: Any
+) -> None:
+    """Between stretches an interrupt is looked for; the last stretch is shorter."""
+    monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 12)
+    monkeypatch.setattr(tiles, "PART_WORK", part_work)
+    found = []
+    for work in (tiles.STRETCH_WORK, 1):
+        monkeypatch.setattr(tiles, "STRETCH_WORK", work)
+        net = NETS[name]()
+        found.append(all_results(net, 203, dtype))
+        loops = next(plan.loops for plan in net.program.plans.values() if isinstance(plan, fast_sparse.Descent))
+        assert (loops.lanes > 1) == (part_work == 500)
+        assert loops.stretch == loops.width * loops.lanes if work == 1 else loops.stretch >= 203
+    assert_same_bits(*found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("samples", [1023, 1024, 1025, 2048, 2049, 4099])
+def test_a_tile_may_be_wider_than_what_the_loops_do_at_once(samples: int, dtype: Any) -> None:
+    """Against numpy: two tanh, which go side by side where they are few numbers, and their sum."""
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "tanh", {"x": 0.5}, bias=0.25)
+    net.add_node("k", "tanh", {"x": -1.5})
+    net.add_node("y", "identity", {"h": 2.0, "k": -0.75})
+    x, t = np.random.default_rng(samples).normal(size=(2, samples)).astype(np.float32).astype(float)
+    theta = net.theta.astype(dtype)
+    found = net.program.value_and_grad(theta, x[:, None].astype(dtype), t[:, None], loss="half_squared")
+    h, k = np.tanh(0.5 * x + 0.25), np.tanh(-1.5 * x)
+    error = 2.0 * h - 0.75 * k - t
+    by_h, by_k = 2.0 * error * (1 - h * h), -0.75 * error * (1 - k * k)
+    terms = np.array([by_h * x, by_h, by_k * x, error * h, error * k])
+    tolerance = 100 * float(np.finfo(dtype).eps)
+    assert_close(found[0], np.mean(error * error) / 2, tolerance)
+    assert_close(found[1], terms.mean(axis=1), tolerance, np.abs(terms).mean(axis=1))
+
+
+# ------------------------------------------------------------------ what was in memory
+
+
+class Poisoned:
+    """numpy, but that memory which it hands out without writing to it has nan in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def empty(self, shape: Any, dtype: Any = float) -> Any:
+        result = np.empty(shape, dtype)
+        result.fill(np.nan if result.dtype.kind == "f" else 255)
+        return result
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("samples", [1, 2, 41])
+@pytest.mark.parametrize("name", list(NETS))
+def test_what_memory_held_before_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, name: str, samples: int, dtype: Any
+) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 12)
+    monkeypatch.setattr(tiles, "PART_WORK", 500)
+    expected = all_results(NETS[name](), samples, dtype)
+    monkeypatch.setattr(memory, "_blocks", [])
+    for module in (fast_sparse, general, memory, fast, fast_dense):
+        monkeypatch.setattr(module, "np", Poisoned())
+    assert_same_bits(all_results(NETS[name](), samples, dtype), expected)
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+def run(net: gp.Network, door: str, samples: int) -> None:
+    rows, target = np.ones((samples, len(net.layout.input_columns))), np.ones((samples, len(net.program.goal_columns)))
+    {
+        "predict": lambda: net.program.predict(net.theta, rows),
+        "value_and_grad": lambda: net.program.value_and_grad(net.theta, rows, target, loss="half_squared"),
+        "weighted": lambda: net.program.value_and_grad(
+            net.theta, rows, target, loss="half_squared", sample_weight=np.ones(samples)
+        ),
+        "vjp": lambda: net.program.vjp(net.theta, rows, target),
+        "forward": lambda: net.forward(rows),
+    }[door]()
+
+
+DOORS = ["predict", "value_and_grad", "weighted", "vjp", "forward"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", list(NETS))
+def test_an_empty_batch_is_refused_at_every_door(name: str, door: str) -> None:
+    with pytest.raises(gp.GraphpropError, match="empty"):
+        run(NETS[name](), door, 0)
+
+
+@pytest.mark.parametrize("part_work", [500, 10**9], ids=["lanes", "one lane"])
+@pytest.mark.parametrize("door", DOORS[:-1])
+@pytest.mark.parametrize("name", list(NETS))
+def test_what_does_not_fit_is_refused_and_what_is_told_is_enough(
+    monkeypatch: pytest.MonkeyPatch, name: str, door: str, part_work: int
+) -> None:
+    monkeypatch.setattr(tiles, "PART_WORK", part_work)
+    for module in (fast_sparse, general, fast_dense):
+        monkeypatch.setattr(module, "WORTH_CHECKING", 0)
+    net, samples, available = NETS[name](), 1000, 0
+    monkeypatch.setattr(memory, "available_bytes", lambda: available)
+    with pytest.raises(gp.LimitError, match="over 1000 samples") as refused:
+        run(net, door, samples)
+    told = re.search(r"needs ([\d,]+) bytes, and 0 are", str(refused.value))
+    assert told is not None
+    available = int(told[1].replace(",", ""))
+    least = 8 * net.program.size * (16 if part_work == 500 else 128)  # the narrowest tiles
+    assert available >= least + 8 * len(net.theta) * (door != "predict")
+    run(net, door, samples)
