@@ -1,6 +1,7 @@
 """What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one.
 
-hypothesis measures no time: where others use the machine, a test is no worse for being slow.
+Of each property the quick run tries a few cases, the same ones everywhere; the thorough run tries many, and others each
+time. hypothesis measures no time: where others use the machine, a test is no worse for being slow.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["COLUMNS"] = "80"
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+patient = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+settings.register_profile("quick", patient, max_examples=20, derandomize=True)
+settings.register_profile("thorough", patient, max_examples=500)
+settings.load_profile("quick")
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "" if BROWSER else "Chromium"

@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -24,12 +24,8 @@ BAD = gp.Activation("bad", lambda a: a * a, lambda a, o: 2.002 * a, check=False)
 Build = dict[str, Any]
 
 
-def few(count: int) -> settings:
-    return settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-
-
 def smallest(condition: Any, count: int = 2000, **options: Any) -> gp.Network:
-    brief = settings(few(count), database=None, phases=[Phase.generate, Phase.shrink])
+    brief = settings(max_examples=count, derandomize=True, database=None, phases=[Phase.generate, Phase.shrink])
     return find(graphs(**options), condition, settings=brief)
 
 
@@ -221,7 +217,6 @@ def test_the_code_in_a_failure_builds_the_network_again() -> None:
     assert (again.forward(inputs).o_flat == net.forward(inputs).o_flat).all()
 
 
-@few(25)
 @given(st.data())
 def test_random_networks_are_right(data: st.DataObject) -> None:
     net = data.draw(graphs(max_nodes=4))
@@ -231,7 +226,6 @@ def test_random_networks_are_right(data: st.DataObject) -> None:
 # ------------------------------------------------------------------ random networks
 
 
-@few(100)
 @given(graphs(), st.data())
 def test_any_network_runs_with_its_samples(net: gp.Network, data: st.DataObject) -> None:
     trace = net.forward(data.draw(samples(net)))
@@ -245,7 +239,6 @@ def layout_sizes(net: gp.Network) -> list[int]:
     return [max(node.n, node.m) for node in net.layout.nodes]
 
 
-@few(60)
 @given(graphs(activations=["tanh", BAD], max_nodes=3, max_size=2, max_depth=2, ties=False, biases=False))
 def test_the_limits_are_kept(net: gp.Network) -> None:
     assert set(kinds(net)) <= {"tanh", "bad"}
@@ -256,14 +249,12 @@ def test_the_limits_are_kept(net: gp.Network) -> None:
     assert not len(net.layout.bias_row)
 
 
-@few(60)
 @given(graphs(layered=True, max_nodes=3), st.data())
 def test_layered_networks_have_layers(net: gp.Network, data: st.DataObject) -> None:
     assert 1 <= len(gp.matrixform.layers(net)) <= 3
     assert np.isfinite(net.forward(data.draw(samples(net))).o_flat).all()
 
 
-@few(40)
 @given(graphs(activations=["log", gp.Activation("root", np.sqrt, lambda a, o: 0.5 / o, domain=(1e-3, 9.0))]), st.data())
 def test_domains_are_kept(net: gp.Network, data: st.DataObject) -> None:
     assert (net.forward(data.draw(samples(net))).a_flat > 0).all()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -120,12 +119,7 @@ def test_every_loss_has_a_random_target(name: str) -> None:
     assert report, str(report)
 
 
-HEALTHY = int(os.environ.get("GRAPHPROP_HEALTHY", "150"))  # how many networks; 10000 take some minutes
-
-
-@settings(max_examples=HEALTHY, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_no_false_alarm_on_random_networks(data: st.DataObject) -> None:
+def assert_no_false_alarm(data: st.DataObject) -> None:
     net, inputs = data.draw(graphs())
     objective = data.draw(objectives(net))
     try:
@@ -134,6 +128,18 @@ def test_no_false_alarm_on_random_networks(data: st.DataObject) -> None:
         return
     report = gp.check(net, inputs, **objective)
     assert report.verdict != "fails", str(report)
+
+
+@given(st.data())
+def test_no_false_alarm_on_random_networks(data: st.DataObject) -> None:
+    assert_no_false_alarm(data)
+
+
+@pytest.mark.thorough
+@settings(max_examples=10_000)
+@given(st.data())
+def test_no_false_alarm_on_ten_thousand_random_networks(data: st.DataObject) -> None:
+    assert_no_false_alarm(data)
 
 
 def test_a_batch_with_weights_of_samples() -> None:

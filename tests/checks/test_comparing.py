@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -149,7 +149,6 @@ def test_a_gradient_agrees_with_itself_and_with_the_recursion_and_the_other_decl
     assert gp.compare(by_neuron.g, {"W1": plain.g.weight["x", "h"], "W2": plain.g.weight["h", "y"]})
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_false_alarm_and_no_planted_error_missed_in_random_networks(data: st.DataObject) -> None:
     net, inputs = data.draw(graphs())
@@ -170,7 +169,6 @@ def test_no_false_alarm_and_no_planted_error_missed_in_random_networks(data: st.
         assert verdict.worst[0].entry == net.layout.label_position(i)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(graphs(kinds=("sigmoid", "tanh", "softmax", "softmax_dot", "log_softmax", "square"), max_nodes=5))
 def test_floats_are_right_within_the_bounds_by_30_digits(example: tuple[gp.Network, dict[Any, Any]]) -> None:
     net, inputs = example

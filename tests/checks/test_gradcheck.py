@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -56,7 +56,6 @@ def test_any_shape_is_taken() -> None:
     assert gp.gradcheck(lambda x: (0.0, x), np.empty(0))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=6), st.integers(0, 5))
 def test_no_false_alarm(numbers: list[float], kind: int) -> None:
     functions = (

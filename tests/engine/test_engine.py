@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -22,9 +22,6 @@ from tests.against_recursion import (
 )
 from tests.random_graphs import Draw, graphs, is_smooth, objectives
 
-settings.register_profile("engine", deadline=None, suppress_health_check=list(HealthCheck), max_examples=30)
-relaxed = settings.get_profile("engine")
-
 
 @st.composite
 def batches(draw: Draw) -> tuple[gp.Network, np.ndarray[Any, Any]]:
@@ -34,7 +31,6 @@ def batches(draw: Draw) -> tuple[gp.Network, np.ndarray[Any, Any]]:
     return net, np.outer(shares, input_rows(net, inputs))
 
 
-@settings(relaxed)
 @given(st.data())
 def test_one_sample_has_the_values_and_derivatives_of_the_recursion(data: Any) -> None:
     net, inputs = data.draw(graphs())
@@ -42,7 +38,6 @@ def test_one_sample_has_the_values_and_derivatives_of_the_recursion(data: Any) -
     assert_same_gradients(net, trace, **data.draw(objectives(net)))
 
 
-@settings(relaxed)
 @given(batches(), st.data())
 def test_a_batch_has_the_values_and_derivatives_of_the_recursion(made: Any, data: Any) -> None:
     net, rows = made
@@ -64,7 +59,6 @@ def test_a_batch_has_the_values_and_derivatives_of_the_recursion(made: Any, data
     assert_same_gradients(net, trace, **goal)
 
 
-@settings(relaxed)
 @given(batches())
 def test_predict_gives_the_outputs_of_the_heads(made: Any) -> None:
     net, rows = made
@@ -75,7 +69,6 @@ def test_predict_gives_the_outputs_of_the_heads(made: Any) -> None:
     assert np.array_equal(gp.compile(net).predict(net.theta, rows[0]).shape, found.shape[1:])
 
 
-@settings(relaxed)
 @given(batches(), st.integers(0, 2**32 - 1))
 def test_vjp_is_the_gradient_of_seeds_times_outputs(made: Any, seed: int) -> None:
     net, rows = made
@@ -94,7 +87,6 @@ def test_vjp_is_the_gradient_of_seeds_times_outputs(made: Any, seed: int) -> Non
         assert_same_pull(program.vjp(net.theta, rows, given_as), expected)
 
 
-@settings(relaxed)
 @given(batches(), st.data())
 def test_value_and_grad_is_the_loss_and_its_gradient(made: Any, data: Any) -> None:
     net, rows = made
@@ -293,7 +285,6 @@ def test_one_sample_is_a_row_and_a_batch_of_one_has_an_axis(samples: int | None)
     assert inputs.shape == (*lead, 3)
 
 
-@settings(relaxed, max_examples=25)
 @given(graphs(kinds=("tanh", "sigmoid", "softplus", "gelu", "sin", "softmax", "softmax_dot", "mean", "logsumexp")))
 def test_float32_is_right_to_float32(made: Any) -> None:
     net, inputs = made

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -42,7 +42,6 @@ def arrays(draw: Draw) -> dict[str, Any]:
     return made
 
 
-@settings(deadline=None, max_examples=60)
 @given(arrays(), st.integers(0, 2**32 - 1))
 def test_a_program_from_edges_computes_what_the_network_does(made: dict[str, Any], seed: int) -> None:
     """The oracle adds node after node to a Network, whose theta is in another order."""

@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -129,7 +129,6 @@ def test_every_number_of_every_golden_graph(name: str, k: int, form: Any) -> Non
     assert recomputed(whole) >= 2
 
 
-@settings(max_examples=60, deadline=None)
 @given(graphs(), st.data(), st.sampled_from(FORMS))
 def test_every_kind_of_node_and_objective(drawn: tuple[gp.Network, Any], data: st.DataObject, form: Any) -> None:
     net, inputs = drawn

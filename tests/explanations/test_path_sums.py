@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -82,7 +82,6 @@ def check(net: gp.Network, trace: gp.Trace, u: Any, i: int, v: Any, k: int, top:
     assert len({path.factors and tuple(f.symbol for f in path.factors) for path in found.top}) == len(found.top)
 
 
-@settings(max_examples=40, deadline=None)
 @given(graphs(max_nodes=6), st.data())
 def test_the_largest_of_all_paths_are_found(drawn: tuple[gp.Network, Any], data: st.DataObject) -> None:
     net, inputs = drawn

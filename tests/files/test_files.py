@@ -21,7 +21,7 @@ import mpmath
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -81,7 +81,6 @@ def test_golden_graphs_come_back(name: str, tmp_path: Path) -> None:
     assert_same(net, again(net, tmp_path))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_networks_come_back_and_give_the_same_bits(drawn: tuple[gp.Network, Any]) -> None:
     net, inputs = drawn
@@ -148,7 +147,6 @@ def test_a_loaded_network_can_be_changed(tmp_path: Path) -> None:
     assert_same(net, again(net, tmp_path))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.floats(allow_nan=False, allow_infinity=False), st.recursive(st.text() | st.integers(), lambda x: st.tuples(x, x))
 )
@@ -559,7 +557,6 @@ def mutated(draw: Any) -> Any:
     return document
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutated())
 def test_nothing_but_our_error_comes_of_a_mutated_document_or_a_sound_network(document: Any) -> None:
     try:
@@ -572,7 +569,6 @@ def test_nothing_but_our_error_comes_of_a_mutated_document_or_a_sound_network(do
     repr(net.program) if all(net.parents(v) for v in set(net.nodes) - set(net.inputs)) and len(net) else None
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_nothing_but_our_error_comes_of_mutated_bytes(data: st.DataObject) -> None:
     text = bytearray(RICH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import networkx as nx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -37,13 +37,11 @@ def admit_all(edges: list[tuple[int, int]]) -> None:
         assert all(place[p] < place[q] for p, q in graph.edges)
 
 
-@settings(deadline=None, derandomize=True)
 @given(EDGES)
 def test_it_stays_topological_and_finds_every_cycle(edges: list[tuple[int, int]]) -> None:
     admit_all(edges)
 
 
-@settings(deadline=None, derandomize=True)
 @given(EDGES)
 def test_also_when_labels_run_out(edges: list[tuple[int, int]]) -> None:
     spacing, order_module._SPACING = order_module._SPACING, 2

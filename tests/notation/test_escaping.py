@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -34,7 +34,6 @@ def seen(text: str) -> str:
     return text.replace("\u2068", "").replace("\u2069", "")
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_nothing_invisible_is_left(text: str) -> None:
     assert not CONTROLS.search(visible(text))
@@ -58,7 +57,6 @@ def test_what_runs_from_right_to_left_is_isolated() -> None:
     assert isolated("h1 é 日") == "h1 é 日"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_markup_is_one_text_to_a_parser(text: str) -> None:
     tree = ElementTree.fromstring(f'<t a="{markup(text)}">{markup(text)}</t>')
@@ -82,7 +80,6 @@ class Blocks(HTMLParser):
         self.text += data
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_json_in_a_script_block_stays_there(text: str) -> None:
     page = Blocks()

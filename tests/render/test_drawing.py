@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -109,7 +109,6 @@ def test_the_column_of_a_softmax_dot_node_is_its_softmax() -> None:
     assert all(map(shows, column(shape_of(drawing, "y"), "softmax"), p.tolist()))
 
 
-@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 @example(0.0999499999)
 @example(999.5)

@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
@@ -46,7 +46,6 @@ def boxes(nodes: list[Node], links: list[Link]) -> dict[str, tuple[float, float,
     return found
 
 
-@settings(max_examples=150, deadline=None)
 @given(graphs())
 def test_columns_place_everything_and_nothing_on_anything_else(graph: tuple[list[Node], list[Link]]) -> None:
     nodes, links = graph
@@ -58,7 +57,6 @@ def test_columns_place_everything_and_nothing_on_anything_else(graph: tuple[list
         assert apart > -1e-6, (one, other)
 
 
-@settings(max_examples=100, deadline=None)
 @given(graphs())
 def test_edges_run_from_node_to_node_also_against_the_order(graph: tuple[list[Node], list[Link]]) -> None:
     nodes, links = graph
@@ -75,7 +73,6 @@ def test_edges_run_from_node_to_node_also_against_the_order(graph: tuple[list[No
         assert (placement.nodes[link.source][0] < placement.nodes[link.target][0]) == forth
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-500, 500), st.floats(1, 80)), min_size=1, max_size=12))
 def test_heights_in_a_column_are_least_squares(items: list[tuple[float, float]]) -> None:
     column = list(range(len(items)))

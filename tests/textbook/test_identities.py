@@ -18,7 +18,7 @@ import mpmath
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -40,10 +40,6 @@ softmax, log_softmax, softmax_dot = map(gp.activation, ("softmax", "log_softmax"
 logsumexp, sigmoid, tanh, silu = map(gp.activation, ("logsumexp", "sigmoid", "tanh", "silu"))
 
 
-def examples(count: int) -> settings:
-    return settings(max_examples=count, deadline=None, derandomize=True)
-
-
 def assert_close(x: Any, y: Any, scale: Any) -> None:
     """|x - y| <= 1e-12 scale, where scale is the sum of the absolute terms; where it is 0, x is exactly y."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -55,7 +51,6 @@ def assert_close(x: Any, y: Any, scale: Any) -> None:
 # ------------------------------------------------------------------ softmax and log-softmax (1-11)
 
 
-@examples(60)
 @given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array), DYADIC)
 def test_softmax_and_log_softmax_do_not_change_under_a_common_shift(a: np.ndarray, c: float) -> None:
     for f in (softmax, log_softmax):  # a + c is exact here, so that the bits agree
@@ -63,7 +58,6 @@ def test_softmax_and_log_softmax_do_not_change_under_a_common_shift(a: np.ndarra
         assert (f.jacobian(a + c) == f.jacobian(a)).all()
 
 
-@examples(60)
 @given(VECTORS)
 def test_rows_of_both_jacobians_sum_to_zero(a: np.ndarray) -> None:
     for f in (softmax, log_softmax):
@@ -71,7 +65,6 @@ def test_rows_of_both_jacobians_sum_to_zero(a: np.ndarray) -> None:
         assert_close(J.sum(1), np.zeros(len(a)), np.abs(J).sum(1))
 
 
-@examples(60)
 @given(VECTORS)
 def test_outputs_keep_their_sum_to_first_order(a: np.ndarray) -> None:
     J = softmax.jacobian(a)
@@ -80,7 +73,6 @@ def test_outputs_keep_their_sum_to_first_order(a: np.ndarray) -> None:
     assert_close(p @ J, np.zeros(len(a)), p @ np.abs(J))
 
 
-@examples(60)
 @given(VECTORS)
 def test_softmax_jacobian_is_diag_p_times_that_of_log_softmax(a: np.ndarray) -> None:
     p, J = softmax.value(a), softmax.jacobian(a)
@@ -91,7 +83,6 @@ def test_softmax_jacobian_is_diag_p_times_that_of_log_softmax(a: np.ndarray) -> 
     assert_close(np.trace(J), 1 - p @ p, 1 + p @ p)
 
 
-@examples(60)
 @given(PAIRS)
 def test_softmax_jacobian_is_a_variance(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, v = pair
@@ -102,7 +93,6 @@ def test_softmax_jacobian_is_a_variance(pair: tuple[np.ndarray, np.ndarray]) -> 
     assert np.linalg.matrix_rank(softmax.jacobian(narrow)) == len(a) - 1
 
 
-@examples(60)
 @given(PAIRS)
 def test_vjps_have_their_closed_forms_and_sum_to_zero(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, v = pair
@@ -115,7 +105,6 @@ def test_vjps_have_their_closed_forms_and_sum_to_zero(pair: tuple[np.ndarray, np
         assert_close(f.vjp(a, v).sum(), 0.0, terms.sum())
 
 
-@examples(60)
 @given(PAIRS, st.data())
 def test_vjp_and_jvp_are_adjoint(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
     a, v = pair
@@ -125,7 +114,6 @@ def test_vjp_and_jvp_are_adjoint(pair: tuple[np.ndarray, np.ndarray], data: st.D
         assert_close(f.vjp(a, v) @ u, v @ (J @ u), np.abs(v) @ (np.abs(J) + np.diag(f.value(a) ** 2)) @ np.abs(u))
 
 
-@examples(60)
 @given(VECTORS)
 def test_log_softmax_is_idempotent_and_normalises(a: np.ndarray) -> None:
     z, size = log_softmax.value(a), 1 + np.abs(a).max() + np.abs(a)
@@ -135,13 +123,11 @@ def test_log_softmax_is_idempotent_and_normalises(a: np.ndarray) -> None:
     assert_close(np.exp(z), softmax.value(a), softmax.value(a) * size)
 
 
-@examples(60)
 @given(SCALARS)
 def test_softmax_of_two_is_logistic(x: float) -> None:
     assert_close(softmax.value([x, 0.0]), [sigmoid.value(x), sigmoid.value(-x)], softmax.value([x, 0.0]))
 
 
-@examples(60)
 @given(VECTORS)
 def test_softmax_keeps_order(a: np.ndarray) -> None:
     ranked = np.sort(a)
@@ -149,7 +135,6 @@ def test_softmax_keeps_order(a: np.ndarray) -> None:
     assert (np.diff(log_softmax.value(ranked)) >= 0).all()
 
 
-@examples(60)
 @given(VECTORS, st.randoms(use_true_random=False))
 def test_permuting_inputs_permutes_outputs_and_leaves_reductions(a: np.ndarray, random: Any) -> None:
     order = random.sample(range(len(a)), len(a))
@@ -160,7 +145,6 @@ def test_permuting_inputs_permutes_outputs_and_leaves_reductions(a: np.ndarray, 
         assert_close(f.jacobian(a[order]), f.jacobian(a)[order], delta_terms(a)[order])
 
 
-@examples(60)
 @given(TARGETS)
 def test_cross_entropy_gradient_sums_to_zero_for_every_total(pair: tuple[np.ndarray, list[float]]) -> None:
     a, t = pair[0], np.array(pair[1])
@@ -169,7 +153,6 @@ def test_cross_entropy_gradient_sums_to_zero_for_every_total(pair: tuple[np.ndar
     assert_close(gradient, softmax.value(a) * t.sum() - t, terms)
 
 
-@examples(60)
 @given(PAIRS)
 def test_cross_entropy_is_at_least_the_entropy_of_the_target(pair: tuple[np.ndarray, np.ndarray]) -> None:
     a, t = pair[0], softmax.value(pair[1])
@@ -178,7 +161,6 @@ def test_cross_entropy_is_at_least_the_entropy_of_the_target(pair: tuple[np.ndar
     assert_close(cross_entropy.evaluate(pair[1], t)[0], entropy, t @ (1 + np.abs(pair[1]) + np.abs(np.log(t))))
 
 
-@examples(60)
 @given(TARGETS)
 def test_cross_entropy_through_softmax_is_nll_through_log_softmax(pair: tuple[np.ndarray, list[float]]) -> None:
     a, t = pair[0], np.array(pair[1])
@@ -200,7 +182,6 @@ def delta_terms(a: np.ndarray) -> np.ndarray:
     return p * (1 + d + p @ d)
 
 
-@examples(60)
 @given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array), DYADIC)
 def test_softmax_dot_moves_with_a_common_shift_and_its_delta_does_not(a: np.ndarray, c: float) -> None:
     assert_close(softmax_dot.value(a + c), softmax_dot.value(a) + c, np.abs(a).max() + abs(c))
@@ -209,7 +190,6 @@ def test_softmax_dot_moves_with_a_common_shift_and_its_delta_does_not(a: np.ndar
     assert_close(delta.sum(), 1.0, delta_terms(a).sum())
 
 
-@examples(40)
 @given(st.lists(DYADIC, min_size=1, max_size=6).map(np.array))
 def test_softmax_dot_is_the_slope_of_logsumexp_in_the_temperature(a: np.ndarray) -> None:
     with mpmath.workdps(50):
@@ -218,21 +198,18 @@ def test_softmax_dot_is_the_slope_of_logsumexp_in_the_temperature(a: np.ndarray)
     assert_close(softmax_dot.value(a), a @ logsumexp.jacobian(a), np.abs(a).max())
 
 
-@examples(60)
 @given(VECTORS)
 def test_softmax_dot_is_logsumexp_less_the_entropy(a: np.ndarray) -> None:
     p, log_p = softmax.value(a), log_softmax.value(a)
     assert_close(softmax_dot.value(a), logsumexp.value(a) + p @ log_p, np.abs(a).max() + p @ np.abs(log_p))
 
 
-@examples(60)
 @given(VECTORS)
 def test_derivative_of_softmax_dot_under_scaling_is_its_value_plus_the_variance(a: np.ndarray) -> None:
     p, s = softmax.value(a), softmax_dot.value(a)
     assert_close(a @ softmax_dot.jacobian(a), s + p @ (a - p @ a) ** 2, np.abs(a) @ delta_terms(a) + np.abs(a).max())
 
 
-@examples(60)
 @given(VECTORS)
 def test_softmax_dot_lies_between_its_bounds(a: np.ndarray) -> None:
     n, s, top = len(a), softmax_dot.value(a), a.max()
@@ -243,7 +220,6 @@ def test_softmax_dot_lies_between_its_bounds(a: np.ndarray) -> None:
     assert logsumexp.value(a) - np.log(n) - slack <= s <= logsumexp.value(a) + slack
 
 
-@examples(60)
 @given(SCALARS, st.integers(1, 6))
 def test_softmax_dot_of_equal_entries_is_their_mean(x: float, n: int) -> None:
     assert softmax_dot.value([x]) == x
@@ -252,7 +228,6 @@ def test_softmax_dot_of_equal_entries_is_their_mean(x: float, n: int) -> None:
     assert_close(softmax_dot.jacobian([x] * n), [1 / n] * n, 1 / n)
 
 
-@examples(60)
 @given(VECTORS, st.integers(1, 4))
 def test_repeating_all_entries_leaves_softmax_dot_and_divides_its_delta(a: np.ndarray, r: int) -> None:
     assert_close(softmax_dot.value(np.tile(a, r)), softmax_dot.value(a), np.abs(a).max())
@@ -260,7 +235,6 @@ def test_repeating_all_entries_leaves_softmax_dot_and_divides_its_delta(a: np.nd
     assert_close(softmax_dot.jacobian(np.tile(a, r)), repeated, np.tile(delta_terms(a), r))
 
 
-@examples(60)
 @given(SCALARS, SCALARS)
 def test_softmax_dot_of_two_is_silu_of_their_difference(x: float, y: float) -> None:
     delta = softmax_dot.jacobian([x, y])
@@ -277,7 +251,6 @@ def test_softmax_dot_is_not_monotone() -> None:
 # ------------------------------------------------------------------ scalar activations (18)
 
 
-@examples(100)
 @given(SCALARS)
 def test_tanh_and_sigmoid_are_the_same_curve(x: float) -> None:
     assert_close(tanh.value(x), 2 * sigmoid.value(2 * x) - 1, 2 * sigmoid.value(2 * x) + 1)
@@ -285,7 +258,6 @@ def test_tanh_and_sigmoid_are_the_same_curve(x: float) -> None:
     assert tanh.value(-x) == -tanh.value(x)
 
 
-@examples(100)
 @given(SCALARS)
 def test_sigmoid_is_symmetric(x: float) -> None:
     s, mirrored, slope = sigmoid.value(x), sigmoid.value(-x), sigmoid.jacobian(x)
@@ -420,7 +392,6 @@ def rebuilt(
 # ------------------------------------------------------------------ graphs (19-26)
 
 
-@examples(100)
 @given(graphs())
 def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(drawn: Any) -> None:
     net, inputs = drawn
@@ -434,7 +405,6 @@ def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(d
 
 
 @pytest.mark.parametrize("loss", gp.LOSSES)
-@examples(50)
 @given(data=st.data())
 def test_three_forms_and_the_resolvent_agree_for_losses_and_seeds(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
@@ -464,7 +434,6 @@ def value_at(net: gp.Network, theta: list[Any], inputs: list[Any], objective: di
 
 
 @pytest.mark.parametrize("activation", gp.ACTIVATIONS)
-@examples(15)
 @given(data=st.data())
 def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.DataObject) -> None:
     """Against differences of 30-digit forward passes, in which no chain rule is used."""
@@ -490,7 +459,6 @@ def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.
                 assert_close(float(flat[j]), slope, scale[j] + 1e-12)  # the differences resolve 1e-24
 
 
-@examples(100)
 @given(st.data())
 def test_weights_times_their_gradients_add_up_to_delta_times_a_less_b(data: st.DataObject) -> None:
     net, inputs = data.draw(graphs())
@@ -516,7 +484,6 @@ def path_products(net: gp.Network, u: Any, v: Any) -> Iterable[np.ndarray]:
         yield product
 
 
-@examples(40)
 @given(graphs(kinds=("identity",)))
 def test_gradient_of_a_linear_network_is_the_sum_over_paths_of_weight_products(drawn: Any) -> None:
     net, inputs = drawn
@@ -529,7 +496,6 @@ def test_gradient_of_a_linear_network_is_the_sum_over_paths_of_weight_products(d
             assert_close(vector(sensitivity(g, u)), sum(rows, zero), sum(map(np.abs, rows), zero))
 
 
-@examples(40)
 @given(graphs(kinds=("identity",), biases=False))
 def test_linear_network_without_biases_is_homogeneous(drawn: Any) -> None:
     net, inputs = drawn
@@ -541,7 +507,6 @@ def test_linear_network_without_biases_is_homogeneous(drawn: Any) -> None:
         assert_close(slopes @ x, g.value, terms @ np.abs(x))
 
 
-@examples(40)
 @given(st.data(), NUMBERS)
 def test_linear_network_is_affine_in_inputs_and_in_each_single_weight(data: st.DataObject, s: float) -> None:
     tied, inputs = data.draw(graphs(kinds=("identity",)))
@@ -561,7 +526,6 @@ def test_linear_network_is_affine_in_inputs_and_in_each_single_weight(data: st.D
     assert_close(at(x, step=s), at(x) + s * (at(x, step=1.0) - at(x)), terms)
 
 
-@examples(100)
 @given(st.data(), st.sampled_from([(1.0,), (0.5, 0.5)]))
 def test_identity_nodes_and_parallel_halves_in_an_edge_change_nothing_else(
     data: st.DataObject, shares: tuple[float, ...]
@@ -590,7 +554,6 @@ def absent_as_none(weight: np.ndarray) -> list[Any]:
     return np.where(np.isnan(weight), None, weight).tolist()
 
 
-@examples(100)
 @given(graphs(), st.randoms(use_true_random=False))
 def test_renaming_nodes_and_reordering_edges_gives_the_same_bits(drawn: Any, random: Any) -> None:
     net, inputs = drawn
@@ -620,7 +583,6 @@ def test_gradient_of_a_tied_parameter_does_not_depend_on_the_order_of_its_uses()
     assert found == {1.0}
 
 
-@examples(100)
 @given(graphs(), st.data())
 def test_removing_nodes_off_every_path_changes_no_bit(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
@@ -636,7 +598,6 @@ def test_removing_nodes_off_every_path_changes_no_bit(drawn: Any, data: st.DataO
     assert np.array_equal(g.theta, h.theta)
 
 
-@examples(100)
 @given(graphs())
 def test_what_does_not_reach_the_objective_has_gradient_exactly_zero(drawn: Any) -> None:
     net, inputs = drawn
@@ -649,7 +610,6 @@ def test_what_does_not_reach_the_objective_has_gradient_exactly_zero(drawn: Any)
         assert all((w == 0.0).all() for w in dead)
 
 
-@examples(150)
 @given(graphs(kinds=(*GROUPS, "tanh")), st.data(), NUMBERS)
 def test_a_common_bias_moves_softmax_dot_and_no_softmax(drawn: Any, data: st.DataObject, c: float) -> None:
     net, inputs = drawn
@@ -672,7 +632,6 @@ def test_a_common_bias_moves_softmax_dot_and_no_softmax(drawn: Any, data: st.Dat
     assert_close(g.delta[v].sum(), g.o[v] if moves else 0.0, terms[place[v]].sum())
 
 
-@examples(100)
 @given(graphs(), st.data(), NUMBERS, NUMBERS)
 def test_gradients_are_linear_in_the_objective(drawn: Any, data: st.DataObject, alpha: float, beta: float) -> None:
     net, inputs = drawn
@@ -685,7 +644,6 @@ def test_gradients_are_linear_in_the_objective(drawn: Any, data: st.DataObject, 
     assert np.array_equal(double, 2 * g1)
 
 
-@examples(100)
 @given(graphs(), st.data())
 def test_gradient_of_a_batch_is_that_of_its_samples_together(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
@@ -710,7 +668,6 @@ def test_gradient_of_a_batch_is_that_of_its_samples_together(drawn: Any, data: s
     assert_close(g.theta, theta, terms)
 
 
-@examples(100)
 @given(graphs(), st.data())
 def test_gradient_of_a_tied_parameter_is_the_sum_of_the_untied_ones(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
@@ -756,7 +713,6 @@ def read(values: Any, names: np.ndarray) -> np.ndarray:
     return np.reshape([values[name] for name in names.ravel()], names.shape)
 
 
-@examples(40)
 @given(convolutions(), st.data())
 def test_convolution_and_its_gradients_are_cross_correlations(drawn: Any, data: st.DataObject) -> None:
     net, x, s, kernel, padding = drawn
@@ -774,7 +730,6 @@ def test_convolution_and_its_gradients_are_cross_correlations(drawn: Any, data: 
     checked(read(g.input, x), lambda x, f, g: correlated(padded(g, around), f[::-1, ::-1]))
 
 
-@examples(40)
 @given(convolutions(), st.data())
 def test_convolution_and_its_pull_back_are_adjoint(drawn: Any, data: st.DataObject) -> None:
     net, x, s, *_ = drawn
@@ -787,7 +742,6 @@ def test_convolution_and_its_pull_back_are_adjoint(drawn: Any, data: st.DataObje
     assert_close(forward @ seed, image @ back, np.abs(seed) @ np.abs(W) @ np.abs(image))
 
 
-@examples(40)
 @given(convolutions())
 def test_row_wise_and_column_wise_matrices_are_equal_but_for_their_order(drawn: Any) -> None:
     net, x, s, *_ = drawn

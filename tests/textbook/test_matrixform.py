@@ -24,7 +24,6 @@ from tests.textbook.test_identities import (
     assert_close,
     backpropagate,
     every_component,
-    examples,
     matrices,
     outputs,
     per_theta,
@@ -160,7 +159,6 @@ def in_order(net: gp.Network, inputs: dict[Any, Any]) -> np.ndarray:
     return np.concatenate([vector(inputs[x]) for x in net.inputs])
 
 
-@examples(150)
 @given(graphs(), st.data())
 def test_any_graph_gives_the_numbers_of_the_recursion(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
@@ -168,7 +166,6 @@ def test_any_graph_gives_the_numbers_of_the_recursion(drawn: Any, data: st.DataO
 
 
 @pytest.mark.parametrize("loss", gp.LOSSES)
-@examples(30)
 @given(data=st.data())
 def test_any_graph_gives_the_losses_of_the_recursion(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
@@ -176,14 +173,12 @@ def test_any_graph_gives_the_losses_of_the_recursion(loss: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("kind", gp.ACTIVATIONS)
-@examples(15)
 @given(data=st.data())
 def test_every_activation(kind: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=(kind, "softmax", "softmax_dot", "exp")))
     assert_same_numbers(net, in_order(net, inputs), data.draw(objectives(net)))
 
 
-@examples(60)
 @given(graphs(), st.data())
 def test_batches_with_sample_weights(drawn: Any, data: st.DataObject) -> None:
     net, inputs = drawn
@@ -198,7 +193,6 @@ def test_batches_with_sample_weights(drawn: Any, data: st.DataObject) -> None:
         assert_same_numbers(net, rows, objective, [1.0, 0.0, 2.5])
 
 
-@examples(60)
 @given(graphs())
 def test_the_block_matrices_and_the_resolvent(drawn: Any) -> None:
     net, inputs = drawn
@@ -247,7 +241,6 @@ def layered(draw: Any, losses: tuple[str, ...] = tuple(gp.LOSSES)) -> tuple[gp.N
     return net, X, {"loss": loss, "target": target}
 
 
-@examples(200)
 @given(layered(), st.data())
 def test_layers_give_the_numbers_of_the_recursion(drawn: Any, data: st.DataObject) -> None:
     net, X, objective = drawn
