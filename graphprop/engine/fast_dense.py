@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.blas import blas_addresses
+from graphprop.engine.borrowed import Borrowed
 from graphprop.engine.loops import dense, sparse
 from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Table
 from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING
 from graphprop.engine.work_sharing import BELL, share_out
 from graphprop.functions.losses import Loss
-from graphprop.given.memory import Borrowed, check_memory
+from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.program import Program
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.engine.borrowed import SMALL, Borrowed
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Table
 from graphprop.engine.threads import get_threads, run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
 from graphprop.functions.losses import TERMS, Loss
-from graphprop.given.memory import SMALL, Borrowed, check_memory
+from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import outputs_of
 from graphprop.program import Program

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from graphprop.engine.borrowed import Borrowed
 from graphprop.engine.fast import answer, descend_objective
 from graphprop.engine.fast import descend as descend  # for programs
 from graphprop.engine.loops import sparse
@@ -33,7 +34,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.losses import LOSSES, Loss
 from graphprop.given.arrays import all_finite
-from graphprop.given.memory import Borrowed, check_memory
+from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.finiteness import (
     check_a,

@@ -247,7 +247,7 @@ def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: 
 
 FORKED = """
     import os, threading, time
-    from graphprop.forking import LOADING
+    from graphprop.atomic.forking import LOADING
     import logging
 
     begun = threading.Event()

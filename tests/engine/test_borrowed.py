@@ -7,15 +7,15 @@ import threading
 import numpy as np
 import pytest
 
-from graphprop.given import memory
-from graphprop.given.memory import KEPT, SMALL, Borrowed
+from graphprop.engine import borrowed
+from graphprop.engine.borrowed import KEPT, SMALL, Borrowed
 
 DOUBLE = np.dtype(float)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_blocks", [])
+    monkeypatch.setattr(borrowed, "_blocks", [])
 
 
 def test_a_block_is_used_again_once_it_is_given_back() -> None:
@@ -42,19 +42,19 @@ def test_it_is_not_used_again_after_an_error() -> None:
     """After an interrupt another thread may still write to it."""
     with pytest.raises(ZeroDivisionError), Borrowed(SMALL, DOUBLE):
         1 / 0  # noqa: B018
-    assert memory._blocks == []
+    assert borrowed._blocks == []
 
 
 def test_no_more_is_kept_than_is_promised_and_nothing_far_too_large_is_handed_out() -> None:
     for size in (KEPT // 8, KEPT // 16, KEPT // 8 + 4096, 2 * KEPT // 8):
         with Borrowed(size, DOUBLE):
             pass
-        assert sum(map(len, memory._blocks)) <= KEPT
-    memory._blocks[:] = []
+        assert sum(map(len, borrowed._blocks)) <= KEPT
+    borrowed._blocks[:] = []
     with Borrowed(KEPT // 16, DOUBLE):
         pass
     with Borrowed(SMALL // 8, DOUBLE):
-        assert len(memory._blocks) == 1  # the large one still waits
+        assert len(borrowed._blocks) == 1  # the large one still waits
 
 
 def test_threads_never_have_the_same_block() -> None:
