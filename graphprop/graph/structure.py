@@ -178,7 +178,11 @@ class Structure:
 
     @property
     def graph(self) -> nx.DiGraph[Name]:
-        """The graph as a frozen view, for every algorithm of networkx; it follows later changes."""
+        """The graph as a frozen view, for every algorithm of networkx; it follows later changes.
+
+        Who goes through it while another thread changes the network may be stopped by Python or networkx, with a
+        RuntimeError or a KeyError, as with any dict. The graph of ``net.copy()`` is of one state and stands still.
+        """
         if self._mirror is None:
             self._mirror = self._unchanged(self._mirrored)
         return self._mirror.view()

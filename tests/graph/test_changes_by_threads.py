@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -58,6 +59,13 @@ def save(net: gp.Network) -> None:
     outputs(gp.load(path).forward([1.0]))
 
 
+def walk(graph: Any) -> None:
+    """Go through all of a graph, which is that between two changes."""
+    assert {*nx.topological_sort(graph)} == {*graph}
+    came = [edge for h in graph if h not in ("x", "y", "z") for edge in (("x", h), (h, "y"), (h, "z"))]
+    assert {*graph.edges} in [{("x", "y"), ("x", "z"), *came[:count]} for count in (0, 1, 2, 3)]
+
+
 DOORS: dict[str, Callable[[gp.Network], Any]] = {
     "forward": lambda net: outputs(net.forward([1.0])),
     "backward": backward,
@@ -73,6 +81,7 @@ DOORS: dict[str, Callable[[gp.Network], Any]] = {
     "unroll": lambda net: gp.unroll(net, {}, 2).forward([1.0, 2.0]),
     "save": save,
     "graph": lambda net: net.graph.number_of_nodes(),
+    "graph of a copy": lambda net: walk(net.copy().graph),
     "weight_matrix": lambda net: net.weight_matrix(["y", "z"], ["x"]),
     "names": lambda net: (net.nodes, net.edges, net.inputs, net.outputs, net.parameters, net.children("x"), repr(net)),
     "set_weight": lambda net: net.set_weight("x", "y", 2.0),
@@ -192,3 +201,17 @@ def test_a_network_that_never_stands_still_is_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "lay_out", changed_meanwhile)
     with pytest.raises(gp.GraphpropError, match="another thread goes on changing the network"):
         net.forward([1.0])
+
+
+def test_a_live_view_of_the_graph_follows_the_changes_and_the_graph_of_a_copy_stands_still() -> None:
+    net = network()
+    live, still = net.graph, net.copy().graph
+    nodes = iter(live), iter(still)
+    assert [next(walk) for walk in nodes] == ["x", "x"]
+    thread = threading.Thread(target=net.add_node, args=["late", "tanh", {"x": 1.0}])
+    thread.start()
+    thread.join()
+    assert list(nodes[1]) == ["y", "z"]
+    with pytest.raises(RuntimeError, match="dictionary changed size"):
+        next(nodes[0])
+    assert [*live] == ["x", "y", "z", "late"]
