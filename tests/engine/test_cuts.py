@@ -12,6 +12,7 @@ import pytest
 import graphprop as gp
 from graphprop.engine import fast, fast_dense, fast_sparse, general, tiles
 from graphprop.given import memory
+from graphprop.passes.objective import outputs_of
 from tests.against_recursion import assert_close
 from tests.engine.test_pieces import crossed, union
 
@@ -27,6 +28,13 @@ def with_parts_that_nothing_reads() -> gp.Network:
     return net
 
 
+def with_a_skip() -> gp.Network:
+    """No parameter is tied or unread, but those of one row do not follow each other in theta."""
+    net = gp.mlp([3, 4, 2], "tanh", "identity", seed=3)
+    net.add_edge(("x", 0), ("y", 0), 0.5)
+    return net
+
+
 def dense() -> gp.Network:
     """A block, beside nodes that single weights lead to."""
     net = gp.mlp([33, 32, 2], "tanh", "identity", seed=2)
@@ -38,6 +46,7 @@ NETS: dict[str, Callable[[], gp.Network]] = {
     "pieces": lambda: union(4),
     "ties": crossed,
     "unread": with_parts_that_nothing_reads,
+    "skip": with_a_skip,
     "dense": dense,
 }
 
@@ -101,33 +110,52 @@ def test_a_tile_may_be_wider_than_what_the_loops_do_at_once(samples: int, dtype:
     assert_close(found[1], terms.mean(axis=1), tolerance, np.abs(terms).mean(axis=1))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["pieces", "skip"])
+def test_a_tile_of_a_large_batch_stays_in_the_cache(name: str, dtype: Any) -> None:
+    program, kind = NETS[name]().program, np.dtype(dtype)
+    columns = outputs_of(program.layout)[1]
+    for samples in (10**5, 10**7):
+        loops = fast_sparse.Loops.over(
+            program, np.array([0, len(columns)]), columns, samples, kind, program.layout.size
+        )
+        assert loops.width * max(table.size for table in loops.tables) == loops.numbers
+        assert kind.itemsize * loops.numbers <= tiles.TILE_BYTES
+        assert loops.lanes == tiles.LANES
+
+
 # ------------------------------------------------------------------ what was in memory
 
 
 class Poisoned:
-    """numpy, but that memory which it hands out without writing to it has nan in it."""
+    """numpy, but that memory which it hands out without writing to it has a number in it."""
+
+    def __init__(self, poison: float) -> None:
+        self.poison = poison
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
     def empty(self, shape: Any, dtype: Any = float) -> Any:
         result = np.empty(shape, dtype)
-        result.fill(np.nan if result.dtype.kind == "f" else 255)
+        result.fill(self.poison if result.dtype.kind == "f" else 255)
         return result
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("samples", [1, 2, 41])
+@pytest.mark.parametrize("poison", [np.nan, 1e30])
 @pytest.mark.parametrize("name", list(NETS))
 def test_what_memory_held_before_does_not_matter(
-    monkeypatch: pytest.MonkeyPatch, name: str, samples: int, dtype: Any
+    monkeypatch: pytest.MonkeyPatch, name: str, poison: float, samples: int, dtype: Any
 ) -> None:
+    """Where the shortest way meets nan it leaves the work to another; what is finite it cannot tell from its own."""
     monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 12)
     monkeypatch.setattr(tiles, "PART_WORK", 500)
     expected = all_results(NETS[name](), samples, dtype)
     monkeypatch.setattr(memory, "_blocks", [])
     for module in (fast_sparse, general, memory, fast, fast_dense):
-        monkeypatch.setattr(module, "np", Poisoned())
+        monkeypatch.setattr(module, "np", Poisoned(poison))
     assert_same_bits(all_results(NETS[name](), samples, dtype), expected)
 
 

@@ -129,6 +129,21 @@ def test_a_layer_that_repeats_one_weight() -> None:
     check(net)
 
 
+@pytest.mark.parametrize("use", ["a bias", "a single weight"])
+def test_a_weight_of_a_layer_that_is_used_once_more(use: str) -> None:
+    rng = np.random.default_rng(20)
+    net = gp.Network()
+    net.add_input("x", size=40)
+    w = net.parameter("w", rng.normal(size=1600) / 6)
+    net.add_node("h", "tanh", {"x": [[w[40 * i + k] for k in range(40)] for i in range(40)]}, size=40)
+    weights = rng.normal(size=(2, 40)).astype(object)
+    if use == "a single weight":
+        weights[1, 2] = w[7]
+    net.add_node("y", "identity", {"h": weights}, [w[7], 0.5] if use == "a bias" else None, size=2)
+    assert [(block.strided, block.alone) for block in blocks(net)] == [(True, False)]
+    check(net)
+
+
 def test_a_dense_layer_with_skip_edges_into_some_of_it() -> None:
     rng = np.random.default_rng(10)
     net = gp.mlp([40, 40, 40, 5], "tanh", "identity", seed=11)

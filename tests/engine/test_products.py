@@ -259,6 +259,17 @@ def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyP
     assert fast.descend(net.program, *arrays.values(), "half_squared") is not None
 
 
+def test_a_parameter_that_nothing_reads_has_to_be_finite_too(shared_out: pytest.MonkeyPatch) -> None:
+    net = from_two_inputs()
+    arrays = net.theta.copy(), np.ones((5, 70)), np.ones((5, 2))
+    net.program.value_and_grad(*arrays, loss="half_squared")
+    for position in net.program.unused_positions[[0, -1]]:
+        kept, arrays[0][position] = arrays[0][position], np.nan
+        with pytest.raises(gp.NumberError, match=rf"theta\[{position}\]"):
+            net.program.value_and_grad(*arrays, loss="half_squared")
+        arrays[0][position] = kept
+
+
 @pytest.mark.parametrize("samples", [1, 5, 40])
 def test_parameters_that_all_lie_in_blocks(shared_out: pytest.MonkeyPatch, samples: int) -> None:
     inputs, nodes = 64, 32
