@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,14 @@ import graphprop as gp
 from graphprop.engine import fast, fast_dense, fast_sparse, general, tiles
 from graphprop.given import memory
 from graphprop.passes.objective import outputs_of
-from tests.against_recursion import assert_close
+from tests.against_recursion import (
+    assert_close,
+    assert_same_descent,
+    assert_same_gradients,
+    assert_same_outputs,
+    assert_same_pull,
+    assert_same_trace,
+)
 from tests.engine.test_pieces import crossed, union
 
 DTYPES = [np.float64, np.float32]
@@ -42,12 +50,27 @@ def dense() -> gp.Network:
     return net
 
 
+def in_python(seed: int = 4) -> gp.Network:
+    """An elementwise, a reducing and a vector node that run in Python, a sample at a time."""
+    rng = np.random.default_rng(seed)
+    slow = gp.Activation("slow", lambda a: math.tanh(float(repr(a))), lambda a, o: float(repr(1 - o * o)))
+    norm = gp.Activation("norm", lambda a: a @ a, lambda a, o, g: 2 * a * g, kind="reducing")
+    turned = gp.Activation("turned", lambda a: a[::-1], lambda a, o, g: g[::-1], kind="vector")
+    net = gp.Network()
+    net.add_input("x", size=2)
+    net.add_node("h", slow, {"x": rng.normal(size=(2, 2))}, rng.normal(size=2), size=2)
+    net.add_node("r", norm, {"x": rng.normal(size=(3, 2)), "h": rng.normal(size=(3, 2))}, rng.normal(size=3), size=3)
+    net.add_node("y", turned, {"r": rng.normal(size=2), "h": rng.normal(size=(2, 2))}, size=2)
+    return net
+
+
 NETS: dict[str, Callable[[], gp.Network]] = {
     "pieces": lambda: union(4),
     "ties": crossed,
     "unread": with_parts_that_nothing_reads,
     "skip": with_a_skip,
     "dense": dense,
+    "in python": in_python,
 }
 
 
@@ -108,6 +131,25 @@ def test_a_tile_may_be_wider_than_what_the_loops_do_at_once(samples: int, dtype:
     tolerance = 100 * float(np.finfo(dtype).eps)
     assert_close(found[0], np.mean(error * error) / 2, tolerance)
     assert_close(found[1], terms.mean(axis=1), tolerance, np.abs(terms).mean(axis=1))
+
+
+@pytest.mark.parametrize("part_work", [1, 200_000], ids=["parts", "one part"])
+@pytest.mark.parametrize("samples", [1, 32, 33, 41, 70])
+def test_activations_in_python_where_the_last_tile_has_less_samples(
+    monkeypatch: pytest.MonkeyPatch, samples: int, part_work: int
+) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 9)
+    monkeypatch.setattr(tiles, "PART_WORK", part_work)
+    net, rng = in_python(samples), np.random.default_rng(samples)
+    rows, target = rng.normal(size=(2, samples, 2))
+    trace = assert_same_trace(net, rows)
+    expected = assert_same_gradients(net, trace, loss="half_squared", target=target)
+    for dtype in DTYPES:
+        found = net.program.value_and_grad(net.theta.astype(dtype), rows, target, loss="half_squared")
+        assert_same_descent(found, expected)
+    by_seeds = gp.recursion.backpropagate(net, trace, seed={"y": target})
+    assert_same_pull(net.program.vjp(net.theta, rows, target), by_seeds)
+    assert_same_outputs(net.program.predict(net.theta, rows), net, trace)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
