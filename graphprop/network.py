@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from numpy.typing import ArrayLike
+
 from graphprop.atomic import forking
 from graphprop.errors import GraphpropError
 from graphprop.files import saving
@@ -15,6 +17,8 @@ from graphprop.functions.losses import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
 from graphprop.graph.layout import Name
+from graphprop.passes.inputs import Inputs
+from graphprop.passes.objective import Seeds, Target
 from graphprop.passes.results import Gradients, Trace
 from graphprop.program import Program
 from graphprop.textbook import recursion
@@ -38,7 +42,7 @@ class Network(Graph):
     (2,)
     """
 
-    def forward(self, inputs: Any) -> Trace:
+    def forward(self, inputs: Inputs) -> Trace:
         """Run the network on one sample, or on a batch.
 
         `inputs` is a mapping from input names to numbers (with a batch: arrays whose first axis is the sample),
@@ -60,13 +64,13 @@ class Network(Graph):
     def backward(
         self,
         trace: Trace,
-        node: Name = None,
+        node: Name | None = None,
         *,
         component: int | None = None,
         loss: str | Loss | None = None,
-        target: Any = None,
-        sample_weight: Any = None,
-        seed: Mapping[Any, Any] | None = None,
+        target: Target | None = None,
+        sample_weight: ArrayLike | None = None,
+        seed: Seeds | None = None,
     ) -> Gradients:
         """The derivatives of an objective with respect to everything: of a node's output, of a loss, or of a seed.
 

@@ -33,7 +33,7 @@ SHOWN = 12  # nodes of a network that an error shows
 # ------------------------------------------------------------------ assertions
 
 
-def assert_gradients_match(net: Network, inputs: Any = None, node: Name = None, **arguments: Any) -> Report:
+def assert_gradients_match(net: Network, inputs: Any = None, node: Name | None = None, **arguments: Any) -> Report:
     """Fail, with the whole report, unless every way of computing this network's gradients gives the same.
 
     Takes what `gp.check` takes, and returns its report. What no way can decide, such as the derivative at a kink, is

@@ -6,11 +6,11 @@ values or textbook formulas alone. The reference is the way with which the most 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.checks.by_direction import by_directions
 from graphprop.checks.by_library import by_library
@@ -38,7 +38,8 @@ from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.network import Network
 from graphprop.passes.entries import Entries
-from graphprop.passes.objective import Objective, read_objective
+from graphprop.passes.inputs import Inputs
+from graphprop.passes.objective import Objective, Seeds, Target, read_objective
 from graphprop.passes.results import Trace
 from graphprop.textbook import recursion
 
@@ -50,14 +51,14 @@ INDEPENDENT = ("values", "formulas", "automatic")
 
 def check(
     net: Network,
-    inputs: Any = None,
-    node: Name = None,
+    inputs: Inputs | None = None,
+    node: Name | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,
-    target: Any = None,
-    sample_weight: Any = None,
-    seed: int | Mapping[Any, Any] = 0,
+    target: Target | None = None,
+    sample_weight: ArrayLike | None = None,
+    seed: int | Seeds = 0,
     against: str | None = None,
 ) -> Report:
     """Compute a gradient in every way there is, and compare them entry by entry.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.atomic.steps import Steps, changed, entered, take
 from graphprop.errors import CycleError, GraphpropError, NumberError
@@ -29,7 +30,7 @@ from graphprop.graph.names import (
     checked_name,
 )
 from graphprop.graph.order import TopologicalOrder
-from graphprop.graph.parameters import ABSENT, Parameter, ParameterVector, Plan, joined
+from graphprop.graph.parameters import ABSENT, Parameter, ParameterVector, Plan, Weight, joined
 from graphprop.graph.structure import Structure
 from graphprop.notation.escaping import label
 
@@ -52,8 +53,8 @@ class Graph(Structure):
         self,
         name: Name,
         activation: str | Activation,
-        parents: Mapping[Any, Any] | None = None,
-        bias: Any = None,
+        parents: Mapping[Any, Weight] | None = None,
+        bias: Weight | None = None,
         *,
         size: int | None = None,
         trainable: bool = True,
@@ -118,7 +119,7 @@ class Graph(Structure):
         self._take([*steps, *self._inserting(name, node, dict(zip(parents, blocks, strict=True)))])
 
     def add_edge(
-        self, u: Name, v: Name, weight: Any, *, to: int | None = None, of: int | None = None, trainable: bool = True
+        self, u: Name, v: Name, weight: Weight, *, to: int | None = None, of: int | None = None, trainable: bool = True
     ) -> None:
         """Add an edge between existing nodes, or with `to` and `of` one entry of it.
 
@@ -168,7 +169,7 @@ class Graph(Structure):
             steps += self._mirror.add_edge(u, v)
         self._take(steps)
 
-    def parameter(self, name: Name, value: Any, trainable: bool = True) -> Parameter:
+    def parameter(self, name: Name, value: ArrayLike, trainable: bool = True) -> Parameter:
         """Make a named parameter, a number or an array, to be used as weight or bias, as often as wanted.
 
         >>> import graphprop as gp
@@ -188,13 +189,13 @@ class Graph(Structure):
         if not values.size:
             raise GraphpropError(f"parameter {name!r} is empty")
         if not np.isfinite(values).all():
-            raise NumberError(f"parameter {name!r} is not finite: {value}")
+            raise NumberError(f"parameter {name!r} is not finite: {np.asarray(value)}")
         positions, steps = self._vector.extend(values, trainable)
         made = Parameter(self._vector, name, positions)
         self._take([*steps, (self._vector.names.__setitem__, name, positions)])
         return made
 
-    def set_outputs(self, *heads: Any) -> None:
+    def set_outputs(self, *heads: Name | list[Name]) -> None:
         """Declare the outputs, in the order of a target's columns; one argument is what one loss term reads.
 
         A node's name is a head of its own, a list of scalar nodes is one head together. With no argument
@@ -238,11 +239,11 @@ class Graph(Structure):
             raise GraphpropError(f"node {name!r} is a declared output; declare others with set_outputs first")
         self._take(self._removing([name]))
 
-    def set_weight(self, u: Name, v: Name, weight: Any) -> None:
+    def set_weight(self, u: Name, v: Name, weight: Weight) -> None:
         """Give the weight of an edge new numbers, in the shape of `weight(u, v)`; nan or None where it has no entry."""
         self._overwrite(self._positions(u, v), weight, f"the weight of edge {u!r} -> {v!r}")
 
-    def set_bias(self, v: Name, bias: Any) -> None:
+    def set_bias(self, v: Name, bias: Weight) -> None:
         """Give the bias of a node new numbers; a node that has none gets one, at the end of theta."""
         node = self._node(v)
         if node.activation is None:

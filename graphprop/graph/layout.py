@@ -24,7 +24,7 @@ from graphprop.functions.activation import Activation
 from graphprop.given.arrays import cut_into_matrices
 from graphprop.notation.escaping import label
 
-Name: TypeAlias = Any  # a text, an integer, or a tuple of names
+Name: TypeAlias = "str | int | tuple[Name, ...]"
 Array = NDArray[Any]
 Heads = tuple[tuple[Name, ...], ...]
 

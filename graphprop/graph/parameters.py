@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,9 @@ class Parameter:
     def __repr__(self) -> str:
         shape = f" of shape {self.shape}" if self.shape else ""
         return f"<parameter {self.name!r}{shape}>"
+
+
+Weight: TypeAlias = "float | Parameter | NDArray[Any] | Sequence[Weight | None]"  # None where there is no entry
 
 
 @dataclass(slots=True)

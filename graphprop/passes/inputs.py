@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.functions.arithmetic import Floats, Formulas
@@ -14,6 +15,7 @@ from graphprop.given.frames import along_samples, by_name, hint
 from graphprop.graph.layout import Array, Layout
 
 Vector = list[Any]
+Inputs: TypeAlias = "Mapping[Any, Any] | ArrayLike"  # by name, or the columns of all inputs; a data frame is a mapping
 
 
 def read_theta(layout: Layout, own: Array, theta: Any, kind: Floats | Formulas) -> Array:

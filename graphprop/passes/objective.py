@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.functions.arithmetic import Floats, Formulas
@@ -20,6 +21,9 @@ from graphprop.given.arrays import all_finite, object_array, real_array
 from graphprop.given.frames import along_samples, by_name, hint, is_series
 from graphprop.graph.layout import Array, Heads, Layout, Name, default_heads
 from graphprop.notation.escaping import label
+
+Target: TypeAlias = "Mapping[Any, Any] | ArrayLike"  # by name, or the columns of all outputs; a data frame is a mapping
+Seeds: TypeAlias = "Mapping[Any, Any]"  # by name, shaped like the outputs
 
 
 @dataclass(eq=False, slots=True)
@@ -138,7 +142,7 @@ def read_objective(
     layout: Layout,
     samples: int,
     batched: bool,
-    node: Name = None,
+    node: Name | None = None,
     *,
     component: int | None = None,
     loss: Any = None,
@@ -163,6 +167,7 @@ def read_objective(
         return read_loss(layout, samples, batched, loss, target, sample_weight, exact)
     if seed is not None:
         return _read_seed(layout, samples, batched, seed, exact)
+    assert node is not None
     return _read_node(layout, samples, node, component)
 
 

@@ -202,7 +202,7 @@ def draw(
     *,
     show: str = "gradients",
     sample: int | None = None,
-    focus: Name = None,
+    focus: Name | None = None,
     depth: int | None = None,
     top: int | None = None,
     path: Sequence[Name] | None = None,

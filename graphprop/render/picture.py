@@ -37,7 +37,7 @@ class Shape:
     """A node, the loss, or a group of nodes."""
 
     id: str  # made up: names stand in labels only
-    name: Name
+    name: Name | None  # of the loss and of a group there is none
     form: Form
     kind: str
     text: str  # the name, in plain text

@@ -40,7 +40,7 @@ def select(
     layout: Layout,
     sizes: Array,
     *,
-    focus: Name = None,
+    focus: Name | None = None,
     depth: int | None = None,
     top: int | None = None,
     path: Sequence[Name] | None = None,

@@ -19,11 +19,11 @@ holds the results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.arithmetic import Floats
@@ -43,8 +43,8 @@ from graphprop.graph.levels import (
     level_numbers,
 )
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
-from graphprop.passes.inputs import read_inputs, read_theta
-from graphprop.passes.objective import Objective, check_masks, compare_head, read_objective
+from graphprop.passes.inputs import Inputs, read_inputs, read_theta
+from graphprop.passes.objective import Objective, Seeds, Target, check_masks, compare_head, read_objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.textbook.labelled_matrix import LabelledMatrix
 
@@ -65,7 +65,7 @@ FLOATS = Floats()
 # ------------------------------------------------------------------ forward
 
 
-def forward(net: Graph, inputs: Any, *, limit: int = LIMIT) -> Trace:
+def forward(net: Graph, inputs: Inputs, *, limit: int = LIMIT) -> Trace:
     """The forward pass, a level at a time: a = W o + b, o = f(a), for all samples together.
 
     Parameters
@@ -122,13 +122,13 @@ def _outputs(layout: Layout, v: int, a: Array, theta: Array) -> Array:
 def backpropagate(
     net: Graph,
     trace: Trace,
-    node: Name = None,
+    node: Name | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,
-    target: Any = None,
-    sample_weight: Any = None,
-    seed: Mapping[Any, Any] | None = None,
+    target: Target | None = None,
+    sample_weight: ArrayLike | None = None,
+    seed: Seeds | None = None,
     limit: int = LIMIT,
 ) -> Gradients:
     """The gradient of an objective in matrices, for every network.
@@ -157,7 +157,8 @@ def backpropagate(
     if trace.numbers is not None:
         raise GraphpropError("the matrix form computes with floats; gp.recursion goes on in the numbers of the trace")
     layout = trace.layout
-    objective = {"component": component, "loss": loss, "target": target, "sample_weight": sample_weight, "seed": seed}
+    objective: dict[str, Any] = {"component": component, "loss": loss, "target": target}
+    objective |= {"sample_weight": sample_weight, "seed": seed}
     goal = read_objective(layout, trace.samples, trace.batched, node, **objective)
     levels = build_levels(layout, trace.theta, limit)
     weights, biases = np.zeros(len(layout.row)), np.zeros(len(layout.bias_row))
@@ -244,13 +245,13 @@ def _total(goal: Objective, terms: Array) -> float:
 def gradients(
     net: Graph,
     trace: Trace,
-    node: Name = None,
+    node: Name | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,
-    target: Any = None,
-    sample_weight: Any = None,
-    seed: Mapping[Any, Any] | None = None,
+    target: Target | None = None,
+    sample_weight: ArrayLike | None = None,
+    seed: Seeds | None = None,
     layout: Literal["gradient", "numerator"] = "gradient",
     limit: int = LIMIT,
 ) -> dict[str, Array]:
@@ -279,7 +280,8 @@ def gradients(
     check_choice(layout, ("gradient", "numerator"), "layout")
     check_trace(trace, checked_graph(net).layout)
     pairs = build_layers(trace.layout, trace.theta, limit)
-    objective = {"component": component, "loss": loss, "target": target, "sample_weight": sample_weight, "seed": seed}
+    objective: dict[str, Any] = {"component": component, "loss": loss, "target": target}
+    objective |= {"sample_weight": sample_weight, "seed": seed}
     g = backpropagate(net, trace, node, **objective, limit=limit)
     result = {}
     biases = np.zeros(g.a_flat.shape[1])

@@ -14,10 +14,11 @@ No form calls itself: a graph may be deeper than Python's stack, so a loop or a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
@@ -25,8 +26,8 @@ from graphprop.functions.losses import Loss
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
-from graphprop.passes.inputs import read_inputs, read_theta
-from graphprop.passes.objective import read_objective
+from graphprop.passes.inputs import Inputs, read_inputs, read_theta
+from graphprop.passes.objective import Seeds, Target, read_objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.textbook.equations import (
     Equations,
@@ -100,7 +101,7 @@ def over_paths(s: Sample, direct: list[Vector], reads: Iterable[int], region: li
 # ------------------------------------------------------------------ forward
 
 
-def forward(net: Graph, inputs: Any, theta: Any = None, numbers: Any = None) -> Trace:
+def forward(net: Graph, inputs: Inputs, theta: Any = None, numbers: Any = None) -> Trace:
     """The forward pass, node by node.
 
     Parameters
@@ -165,7 +166,7 @@ def _values(equations: Equations, given: Vector, sample: int | None) -> tuple[li
 def backpropagate(
     net: Graph,
     trace: Trace,
-    node: Name = None,
+    node: Name | None = None,
     *,
     form: str = "children",
     of: Iterable[Name] | None = None,
@@ -173,9 +174,9 @@ def backpropagate(
     numbers: Any = None,
     component: int | None = None,
     loss: str | Loss | None = None,
-    target: Any = None,
-    sample_weight: Any = None,
-    seed: Mapping[Any, Any] | None = None,
+    target: Target | None = None,
+    sample_weight: ArrayLike | None = None,
+    seed: Seeds | None = None,
 ) -> Gradients:
     """The gradient of an objective, by one of the three forms.
 
