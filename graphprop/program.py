@@ -21,7 +21,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.catalogue import Entry
 from graphprop.functions.losses import Loss
-from graphprop.given.arrays import all_finite, real_array
+from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.finiteness import check_gradients
 from graphprop.passes.inputs import read_inputs
@@ -397,8 +397,12 @@ class Program:
     def _cast(self, rows: Array, dtype: Any) -> Array:
         if rows.dtype == dtype and rows.flags.carray:
             return rows
-        with np.errstate(over="ignore"):
-            result = rows.astype(dtype, order="C")
+
+        def cast() -> Array:
+            with np.errstate(over="ignore"):
+                return rows.astype(dtype, order="C")
+
+        result = with_warnings_kept(cast)
         if not all_finite(result):
             raise NumberError(f"the array of inputs has a number that is out of the range of {dtype}")
         return result

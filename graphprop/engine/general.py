@@ -33,7 +33,7 @@ from graphprop.errors import PASSING, GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.losses import LOSSES, Loss
-from graphprop.given.arrays import all_finite
+from graphprop.given.arrays import all_finite, with_warnings_kept
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.finiteness import (
@@ -61,12 +61,16 @@ class _RefusedError(Exception):
 
 def _with_python_if_need_be(run: Callable[[bool], Result], program: Program, dtype: np.dtype[Any]) -> Result:
     """run(whether Python is asked), asked only where there is something to be called, or to be found out."""
-    if not program.calls_python(dtype):
-        try:
-            return run(False)
-        except _RefusedError:
-            pass
-    return run(True)
+
+    def run_twice_if_need_be() -> Result:
+        if not program.calls_python(dtype):
+            try:
+                return run(False)
+            except _RefusedError:
+                pass
+        return run(True)
+
+    return with_warnings_kept(run_twice_if_need_be)
 
 
 @dataclass(eq=False, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from graphprop.errors import PASSING, GraphpropError
 from graphprop.given.frames import refuse_names
 
 Array = NDArray[Any]
+Result = TypeVar("Result")
 
 
 def real_array(given: Any, where: str) -> Array:
@@ -111,3 +112,20 @@ def cut_into_matrices(entries: Array, rows: int | Array, columns: Sequence[int] 
 def _short(given: object) -> str:
     text = repr(given)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def with_warnings_kept(run: Callable[[], Result]) -> Result:
+    """run(), after which numpy warns of what it did before, also where an interrupt cut `np.errstate` short.
+
+    No context manager: written in Python as that is, it could be cut short as well.
+    """
+    before = np.geterr()
+    try:
+        return run()
+    except BaseException:
+        try:
+            np.seterr(**before)
+        except BaseException:  # another interrupt
+            np.seterr(**before)
+            raise
+        raise

@@ -131,6 +131,26 @@ def test_a_run_that_is_interrupted_gives_blas_its_threads_back(call: str) -> Non
     assert place > 20
 
 
+@pytest.mark.parametrize("call", ["value_and_grad", "predict", "vjp", "forward", "backward"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str, dtype: Any) -> None:
+    """Of a network with a function that is run in Python; also where numpy sets and resets them."""
+    half = gp.Activation("half", lambda a: [a * 0.5][0], lambda a, o: [0.5][0])
+    program = gp.compile(gp.mlp([2, 2, 1], half, seed=0))
+    run = interrupts.run_of(lambda: program, call, 2, dtype)
+    expected = interrupts.frozen(run())
+    places = str(Path(gp.__file__).parent), np.errstate.__enter__.__code__.co_filename
+    for place in itertools.count():
+        with np.errstate(all="warn", over="raise"):
+            before = np.geterr()
+            interrupted = interrupted_at(place, run, within=places)
+            assert np.geterr() == before
+        if not interrupted:
+            break
+    assert interrupts.frozen(run()) == expected
+    assert place > 100
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a file that nobody has yet
 def test_saving_that_is_interrupted_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "net.json"
