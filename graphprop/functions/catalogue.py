@@ -17,6 +17,9 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions.activation import Activation
+from graphprop.functions.losses import sum_of_others
+from graphprop.functions.soft_targets import softmax_again
+from graphprop.functions.twofold import total
 from graphprop.given.arrays import Array, one_number
 
 EVERYWHERE = (-math.inf, math.inf)
@@ -101,10 +104,15 @@ def _sign(a: float, o: float) -> float:
 
 
 def _shifted(a: Array) -> tuple[Any, Array, Array, Any]:
-    """k, d, e, r: the largest entry's index, d = a[k] - a, e = exp(-d), and the sum r of all e but e[k] = 1."""
+    """k, d, e, r: the largest entry's index, d = a[k] - a, e = exp(-d), and the sum r of all e but e[k] = 1.
+
+    What the rounding of d takes, d times that of 1, is more than all other roundings of e: e makes up for it.
+    """
     k = np.argmax(a)
     d = a[k] - a
+    _, rest = total(a[k], -np.maximum(a, -FAR))
     e = np.exp(-d)
+    e = e - e * rest
     return k, d, e, e[:k].sum() + e[k + 1 :].sum()
 
 
@@ -138,7 +146,10 @@ def _log_softmax_pull(a: Array, o: Array, g: Array) -> Any:
     others = g[:k].sum() + g[k + 1 :].sum()
     result = g - p * (g[k] + others)
     result[k] = (g[k] * r - others) / (1.0 + r)
-    return result
+    # where g is that of nll, this nearly vanishes at soft targets, as the gradient of the fused loss does
+    row = 1, len(a)
+    t = (-g).reshape(row)
+    return softmax_again(result.reshape(row), np.maximum(a, -FAR).reshape(row), t, sum_of_others(t))[0]
 
 
 def _logsumexp(a: Array) -> Any:

@@ -103,6 +103,19 @@ def twice_the_digits(name: str, t: list[float]) -> Any:
     return np.array([1e-31 * min(y, whole - y) for y in t])
 
 
+def by_log_softmax(z: list[float], t: list[float], door: str) -> Any:
+    """The gradient of nll by what log_softmax reads."""
+    if door == "vjp":
+        return gp.activation("log_softmax").vjp(z, -np.array(t))
+    net = gp.Network()
+    net.add_input("x", size=len(z))
+    net.add_node("y", "log_softmax", {"x": np.eye(len(z))}, size=len(z))
+    trace, goal = net.forward(z), {"loss": "nll", "target": np.array(t)}
+    if door == "recursion":
+        return gp.recursion.backpropagate(net, trace, **goal).delta["y"]
+    return net.backward(trace, **goal).delta["y"]
+
+
 LOST = 2.0**-53 * 4 / soft_targets.NEAR  # the roundings of p, before it is computed again
 SOFT_CASES = [("softmax_cross_entropy", *case) for case in SOFT]
 SOFT_CASES += [
@@ -110,6 +123,35 @@ SOFT_CASES += [
     for y in (0.3, 0.7, 1e-9, 1 - 1e-12, 1e-25, 1e-290)
     for x in [math.log(y / (1 - y)) * (1 + by) for by in (0.0, 1e-12, -1e-6, 1e-3)]
 ]
+
+
+@pytest.mark.parametrize("door", ["vjp", "recursion", "backward"])
+@pytest.mark.parametrize(("z", "t"), SOFT)
+def test_so_it_does_through_log_softmax(z: list[float], t: list[float], door: str) -> None:
+    exact = np.array(exact_slopes("softmax_cross_entropy", z, t))
+    apart = np.abs(by_log_softmax(z, t, door) - exact)
+    assert (apart <= 4 * LOST * np.abs(exact) + twice_the_digits("nll", t)).all()
+
+
+@pytest.mark.parametrize("door", ["value", "recursion", "predict"])
+@pytest.mark.parametrize("seed", range(8))
+def test_small_probabilities_keep_their_digits(door: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=5) * rng.uniform(10, 300)
+    a[0] = a.max() + 600.0 * rng.random()
+    net = gp.Network()
+    net.add_input("x", size=5)
+    net.add_node("y", "softmax", {"x": np.eye(5)}, size=5)
+    found = {
+        "value": lambda: gp.activation("softmax").value(a),
+        "recursion": lambda: gp.recursion.forward(net, a).o["y"],
+        "predict": lambda: net.program.predict(net.theta, a),
+    }[door]()
+    with mpmath.workdps(400):
+        e = [mpmath.exp(mpmath.mpf(x)) for x in a.tolist()]
+        exact = [x / mpmath.fsum(e) for x in e]
+        for p, right in zip(found, exact, strict=True):
+            assert abs(p - right) <= 8 * 2.0**-53 * right + 5e-324
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["as written", "compiled"])
