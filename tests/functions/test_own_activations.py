@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import decimal
+import functools
 import math
 import sys
 import threading
@@ -314,6 +315,98 @@ def test_the_refusal_of_a_derivative_names_it() -> None:
             gp.NumberError, match=r"node 'y', sample 1: the derivative of mine raised ZeroDivisionError"
         ):
             door(net, rows)
+
+
+class Line:
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    def __call__(self, a: float) -> float:
+        return self.k * a
+
+    @staticmethod
+    def twice(a: float) -> float:
+        return 2 * a
+
+
+def nested(a: float) -> float:
+    def inner(b: float) -> float:
+        return a * b
+
+    return inner(2.0)
+
+
+def trying(a: float) -> float:
+    try:
+        return math.log(a)
+    except ValueError:
+        return -1.0
+
+
+def halving(a: float) -> float:
+    return a if a < 1 else 0.5 * halving(a - 1)
+
+
+def gone(a: float) -> float:
+    b = c = 2 * a
+    del b
+    return c
+
+
+PAIR, TENTH = np.array([1.0, 2.0]), np.float32(0.1)
+ANY: dict[str, Callable[..., Any]] = {
+    "a function as default": lambda a, g=math.tanh: g(a),
+    "an own function as default": lambda a, g=lambda b: 2 * b: g(a),
+    "a type as default": lambda a, g=float: g(a),
+    "a module as default": lambda a, m=math: m.tanh(a),
+    "an array as default": lambda a, w=PAIR: a * w[1],
+    "None as default": lambda a, b=None: a if b is None else b,
+    "a text as default": lambda a, s="2.5": a * float(s),
+    "a tuple as default": lambda a, t=(1.0, 2.0): a * t[1],
+    "a complex number as default": lambda a, c=1j: (a * c).imag,
+    "float32 as default": lambda a, c=TENTH: a * c,
+    "nan as default": lambda a, c=math.nan: a if a < 1e9 else c,
+    "a partial": functools.partial(lambda k, a: k * a, 3.0),
+    "a partial by name": functools.partial(lambda a, k: k * a, k=3.0),
+    "a bound method": Line(2.0).__call__,
+    "an object": Line(2.0),
+    "a static method": Line.twice,
+    "a remembered function": functools.lru_cache(lambda a: a * a),
+    "nested": nested,
+    "trying": trying,
+    "calling itself": halving,
+    "a deleted name": gone,
+    "a generator": lambda a: sum(a * k for k in range(3)),
+    "a list": lambda a: sum([a * k for k in range(3)]),
+    "a walrus": lambda a: (b := 2 * a) + b,
+    "a formatted text": lambda a: float(f"{a:.3f}"),
+    "is": lambda a: 1.0 if a is None else a,
+    "in": lambda a: 1.0 if a in (0.5, 3.0) else 0.25,
+    "divmod": lambda a: divmod(a, 2)[1],
+    "round": round,
+    "int": lambda a: int(a) + 0.5,
+    "pow": lambda a: pow(a, 2),
+    "max with a key": lambda a: max(a, 1.0, key=lambda b: -b),
+    "max of a list": lambda a: max([a, 1.0]),
+    "max with nan": lambda a: max(a, math.nan),
+    "dist": lambda a: math.dist((a,), (1.0,)),
+    "hypot of three": lambda a: math.hypot(a, 1.0, 2.0),
+    "no such function": lambda a: math.no_such_function(a),  # type: ignore[attr-defined]
+    "its parts": lambda a: a.real + a.conjugate(),
+    "where": lambda a: np.where(a > 0, a, 0.1 * a),
+    "clip": lambda a: np.clip(a, -1, 1),
+    "an array": lambda a: np.array(a) * 2,
+    "a complex number": lambda a: abs(complex(a, 1.0)),
+    "None": lambda a: None,
+    "a text": lambda a: "1.5",
+    "chained": lambda a: 1.0 if -1 < a <= 2 < 3 else a,
+    "floor and rest": lambda a: 7.0 // a + a % -3 + 7 % a,
+}
+
+
+@pytest.mark.parametrize("what", list(ANY))
+def test_whatever_a_function_is_the_loops_say_what_python_says(what: str) -> None:
+    assert_same(ANY[what], [0.5, -2.5, 3.0])
 
 
 # ------------------------------------------------------------------ the caller's thread
