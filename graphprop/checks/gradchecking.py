@@ -25,7 +25,8 @@ from graphprop.notation.escaping import label
 
 STEPS = (2.0**-7, 2.0**-11, 2.0**-3, 2.0**-16, 2.0**-21)
 SMALLER = (2.0**-26, 2.0**-31, 2.0**-36)  # steps that are mostly noise, but may show that a value swings
-FASTEST = 2.0**40  # swings in the unit of a parameter that a function is thought to make
+CONFIRMING = (0.62, 0.37)  # of a step: no parts that a period has in common with it
+FASTEST = 2.0**40  # swings, while a parameter changes by 1, that a function is thought to make
 VAGUE = 2.0**-5  # numbers that are rounded by more than this part of them say nothing
 SECONDS = 12.0  # for all calls of the function
 GOAL = 2e-7  # relative error of one entry that a block should show
@@ -108,7 +109,8 @@ class _Search:
         self.worst: tuple[float, float, float, int] = (0.0, 0.0, 0.0, -1)  # share, absolute, relative, entry
         self.blocks = 0
         self.used: set[float] = set()
-        self.resolution: list[float] = []
+        self.resolution: list[float] = []  # the relative error of an entry, typical in its block, that would be seen
+        self.worst_resolution = 0.0  # that of any entry
 
     def test(self, block: Array) -> None:
         """Compare the derivative along a block; if it is wrong, find the entries that are."""
@@ -148,11 +150,12 @@ class _Search:
         goal = GOAL * typical if len(block) > 1 else 1e-9 * max(abs(predicted), 1e-300)
 
         def judged(found: Slopes) -> tuple[bool, bool]:
-            scale = max(size, abs(float(found.derivative)), NEARBY * float(found.curvature))
+            nearby = min(NEARBY, float(found.step)) * float(found.curvature)  # slopes no farther off than was looked at
+            scale = max(size, abs(float(found.derivative)), nearby)
             error = float(found.error)
             coarse = not math.isfinite(error + rounding) or error > TELLS * scale
             coarse |= jitter > TELLS * scale + rounding or rounding > VAGUE * scale
-            coarse |= self._is_drowned(found, predicted, noise)
+            coarse |= self._is_drowned(found, predicted, noise, float(self.unit[block].max()))
             return _apart(found, predicted) > error + jitter + rounding, coarse
 
         noise = self.noise
@@ -168,12 +171,17 @@ class _Search:
             self.measured[block] = derivative / direction[block]
         if derivative == 0 and predicted == 0:
             return False, ""
-        if wrong and self._is_defended(direction, predicted, jitter + rounding, found):
+        own = jitter + rounding
+        if wrong and (
+            self._is_defended(direction, predicted, own, found)
+            or not self._is_confirmed(direction, predicted, own, found)
+        ):
             return False, "differences with other steps contradict each other"
         if coarse:
             return wrong, self._why(direction)
         if typical > 0:
-            self.resolution.append(error / typical)
+            self.resolution.append(2 * error / typical)
+            self.worst_resolution = max(self.worst_resolution, 2 * error / float(np.abs(terms[terms != 0]).min()))
         difference = abs(derivative - predicted)
         relative = difference / max(abs(predicted), abs(derivative)) if difference else 0.0
         entry = int(block[0]) if len(block) == 1 else -1
@@ -184,14 +192,14 @@ class _Search:
         self.used.add(float(found.step))
         return wrong, ""
 
-    def _is_drowned(self, found: Slopes, predicted: float, noise: float) -> bool:
+    def _is_drowned(self, found: Slopes, predicted: float, noise: float, unit: float) -> bool:
         """Whether all that moves is noise: a swing of that size, which no step resolves, may have the stated slope.
 
         It may not if it would have to be faster than FASTEST, and the noise is no more than what rounding makes.
         """
         rounding = self.function.last_digit(self.base) + U * float(np.abs(self.gradient * self.theta.flat).sum())
         moves = 0 < abs(float(found.derivative * found.step)) <= 100 * noise
-        return moves and (noise > 16 * rounding or _apart(found, predicted) <= FASTEST * noise)
+        return moves and (noise > 16 * rounding or _apart(found, predicted) <= FASTEST * unit * noise)
 
     def _is_defended(self, direction: Array, predicted: float, own: float, against: Slopes) -> bool:
         """Whether another step gives the derivative that is stated, and contradicts the one that accuses it."""
@@ -201,6 +209,18 @@ class _Search:
             if not flat and agrees and _apart(found, float(against.derivative)) > float(found.error + against.error):
                 return True
         return False
+
+    def _is_confirmed(self, direction: Array, predicted: float, own: float, by: Slopes) -> bool:
+        """Whether two more steps give the derivative that accuses the stated one, and accuse it too.
+
+        What swings many times within each step gives slopes by chance, which do not agree.
+        """
+        for part in CONFIRMING:
+            found, _ = self._trial(direction, part * float(by.step), self.noise)
+            accuses = _apart(found, predicted) > float(found.error) + own
+            if not accuses or _apart(found, float(by.derivative)) > float(found.error + by.error):
+                return False
+        return True
 
     def _why(self, direction: Array) -> str:
         """Why differences say nothing: how the value changes close by, with steps that become eight times smaller.
@@ -317,7 +337,12 @@ class _Search:
         if np.isnan(self.measured).any():
             told.append(f"in {self.blocks} blocks")
         if self.resolution:
-            told.append(f"would show a relative error of {np.median(self.resolution):.0e} in an entry")
+            typical, worst_of_all = f"{np.median(self.resolution):.0e}", f"{self.worst_resolution:.0e}"
+            told.append(
+                f"would show a relative error of {typical} in an entry"
+                if typical == worst_of_all
+                else f"would show a relative error of {typical} in most entries, {worst_of_all} in all"
+            )
         steps = f"steps {min(self.used):.1e} to {max(self.used):.1e}, " if self.used else ""
         label = self.theta.label(entry) if entry >= 0 else ""
         rows = (

@@ -356,3 +356,13 @@ def test_bad_theta_is_told() -> None:
         gp.gradcheck(lambda w: (1.0, 1.0), {"a": 1.0})
     with pytest.raises(gp.NumberError, match=r"theta\[1\] is not finite"):
         gp.gradcheck(cubes, np.array([1.0, np.inf]))
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e11, 1e13, 1e14, 1e15, 1e17])
+def test_what_swings_where_theta_is_large_is_never_called_wrong(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    for speed in (1.0, 50.0, 1000.0):
+        for _ in range(4):
+            theta = scale * rng.standard_normal(2)
+            report = gp.gradcheck(lambda t: (np.sin(speed * t).sum(), speed * np.cos(speed * t)), theta)  # noqa: B023
+            assert report.rows[0].verdict != "fails", theta
