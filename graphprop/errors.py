@@ -46,6 +46,10 @@ class NumberError(GraphpropError):
     """A number that cannot be computed with: nan, an infinity, or outside of a function's domain."""
 
 
+class NoCompilerError(GraphpropError):
+    """The engine was asked where nothing can be compiled."""
+
+
 class LimitError(GraphpropError):
     """A computation that was counted first and found to exceed its limit, which can be raised."""
 

@@ -399,7 +399,7 @@ class Program:
             return rows
 
         def cast() -> Array:
-            with np.errstate(over="ignore"):
+            with np.errstate(all="ignore"):
                 return rows.astype(dtype, order="C")
 
         result = with_warnings_kept(cast)

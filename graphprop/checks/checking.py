@@ -49,6 +49,7 @@ DEEP = 200  # nodes, above which the worst case of rounding is far from what hap
 INDEPENDENT = ("values", "formulas", "automatic")
 
 
+@np.errstate(all="ignore")  # whatever the caller wants to hear of numpy
 def check(
     net: Network,
     inputs: Inputs | None = None,

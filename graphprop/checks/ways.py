@@ -23,7 +23,7 @@ from graphprop.checks.conditioning import (
 )
 from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
-from graphprop.errors import PASSING, GraphpropError, LimitError
+from graphprop.errors import PASSING, GraphpropError, LimitError, NoCompilerError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
 from graphprop.network import Network
@@ -112,7 +112,7 @@ def timed(name: str, kind: str, run: Callable[[Way], None]) -> Way:
         run(way)
     except LimitError as error:
         way.verdict, way.reason = "not applicable", str(error).split(";")[0]
-    except NotApplicableError as error:
+    except (NotApplicableError, NoCompilerError) as error:
         way.verdict, way.reason = "not applicable", str(error)
     except PASSING:
         raise

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
+
 from graphprop.atomic.forking import LOADING
 from graphprop.atomic.steps import Steps, changed, take
 from graphprop.engine.blas import find_symbol
@@ -38,11 +40,11 @@ def set_threads(count: int) -> None:
     >>> gp.set_threads(before)
     """
     global _count
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= 1024:
         raise GraphpropError(f"set_threads: a whole number from 1 to 1024, not {count!r}")
     with _lock:
         if count != _count:
-            _count = count
+            _count = int(count)
             for pool in _pools:
                 pool.close()
 

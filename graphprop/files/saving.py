@@ -54,9 +54,9 @@ def save(net: Graph, path: str | os.PathLike[str]) -> None:
 def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
     """What a JSON file holds; an object with a key twice is a `Twice`, a number that is too long a `TooLong`."""
     where = checked_path(path)
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int | np.integer) or max_bytes < 1:
         raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
-    return parse_json(_read_bytes(where, max_bytes), where)
+    return parse_json(_read_bytes(where, int(max_bytes)), where)
 
 
 def parse_json(data: bytes, where: str) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag
 from graphprop.functions.trials import check_derivative, check_formula
-from graphprop.given.arrays import Array, one_number, read_array, real_array
+from graphprop.given.arrays import Array, all_finite, one_number, read_array, real_array
 from graphprop.notation.escaping import label, plain
 
 Kind = Literal["elementwise", "reducing", "vector"]
@@ -133,6 +133,8 @@ it gives 9.68, differences of the value give 14.52
         jumps = read_array(kinks, f"{where}: kinks")
         if jumps.size:
             jumps = real_array(jumps, f"{where}: kinks")
+            if not all_finite(jumps):
+                raise NumberError(f"{where}: kinks are finite numbers, not {jumps[~np.isfinite(jumps)].ravel()[0]}")
         for what, told in (("text", text), ("latex", latex)):
             if told is not None and not isinstance(told, str):
                 raise GraphpropError(f"{where}: {what} is a text, not {told!r}")

@@ -24,10 +24,10 @@ from numba.core.typing.templates import Signature
 
 from graphprop.atomic.forking import wait_for
 from graphprop.engine.loops.keeping import cache_folder, read_entry, write_entry
-from graphprop.errors import GraphpropError
+from graphprop.errors import NoCompilerError
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    raise GraphpropError(
+    raise NoCompilerError(
         "the engine needs numba's compiler, which NUMBA_DISABLE_JIT turns off; gp.recursion and gp.matrixform need none"
     )
 COMPILING = threading.RLock()  # held by who looks whether something is compiled, and compiles it
