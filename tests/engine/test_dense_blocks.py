@@ -144,6 +144,16 @@ def test_a_weight_of_a_layer_that_is_used_once_more(use: str) -> None:
     check(net)
 
 
+def test_a_layer_that_reads_an_input_behind_one_that_nothing_reads() -> None:
+    rng = np.random.default_rng(21)
+    net = gp.Network()
+    net.add_input("unread")
+    net.add_input("x", size=40)
+    net.add_node("h", "tanh", {"x": rng.normal(size=(40, 40)) / 6}, size=40)
+    assert len(blocks(net)) == 1
+    check(net)
+
+
 def test_a_dense_layer_with_skip_edges_into_some_of_it() -> None:
     rng = np.random.default_rng(10)
     net = gp.mlp([40, 40, 40, 5], "tanh", "identity", seed=11)
