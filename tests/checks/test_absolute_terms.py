@@ -16,7 +16,6 @@ from tests.random_graphs import graphs, objectives
 from tests.textbook import test_identities as identities
 
 
-@identities.examples(60)
 @given(st.data())
 def test_the_terms_are_at_least_those_of_all_paths(data: st.DataObject) -> None:
     """By the resolvent of the absolute matrices, which knows nothing of the forward pass's own roundings."""
