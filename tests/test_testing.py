@@ -51,9 +51,10 @@ def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
     return pytester
 
 
-def run(pytester: pytest.Pytester, code: str, *arguments: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, code: str) -> pytest.RunResult:
+    """In this process, which has imported and compiled what it takes."""
     pytester.makepyfile(code)
-    return pytester.runpytest_subprocess("-p", "pytest_graphprop", "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest_inprocess("-p", "pytest_graphprop", "-p", "no:cacheprovider")
 
 
 def test_three_lines_are_a_test(pytester: pytest.Pytester) -> None:
@@ -161,14 +162,14 @@ def test_starting_pytest_imports_neither_the_library_nor_numpy(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins may import what they like
-    run(
-        pytester,
+    pytester.makepyfile(
         """
         import sys
         def test_nothing_is_there():
             assert not {"graphprop", "numpy", "networkx", "hypothesis"} & set(sys.modules)
-        """,
-    ).assert_outcomes(passed=1)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "pytest_graphprop", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def test_pytest_finds_the_plugin_by_its_entry_point() -> None:

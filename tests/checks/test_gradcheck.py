@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ def network(w: dict[str, Any]) -> Any:
 WEIGHTS = {"W1": RNG.standard_normal((3, 2)), "b": RNG.standard_normal(3), "W2": RNG.standard_normal(3)}
 
 
+@functools.cache
 def wide() -> tuple[Any, np.ndarray]:
     """Value and gradient of a network of 100 450 parameters."""
     net = gp.mlp([200, 400, 50], "tanh", "identity", seed=0)
@@ -271,7 +273,7 @@ def test_a_gradient_of_the_transposed_shape_is_told() -> None:
         gp.gradcheck(lambda x: (x.sum(), np.ones((3, 2))), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("entry", [17, 60_000, 100_440])
+@pytest.mark.parametrize("entry", [pytest.param(17, marks=pytest.mark.thorough), 60_000, 100_440])
 def test_one_of_100_000_entries_wrong_by_a_millionth(entry: int) -> None:
     function, theta = wide()
 

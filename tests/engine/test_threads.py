@@ -335,11 +335,16 @@ IN_PYTHON = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    ("net", "samples"),
-    [(LONG_RUN, 20_000), (DENSE_RUN, 30_000), (IN_PYTHON, 3000)],
-    ids=["machine code", "dense blocks", "Python"],
+    ("net", "samples", "threads"),
+    [
+        pytest.param(LONG_RUN, 20_000, 1, id="machine code, 1"),
+        pytest.param(LONG_RUN, 20_000, 2, id="machine code, 2", marks=pytest.mark.thorough),
+        pytest.param(DENSE_RUN, 30_000, 1, id="dense blocks, 1", marks=pytest.mark.thorough),
+        pytest.param(DENSE_RUN, 30_000, 2, id="dense blocks, 2"),
+        pytest.param(IN_PYTHON, 3000, 1, id="Python, 1"),
+        pytest.param(IN_PYTHON, 3000, 2, id="Python, 2", marks=pytest.mark.thorough),
+    ],
 )
 def test_ctrl_c_ends_a_run_and_harms_nothing(net: str, samples: int, threads: int) -> None:
     script = textwrap.dedent(INTERRUPTED).replace("NET", textwrap.dedent(net)).replace("SAMPLES", str(samples))
