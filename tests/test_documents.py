@@ -44,26 +44,44 @@ def run_snippets(text: str, name: str, namespace: dict[str, Any]) -> None:
         assert printed.getvalue() == expected, f"{name}, after:\n{code}"
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)
-def test_examples_run(script: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "dev", "-W", "error", str(script)]
+ONE_AFTER_THE_OTHER = """
+import contextlib, io, runpy, sys
+for script in sys.argv[1:]:
+    print(script, file=sys.stderr)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(script, run_name="__main__")
+    assert printed.getvalue()
+print("all")
+"""
+
+
+def test_examples_run(tmp_path: Path) -> None:
+    """In one process, so that the library is imported once; on failure the last name is that of the example."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", ONE_AFTER_THE_OTHER]
     environment = os.environ | {"PYTHONPATH": str(Path(gp.__file__).parent.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    scripts = sorted(map(str, (ROOT / "examples").glob("*.py")))
+    done = subprocess.run([*command, *scripts], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.stdout, done.returncode) == ("all\n", 0), done.stderr
 
 
-# Who says that the recursion agrees: a script or a section of a page, and in which form it is to have asked.
+def claim(file: str, section: str, quick: str, *others: str) -> list[Any]:
+    """Who says that the recursion agrees, a script or a section of a page, and in which forms it is to have asked."""
+    cases = [pytest.param(file, section, quick)]
+    cases += [pytest.param(file, section, form, marks=pytest.mark.thorough) for form in others]
+    return cases
+
+
 SCRIPTS = sorted(s for s in (ROOT / "examples").glob("*.py") if "recursion" in s.read_text())
 CLAIMS = [
-    *((f"examples/{script.name}", "", "parents") for script in SCRIPTS),
-    *(("README.md", "A network, node by node", form) for form in ("parents", "children", "paths")),
-    *(("docs/derivation.md", "4. Why nobody adds over paths", form) for form in ("parents", "children", "paths")),
-    ("docs/derivation.md", "7. The general graph, target by target", "parents"),
-    *(("docs/derivation.md", "8. The reverse sweep", form) for form in ("parents", "children")),
-    *(("docs/derivation.md", "13. The same code in other numbers", form) for form in ("parents", "children", "paths")),
-    *(("docs/checking.md", "", form) for form in ("parents", "children", "paths")),
-    ("docs/matrix_form.md", "Any graph", "children"),
+    *(case for script in SCRIPTS for case in claim(f"examples/{script.name}", "", "parents")),
+    *claim("README.md", "A network, node by node", "parents", "children", "paths"),
+    *claim("docs/derivation.md", "4. Why nobody adds over paths", "paths", "parents", "children"),
+    *claim("docs/derivation.md", "7. The general graph, target by target", "parents"),
+    *claim("docs/derivation.md", "8. The reverse sweep", "children", "parents"),
+    *claim("docs/derivation.md", "13. The same code in other numbers", "parents", "children", "paths"),
+    *claim("docs/checking.md", "", "paths", "parents", "children"),
+    *claim("docs/matrix_form.md", "Any graph", "children"),
 ]
 
 
@@ -71,7 +89,7 @@ def test_the_examples_that_name_the_recursion_are_these() -> None:
     assert [script.name for script in SCRIPTS] == ["skip.py", "two_layers.py"]
 
 
-@pytest.mark.parametrize(("file", "section", "form"), CLAIMS, ids=[" ".join(filter(None, claim)) for claim in CLAIMS])
+@pytest.mark.parametrize(("file", "section", "form"), CLAIMS)
 def test_who_says_that_the_recursion_agrees_fails_where_the_recursion_is_wrong(
     file: str, section: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

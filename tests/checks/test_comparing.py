@@ -600,16 +600,19 @@ def test_gradients_with_a_fault_are_told_from_those_without() -> None:
     assert found["weights"].worst[0].entry == skipping.net.layout.label_use(4)
 
 
-def test_one_small_error_among_100_000_entries_is_found() -> None:
-    net = gp.mlp([300, 300, 33], "tanh", "softmax", seed=0, by="layer")
-    trace = net.forward(np.random.default_rng(0).normal(size=(2, 300)))
+@pytest.mark.parametrize(
+    ("width", "wrong", "entries"), [(100, 5432, 13_433), pytest.param(300, 54_321, 100_233, marks=pytest.mark.thorough)]
+)
+def test_one_small_error_among_very_many_entries_is_found(width: int, wrong: int, entries: int) -> None:
+    net = gp.mlp([width, width, 33], "tanh", "softmax", seed=0, by="layer")
+    trace = net.forward(np.random.default_rng(0).normal(size=(2, width)))
     g = net.backward(trace, loss="cross_entropy", target=np.array([3, 4]))
     theta = g.theta.copy()
-    theta[54321] *= 1 + 1e-6
+    theta[wrong] *= 1 + 1e-6
     assert gp.compare(g, g.theta)
     (verdict,) = gp.compare(g, theta).verdicts
-    assert (verdict.entries, verdict.differing) == (100_233, 1)
-    assert verdict.worst[0].entry == net.layout.label_position(54321)
+    assert (verdict.entries, verdict.differing) == (entries, 1)
+    assert verdict.worst[0].entry == net.layout.label_position(wrong)
 
 
 # ------------------------------------------------------------------ shapes, names, bad input
@@ -670,7 +673,6 @@ def test_a_layer_that_there_is_not_is_told_and_the_rest_is_compared() -> None:
         (plain, {"W1": "no"}, "W1: numbers are needed"),
         (skipping, {"W1": np.zeros((3, 3))}, "edge 'x' -> 'y' skips one, .* name the edges"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_compared_is_refused(case: ByHand, mine: Any, message: str) -> None:
     with pytest.raises(gp.GraphpropError, match=message):
