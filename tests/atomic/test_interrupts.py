@@ -84,14 +84,18 @@ CHANGES: dict[str, Callable[[gp.Network], Any]] = {
 }
 
 
+EVERY = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.thorough)], ids="every {}".format)
+
+
+@EVERY
 @pytest.mark.parametrize("change", list(CHANGES))
-def test_a_change_that_is_interrupted_was_made_or_was_not(change: str) -> None:
-    """At every place where the interpreter looks for signals."""
+def test_a_change_that_is_interrupted_was_made_or_was_not(change: str, every: int) -> None:
+    """At the places where the interpreter looks for signals."""
     before, after = network(), network()
     CHANGES[change](after)
     states = [structure(before), structure(after)]
     assert states[0] != states[1]
-    for place in itertools.count():
+    for place in itertools.count(0, every):
         net = network()
         view = net.graph
         interrupted = interrupted_at(place, lambda net=net: CHANGES[change](net))  # type: ignore[misc]
@@ -174,11 +178,12 @@ def test_saving_that_is_interrupted_leaves_the_old_file_or_the_new_one_and_nothi
 EVERYWHERE = ("",)  # between any two steps
 
 
-def test_goals_are_found_whatever_other_threads_ask_for_meanwhile() -> None:
+@EVERY
+def test_goals_are_found_whatever_other_threads_ask_for_meanwhile(every: int) -> None:
     """Also when they fill what is kept until it is cleared."""
     net = gp.mlp([2, 40, 2], "tanh", seed=0)
     count = len(net.layout.names)
-    for place in itertools.count():
+    for place in itertools.count(0, every):
         program = gp.compile(net.copy())
 
         def others(program: gp.Program = program) -> None:
@@ -198,11 +203,12 @@ def test_goals_are_found_whatever_other_threads_ask_for_meanwhile() -> None:
     assert place > 10
 
 
-def test_a_plan_is_found_whatever_other_threads_do_meanwhile() -> None:
+@EVERY
+def test_a_plan_is_found_whatever_other_threads_do_meanwhile(every: int) -> None:
     net = gp.mlp([2, 3, 1], "tanh", seed=0)
     x, t = np.ones((4, 2)), np.ones((4, 1))
     expected = gp.compile(net).value_and_grad(net.theta, x, t, loss="half_squared")[1]
-    for place in itertools.count():
+    for place in itertools.count(0, every):
         program = gp.compile(net.copy())
 
         def others(program: gp.Program = program) -> None:
@@ -219,10 +225,11 @@ def test_a_plan_is_found_whatever_other_threads_do_meanwhile() -> None:
     assert place > 10
 
 
+@EVERY
 @pytest.mark.parametrize("what", ["layout", "program"])
-def test_what_is_kept_of_a_network_is_that_of_its_present_structure(what: str) -> None:
+def test_what_is_kept_of_a_network_is_that_of_its_present_structure(what: str, every: int) -> None:
     """It may be changed by another thread while the structure is read."""
-    for place in itertools.count():
+    for place in itertools.count(0, every):
         net = network()
         been_there, _ = disturbed_at(place, lambda net=net: getattr(net, what), lambda net=net: net.remove_node("h"))  # type: ignore[misc]
         if not been_there:
