@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 os.environ["COLUMNS"] = "80"
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.register_profile("quick", patient, max_examples=20, derandomize=True)
-settings.register_profile("thorough", patient, max_examples=500)
+settings.register_profile("thorough", patient, max_examples=300)
 settings.load_profile("quick")
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
