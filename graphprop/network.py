@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 
-from graphprop.atomic import forking
 from graphprop.errors import GraphpropError
 from graphprop.files import saving
 from graphprop.files.saving import MOST_BYTES
@@ -20,7 +19,7 @@ from graphprop.graph.layout import Name
 from graphprop.passes.inputs import Inputs
 from graphprop.passes.objective import Seeds, Target
 from graphprop.passes.results import Gradients, Trace
-from graphprop.program import Program
+from graphprop.program import Program, compile_layout
 from graphprop.textbook import recursion
 
 
@@ -113,7 +112,7 @@ class Network(Graph):
         made, layout = self._made, self.layout
         program: Program | None = made.get("program")
         if program is None or program.layout is not layout:
-            program = forking.load("graphprop.engine.lowering").compile_layout(layout)
+            program = compile_layout(layout)
             if made.get("layout") is layout:
                 program = made.setdefault("program", program)
         return program

@@ -6,40 +6,41 @@ A child has one thread. Locks that others held are never released in it, and wha
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging  # noqa: F401
 import os
 import sys
 import threading
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 BUILDING = threading.RLock()  # held by who makes what a program keeps, or forgets it
 LOADING = threading.RLock()  # held by who imports numba and the modules that need it
 _waited_for: list[Any] = [BUILDING, LOADING]  # in the order in which threads take them
 _held: list[Any] = []
-_loaded: set[str] = set()
+_loaded: set[Callable[[], object]] = set()
+Found = TypeVar("Found")
 
 
-def load(name: str) -> Any:
-    """A module that needs numba, loaded by a thread aside: numba cannot be loaded again after an interrupt."""
-    if name not in _loaded and threading.current_thread() is threading.main_thread():
-        aside = threading.Thread(target=_try_to_load, args=[name], daemon=True)
+def load(find: Callable[[], Found]) -> Found:
+    """What a function imports that needs numba, by a thread aside: numba cannot be loaded again after an interrupt."""
+    if find not in _loaded and threading.current_thread() is threading.main_thread():
+        aside = threading.Thread(target=_try_to_load, args=[find], daemon=True)
         aside.start()
         aside.join()
-    return _load(name)
+    return _load(find)
 
 
-def _try_to_load(name: str) -> None:
+def _try_to_load(find: Callable[[], object]) -> None:
     with contextlib.suppress(Exception):  # who waits for it is told then
-        _load(name)
+        _load(find)
 
 
-def _load(name: str) -> Any:
+def _load(find: Callable[[], Found]) -> Found:
     with LOADING:
-        module = importlib.import_module(name)
-        _loaded.add(name)
-    return module
+        found = find()
+        _loaded.add(find)
+    return found
 
 
 def wait_for(*locks: Any) -> None:

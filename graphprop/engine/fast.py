@@ -1,7 +1,7 @@
 """The shortest way through the engine, for what it can do, and what is remembered of it for batches of one size.
 
 It takes arrays as the compiled loops read them, and activations and losses that are machine code. All that is
-otherwise, or goes wrong, is left to `engine.py`, which finds out why.
+otherwise, or goes wrong, is left to `general.py`, which finds out why.
 """
 
 from __future__ import annotations
@@ -13,59 +13,63 @@ import numpy as np
 from graphprop.engine.fast_dense import DenseDescent
 from graphprop.engine.fast_sparse import Descent, Loops
 from graphprop.engine.loops import sparse
+from graphprop.engine.lowering import towards
+from graphprop.engine.machine_form import calls_python, renewed
+from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError
 from graphprop.functions.losses import Loss
 from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import Objective, outputs_of, read_labels, reading_of
-from graphprop.program import Program
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 NAMED = str, Loss
 UNKNOWN = object()
 
 
-# ------------------------------------------------------------------ what is asked of a program
+# ------------------------------------------------------------------ what is asked of a schedule
 
 
-def descend(program: Program, theta: Any, inputs: Any, target: Any, loss: Any) -> tuple[float, Array] | None:
+def descend(schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any) -> tuple[float, Array] | None:
     """`value_and_grad` of arrays that are as the loops take them; None if anything is not."""
     if not (type(theta) is type(inputs) is type(target) is np.ndarray and isinstance(loss, NAMED)):
         return None
+    if schedule.has_own:
+        renewed(schedule)
     key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
-    plan = program.plans.get(key, UNKNOWN)
+    plan = schedule.plans.get(key, UNKNOWN)
     if plan is UNKNOWN:
         if target.dtype.kind in "iu":
-            rows = read_labels(program.layout, loss, target)
-            return None if rows is None else descend(program, theta, inputs, rows, loss)
+            rows = read_labels(schedule.layout, loss, target)
+            return None if rows is None else descend(schedule, theta, inputs, rows, loss)
         if target.dtype == SINGLE:
-            return descend(program, theta, inputs, target.astype(DOUBLE), loss)
-        plan = program.kept(key, _for_arrays, *key)
+            return descend(schedule, theta, inputs, target.astype(DOUBLE), loss)
+        plan = schedule.kept(key, _for_arrays, *key)
     if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):
         return None
-    if plan.checks_theta and not all_finite(theta[program.unused_positions]):
+    if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
         return None
     result: tuple[float, Array] | None = plan.run(theta, inputs, target, plan.even)
     return result
 
 
 def descend_objective(
-    program: Program, theta: Array, inputs: Array, objective: Objective
+    schedule: Schedule, theta: Array, inputs: Array, objective: Objective
 ) -> tuple[float, Array] | None:
     """The same for a loss, its targets and sample weights that were read."""
     entry, starts, samples = objective.loss, objective.starts, len(inputs)
     if entry is None or starts is None:
         return None
     key = entry, objective.heads, samples, theta.dtype
-    plan = program.kept(key, _for_objective, entry, starts, objective.columns, samples, theta.dtype)
+    plan = schedule.kept(key, _for_objective, entry, starts, objective.columns, samples, theta.dtype)
     return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
 
 
-def answer(program: Program, theta: Array, inputs: Array) -> Array | None:
+def answer(schedule: Schedule, theta: Array, inputs: Array) -> Array | None:
     """The outputs, a row for each sample; None if anything is not as it should be."""
     key = len(inputs), theta.dtype
-    loops = program.kept(key, _for_answers, *key)
+    loops = schedule.kept(key, _for_answers, *key)
     if loops is None:
         return None
     loops.check_memory()
@@ -84,7 +88,7 @@ def answer(program: Program, theta: Array, inputs: Array) -> Array | None:
 
 
 def _for_arrays(
-    program: Program,
+    schedule: Schedule,
     named: str | Loss,
     theta: tuple[int, ...],
     inputs: tuple[int, ...],
@@ -92,36 +96,38 @@ def _for_arrays(
     dtype: np.dtype[Any],
     *others: np.dtype[Any],
 ) -> Descent | DenseDescent | None:
-    layout = program.layout
+    layout = schedule.layout
     try:
         entry = find_loss(named)
         reading = reading_of(layout, entry)
     except GraphpropError:
         return None
     shapes = (layout.size,), (*inputs[:1], len(layout.input_columns)), (*inputs[:1], len(reading.columns))
-    if (theta, inputs, target) != shapes or others != (dtype, DOUBLE) or program.towards(reading.reads) is not program:
+    if (theta, inputs, target) != shapes or others != (dtype, DOUBLE):
         return None
-    return _for_objective(program, entry, reading.starts, reading.columns, inputs[0], dtype)
+    if towards(schedule, reading.reads) is not schedule:
+        return None
+    return _for_objective(schedule, entry, reading.starts, reading.columns, inputs[0], dtype)
 
 
 def _for_objective(
-    program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+    schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
 ) -> Descent | DenseDescent | None:
-    if not _is_suitable(program, samples, dtype):
+    if not _is_suitable(schedule, samples, dtype):
         return None
     heads = starts, columns, samples, dtype
-    return DenseDescent.of(program, loss, *heads) if program.is_dense else Descent.of(program, loss, *heads)
+    return DenseDescent.of(schedule, loss, *heads) if schedule.is_dense else Descent.of(schedule, loss, *heads)
 
 
-def _for_answers(program: Program, samples: int, dtype: np.dtype[Any]) -> Loops | None:
-    if program.is_dense or not _is_suitable(program, samples, dtype):
+def _for_answers(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Loops | None:
+    if schedule.is_dense or not _is_suitable(schedule, samples, dtype):
         return None
-    layout = program.layout
+    layout = schedule.layout
     lengths = [sum(layout.nodes[layout.find(name)].m for name in head) for head in layout.heads]
-    return Loops.over(program, np.cumsum([0, *lengths]), outputs_of(layout)[1], samples, dtype)
+    return Loops.over(schedule, np.cumsum([0, *lengths]), outputs_of(layout)[1], samples, dtype)
 
 
-def _is_suitable(program: Program, samples: int, dtype: np.dtype[Any]) -> bool:
+def _is_suitable(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> bool:
     """Whether the loops alone can run it; masks are checked in between, activations in Python on a thread aside."""
     plain = dtype in (np.float32, np.float64) and dtype.isnative and samples > 0
-    return plain and not (len(program.maskable_rows) or program.calls_python(dtype))
+    return plain and not (len(schedule.maskable_rows) or calls_python(schedule, dtype))

@@ -19,12 +19,13 @@ from graphprop.engine.borrowed import Borrowed
 from graphprop.engine.loops import dense, sparse
 from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Table
+from graphprop.engine.machine_form import table_of
+from graphprop.engine.schedule import Schedule
 from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING
 from graphprop.engine.work_sharing import BELL, share_out
 from graphprop.functions.losses import Loss
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
-from graphprop.program import Program
 
 WORTH_SHARING = 2_000_000  # multiplications; less is done by one thread
 LANE_SAMPLES = 256  # in a lane; fewer if there would be one lane
@@ -37,7 +38,7 @@ MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
 class DenseDescent:
     """A loss of the outputs and its gradient by theta, for batches of one size."""
 
-    program: Program
+    schedule: Schedule
     table: Table  # with the derivatives numbered as in `shared`
     shared: Array  # the positions of theta that are not those of a block
     gemm: int  # the addresses of products and of the loss
@@ -59,41 +60,41 @@ class DenseDescent:
 
     @classmethod
     def of(
-        cls, program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+        cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
     ) -> DenseDescent | None:
         """None if something of it is no machine code, or a block no matrix as BLAS takes it."""
         address, products = loss_address(loss), blas_addresses(dtype)
-        if not address or products is None or not all(block.strided and block.alone for block in program.blocks):
+        if not address or products is None or not all(block.strided and block.alone for block in schedule.blocks):
             return None
-        length = max(1, min(samples, PART_BYTES // (dtype.itemsize * program.size)))
+        length = max(1, min(samples, PART_BYTES // (dtype.itemsize * schedule.size)))
         lanes = 1
-        if length >= 32 and length * program.weights > WORTH_SHARING:
+        if length >= 32 and length * schedule.weights > WORTH_SHARING:
             lanes = max(2, min(LANES, length // LANE_SAMPLES))
         chunks = tuple(_lanes(first, min(samples, first + length), lanes) for first in range(0, samples, length))
-        shared = np.arange(program.layout.size)[program.shared_positions]
+        shared = np.arange(schedule.layout.size)[schedule.shared_positions]
         return cls(
-            program,
-            program.table(dtype).adding_to(shared),
+            schedule,
+            table_of(schedule, dtype).adding_to(shared),
             shared,
             *products,
             address,
             sparse.RANGES[loss.targets],
             starts,
-            program.column_numbers[columns],
-            *_as_arrays(program),
-            program.inputs_are_dense and program.reads_all_inputs,
+            schedule.column_numbers[columns],
+            *_as_arrays(schedule),
+            schedule.inputs_are_dense and schedule.reads_all_inputs,
             samples,
             chunks,
             lanes,
-            np.array(list(_tasks(program, length))),
+            np.array(list(_tasks(schedule, length))),
             dtype,
             np.array([1 / samples]),
-            len(program.unused_positions) > 0,
+            len(schedule.unused_positions) > 0,
         )
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
-        size = max(int(lanes[-1] - lanes[0]) for lanes in self.chunks) * self.program.size
+        size = max(int(lanes[-1] - lanes[0]) for lanes in self.chunks) * self.schedule.size
         if (needed := self.dtype.itemsize * size) > WORTH_CHECKING:
             check_memory(needed, f"a run over {self.samples} samples")
         gradient, sums = np.empty(len(theta), self.dtype), np.zeros((self.lanes, len(self.shared)), self.dtype)
@@ -104,9 +105,11 @@ class DenseDescent:
 
                 def run(chunk: tuple[Array, ...] = (memory, lanes, counters)) -> bool | None:
                     products = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.tasks
-                    heads = self.program.inputs, self.direct, self.goal_start, self.goal_column, self.loss, *self.limits
+                    heads = self.goal_start, self.goal_column, self.loss, *self.limits
                     given = theta, inputs, target, share, terms, sums, gradient
-                    state: int = dense.learn_dense(*products, *heads, *given, *chunk, BELL)
+                    state: int = dense.learn_dense(
+                        *products, self.schedule.inputs, self.direct, *heads, *given, *chunk, BELL
+                    )
                     return None if state == dense.WAITING else state == dense.DONE
 
                 if not share_out(self.lanes, run):
@@ -121,22 +124,22 @@ def _lanes(first: int, last: int, lanes: int) -> Array:
     return np.unique(np.linspace(first, last, lanes + 1).astype(np.int64))
 
 
-def _as_arrays(program: Program) -> tuple[Array, Array]:
-    """The runs of a program and their blocks, as the compiled loops read them."""
-    ends = np.cumsum([0, *(len(run.blocks) for run in program.runs)])
-    spans = zip(program.runs, pairwise(ends), strict=True)
+def _as_arrays(schedule: Schedule) -> tuple[Array, Array]:
+    """The runs of a schedule and their blocks, as the compiled loops read them."""
+    ends = np.cumsum([0, *(len(run.blocks) for run in schedule.runs)])
+    spans = zip(schedule.runs, pairwise(ends), strict=True)
     runs = [(run.first, run.last, block, last_block) for run, (block, last_block) in spans]
     blocks = [
         (b.rows.start, b.rows.stop - b.rows.start, b.columns.start, b.columns.stop - b.columns.start, *b.steps)
-        for b in program.blocks
+        for b in schedule.blocks
     ]
     return np.array(runs), np.array(blocks)
 
 
-def _tasks(program: Program, samples: int) -> Iterator[tuple[int, int, int]]:
+def _tasks(schedule: Schedule, samples: int) -> Iterator[tuple[int, int, int]]:
     """The products for the gradient, by rows if they are much work."""
     many = samples >= FEW_SAMPLES
-    for number, block in enumerate(program.blocks):
+    for number, block in enumerate(schedule.blocks):
         rows, columns = block.positions.shape
         worth = 2 * samples * rows * columns // WORTH_SHARING
         count = max(1, min(MOST_TASKS[many], rows // FEWEST_ROWS[many], worth))

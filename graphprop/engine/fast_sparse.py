@@ -13,13 +13,14 @@ from graphprop.engine.borrowed import SMALL, Borrowed
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Table
+from graphprop.engine.machine_form import table_of
+from graphprop.engine.schedule import Schedule
 from graphprop.engine.threads import get_threads, run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
 from graphprop.functions.losses import TERMS, Loss
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import outputs_of
-from graphprop.program import Program
 
 NO_TERMS = np.zeros((0, 0))
 NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float32)}
@@ -28,7 +29,7 @@ JOINED = 64  # numbers of heads for which the loss is called once
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Loops:
-    """How a batch of some size goes through the compiled loops: the pieces of its program, tiles and lanes.
+    """How a batch of some size goes through the compiled loops: the pieces of its schedule, tiles and lanes.
 
     The outputs of head h are the columns goal_column[goal_start[h] : goal_start[h + 1]] of its piece.
     """
@@ -49,18 +50,18 @@ class Loops:
 
     @classmethod
     def over(
-        cls, program: Program, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any], gradient: int = 0
+        cls, schedule: Schedule, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any], gradient: int = 0
     ) -> Loops:
         """For heads that have these columns of the layout, and partial gradients of that many numbers."""
-        column = program.column_numbers[columns]
-        if len(program.pieces) > 2 and np.array_equal(columns, outputs_of(program.layout)[1]):
-            pieces, tables = program.pieces, program.kept(("pieces", dtype), piece_tables, dtype)
-            column = columns_in_pieces(program, column, starts)
+        column = schedule.column_numbers[columns]
+        if len(schedule.pieces) > 2 and np.array_equal(columns, outputs_of(schedule.layout)[1]):
+            pieces, tables = schedule.pieces, schedule.kept(("pieces", dtype), piece_tables, dtype)
+            column = columns_in_pieces(schedule, column, starts)
         else:
-            pieces, tables = program.pieces[[0, -1]], (program.table(dtype),)
+            pieces, tables = schedule.pieces[[0, -1]], (table_of(schedule, dtype),)
             pieces[-1, sparse.HEADS] = len(starts) - 1
         size = max(1, *(table.size for table in tables))
-        work = samples * (program.weights + len(program.rows))
+        work = samples * (schedule.weights + len(schedule.rows))
         width = tile_width(samples, dtype.itemsize * size, work)
         lanes = tile_lanes(-(-samples // width), work, dtype.itemsize * gradient)
         stretch = stretch_length(samples, work, width * lanes)
@@ -110,23 +111,23 @@ class Descent:
 
     @classmethod
     def of(
-        cls, program: Program, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+        cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
     ) -> Descent | None:
         """None if something of it is no machine code."""
         address = loss_address(loss)
         if not address:
             return None
-        count = program.layout.size
-        loops = Loops.over(program, starts, columns, samples, dtype, count)
+        count = schedule.layout.size
+        loops = Loops.over(schedule, starts, columns, samples, dtype, count)
         if loss.name in TERMS:
             loops = loops.with_joined_heads()
         limits = np.array(sparse.RANGES[loss.targets])
         arrays = loops.places, loops.pieces, loops.goal_start, loops.goal_column, limits
         lengths = len(loops.places), *(array.size for array in arrays[1:])
         plan = [*zip((array.ctypes.data for array in arrays), lengths, strict=True)]
-        fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(program)
+        fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
         plan += [(address, fresh), (loops.width, loops.numbers)]
-        unused = len(program.unused_positions) > 0
+        unused = len(schedule.unused_positions) > 0
         return cls(loops, limits, np.array(plan, np.uint64), count, np.array([1 / samples]), unused)
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
@@ -160,29 +161,29 @@ class Descent:
         return (value, gradient) if fine else None
 
 
-def _is_untied(program: Program) -> bool:
+def _is_untied(schedule: Schedule) -> bool:
     """Whether each parameter is used just once."""
-    used = np.concatenate((program.position, program.bias_position[program.bias_position >= 0]))
-    return len(used) == program.layout.size and bool((np.bincount(used, minlength=len(used)) == 1).all())
+    used = np.concatenate((schedule.position, schedule.bias_position[schedule.bias_position >= 0]))
+    return len(used) == schedule.layout.size and bool((np.bincount(used, minlength=len(used)) == 1).all())
 
 
 # ------------------------------------------------------------------ pieces
 
 
-def piece_tables(program: Program, dtype: np.dtype[Any]) -> tuple[Table, ...]:
+def piece_tables(schedule: Schedule, dtype: np.dtype[Any]) -> tuple[Table, ...]:
     """A table for each piece, whose nodes are numbered by themselves."""
-    whole, bounds = program.table(dtype), program.pieces[:, : sparse.HEADS].tolist()
+    whole, bounds = table_of(schedule, dtype), schedule.pieces[:, : sparse.HEADS].tolist()
     return tuple(
         whole.piece(slice(inputs, last_input), slice(node, last_node))
         for (inputs, node), (last_input, last_node) in pairwise(bounds)
     )
 
 
-def columns_in_pieces(program: Program, columns: Array, starts: Array) -> Array:
+def columns_in_pieces(schedule: Schedule, columns: Array, starts: Array) -> Array:
     """The numbers that columns have in their pieces; head h has columns[starts[h] : starts[h + 1]]."""
-    inputs, nodes, heads = program.pieces.T
-    input_first, first = (program.column_first[x].astype(np.intp) for x in (inputs, nodes))
+    inputs, nodes, heads = schedule.pieces.T
+    input_first, first = (schedule.column_first[x].astype(np.intp) for x in (inputs, nodes))
     piece = np.searchsorted(starts[heads], np.arange(len(columns)), side="right") - 1
     number = columns - (first[:-1] - np.diff(input_first))[piece]
-    found: Array = np.where(columns < program.input_width, columns - input_first[piece], number)
+    found: Array = np.where(columns < schedule.input_width, columns - input_first[piece], number)
     return found

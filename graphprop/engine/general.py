@@ -1,4 +1,4 @@
-"""Runs a program: the batch cut into parts, each swept forward and backward, their gradients added up in order.
+"""Runs a schedule: the batch cut into parts, each swept forward and backward, their gradients added up in order.
 
 How a batch is cut depends on its shape alone, so results have the same bits on any number of threads. A part
 is some tiles of samples that are in memory at the same time; the parts of one lane follow each other and add to
@@ -27,6 +27,10 @@ from graphprop.engine.fast import answer, descend_objective
 from graphprop.engine.fast import descend as descend  # for programs
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.table import Table
+from graphprop.engine.lowering import towards
+from graphprop.engine.machine_form import calls_python as calls_python  # for programs
+from graphprop.engine.machine_form import renewed, table_of
+from graphprop.engine.schedule import Block, Schedule
 from graphprop.engine.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import WORTH_CHECKING, Cut, cut_batch
 from graphprop.errors import PASSING, GraphpropError, NumberError
@@ -48,7 +52,6 @@ from graphprop.passes.finiteness import (
     value_error,
 )
 from graphprop.passes.objective import Objective
-from graphprop.program import Block, Program
 
 FLOATS = Floats()
 _NOTHING = np.zeros((0, 0))
@@ -59,11 +62,11 @@ class _RefusedError(Exception):
     """Something cannot be computed in the loops alone."""
 
 
-def _with_python_if_need_be(run: Callable[[bool], Result], program: Program, dtype: np.dtype[Any]) -> Result:
+def _with_python_if_need_be(run: Callable[[bool], Result], schedule: Schedule, dtype: np.dtype[Any]) -> Result:
     """run(whether Python is asked), asked only where there is something to be called, or to be found out."""
 
     def run_twice_if_need_be() -> Result:
-        if not program.calls_python(dtype):
+        if not calls_python(schedule, dtype):
             try:
                 return run(False)
             except _RefusedError:
@@ -84,9 +87,9 @@ class State:
 
 @dataclass(eq=False, slots=True)
 class Sweep:
-    """A program with the numbers put in: theta, and one row of inputs for each sample."""
+    """A schedule with the numbers put in: theta, and one row of inputs for each sample."""
 
-    program: Program
+    schedule: Schedule
     theta: Array
     inputs: Array
     cut: Cut
@@ -96,19 +99,19 @@ class Sweep:
     warned: Any = field(default_factory=np.geterr)  # what the caller wants to hear of numpy
 
     @classmethod
-    def over(cls, program: Program, theta: Array, inputs: Array, asks: bool, gradient: int = 0) -> Sweep:
+    def over(cls, schedule: Schedule, theta: Array, inputs: Array, asks: bool, gradient: int = 0) -> Sweep:
         """A sweep over a batch, with partial gradients of that many numbers."""
-        cut = cut_batch(program, len(inputs), theta.itemsize, gradient)
-        numbers = cut.lanes * gradient + min(cut.lanes, get_threads()) * cut.state_size(program)
+        cut = cut_batch(schedule, len(inputs), theta.itemsize, gradient)
+        numbers = cut.lanes * gradient + min(cut.lanes, get_threads()) * cut.state_size(schedule)
         if (needed := theta.itemsize * numbers) > WORTH_CHECKING:
             check_memory(needed, f"a run over {len(inputs)} samples")
-        weights = {block: block.of(theta) for block in program.blocks} if program.is_dense else {}
-        return cls(program, theta, inputs, cut, program.table(theta.dtype), weights, asks)
+        weights = {block: block.of(theta) for block in schedule.blocks} if schedule.is_dense else {}
+        return cls(schedule, theta, inputs, cut, table_of(schedule, theta.dtype), weights, asks)
 
     def forward(self, number: int, task: int, memory: Array) -> State:
         """Run one part forward; an error where it cannot be computed."""
         state = self.run_forward(number, sparse.VALUE if self.asks else task, memory)
-        if len(self.program.maskable_rows):
+        if len(self.schedule.maskable_rows):
             self._check_masks(state, number)
         if self.asks:
             _check_outputs(self, state, number)
@@ -118,10 +121,10 @@ class Sweep:
 
     def run_forward(self, number: int, task: int, memory: Array) -> State:
         """The same without a look at the results."""
-        program, part = self.program, self.cut.parts[number]
+        schedule, part = self.schedule, self.cut.parts[number]
         state = self.start(number, memory)
         a, o = state.a, state.o
-        for run in program.runs:
+        for run in schedule.runs:
             for i, block in enumerate(run.blocks):
                 source = self._source(block, o, part)
                 if i == 0:
@@ -146,7 +149,7 @@ class Sweep:
             arrays = table.places, self.theta, state.a[here], o[here]
             while (refused := sparse.forward(*arrays, task, begin, last, added)) >= 0:
                 at_once = max(1, sparse.IN_CACHE // o.shape[2])
-                begin = min(int(self.program.stop[refused]), last, refused + at_once)  # that far the sums are there
+                begin = min(int(self.schedule.stop[refused]), last, refused + at_once)  # that far the sums are there
                 if a is not None:
                     self._slopes_in_python(refused, begin, number, tile, state, a)
                     continue
@@ -158,15 +161,15 @@ class Sweep:
 
     def start(self, number: int, memory: Array) -> State:
         """The state of one part, with the inputs filled in."""
-        program, part = self.program, self.cut.parts[number]
+        schedule, part = self.schedule, self.cut.parts[number]
         state = self._carve(number, memory)
-        if not program.inputs_are_dense:
+        if not schedule.inputs_are_dense:
             sparse.read_inputs(self.table.places, self.inputs[part], 0, state.o)
         return state
 
     def _carve(self, number: int, memory: Array) -> State:
         tiles, width = self.cut.shape(self.cut.parts[number])
-        rows, columns = len(self.program.rows), len(self.program.columns)
+        rows, columns = len(self.schedule.rows), len(self.schedule.columns)
         ends = np.cumsum([0, *(tiles * count * width for count in (rows, columns, columns))]).tolist()
         a, o, g = (memory[first:last].reshape(tiles, -1, width) for first, last in itertools.pairwise(ends))
         return State(a, o, g)
@@ -185,24 +188,24 @@ class Sweep:
 
     def _learn(self, number: int, state: State) -> None:
         """Put the derivatives of elementwise nodes where their a stand."""
-        table, program = self.table, self.program
+        table, schedule = self.table, self.schedule
         alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
-        nodes = program.inputs, len(program.nodes), True
+        nodes = schedule.inputs, len(schedule.nodes), True
         self._run_nodes(alone, number, sparse.LEARN, state, nodes, state.a.copy())
 
     def _check_masks(self, state: State, number: int) -> None:
         """Refuse -inf in a node that takes it as a mask where it is not its bias, and in outputs of others."""
-        program, rows = self.program, self.program.maskable_rows
-        bias = program.bias_position[rows]
+        schedule, rows = self.schedule, self.schedule.maskable_rows
+        bias = schedule.bias_position[rows]
         masked = (bias >= 0) & (self.theta[bias] == -np.inf)
         if masked.any() or state.a[:, rows].min() == -np.inf:
             stray = (np.isneginf(state.a[:, rows]) != masked[:, None]).any(axis=(0, 2))
             if stray.any():
-                node = np.searchsorted(program.row_first, rows[np.argmax(stray)], side="right") - 1
+                node = np.searchsorted(schedule.row_first, rows[np.argmax(stray)], side="right") - 1
                 explain_node(self, state.a, number, int(node))
-        columns = program.log_columns
+        columns = schedule.log_columns
         if len(columns) and state.o[:, columns].min() == -np.inf:
-            lost = (np.isneginf(state.o[:, columns]) & ~masked[program.has_log_column, None]).any(axis=(0, 2))
+            lost = (np.isneginf(state.o[:, columns]) & ~masked[schedule.has_log_column, None]).any(axis=(0, 2))
             if lost.any():
                 column = int(columns[np.argmax(lost)])
                 explain_node(self, state.a, number, self.node_of(column))
@@ -210,7 +213,7 @@ class Sweep:
 
     def clear(self, g: Array) -> None:
         """Set to 0 what the backward sweep does not: see `kernels.backward`."""
-        g[:, self.program.preset_columns if g.shape[2] > 1 else slice(None)] = 0
+        g[:, self.schedule.preset_columns if g.shape[2] > 1 else slice(None)] = 0
 
     def seed(self, g: Array, columns: Array, seed: Array) -> None:
         """Set the direct derivatives with respect to `columns`, one row for each sample."""
@@ -231,20 +234,20 @@ class Sweep:
         Those by the parameters are added to `gradient`, which is aligned with theta or, `by_use`, with the uses of
         weights and then those of biases. `first` says that it has no numbers yet where it alone writes.
         """
-        program, a, o, g = self.program, state.a, state.o, state.g
-        table = program.table(self.theta.dtype, by_use)
-        if not program.is_dense:
-            self._run_back(table, number, state, gradient, 0, len(program.nodes))
+        schedule, a, o, g = self.schedule, state.a, state.o, state.g
+        table = table_of(schedule, self.theta.dtype, by_use)
+        if not schedule.is_dense:
+            self._run_back(table, number, state, gradient, 0, len(schedule.nodes))
         else:
-            for run in reversed(program.runs):
+            for run in reversed(schedule.runs):
                 self._run_back(table, number, state, gradient, run.first, run.last)
                 for block in run.blocks:
                     delta, source = a[0, block.rows], self._source(block, o, self.cut.parts[number])
                     block.add_product(gradient, delta, source, by_use, first)
-                    if to_inputs or block.columns.stop > program.input_width:
+                    if to_inputs or block.columns.stop > schedule.input_width:
                         g[0, block.columns] += self.weights[block].T @ delta
-            if to_inputs or not program.inputs_are_dense:
-                self._run_back(table, number, state, gradient, 0, program.inputs)
+            if to_inputs or not schedule.inputs_are_dense:
+                self._run_back(table, number, state, gradient, 0, schedule.inputs)
 
     def _run_back(self, table: Table, number: int, state: State, gradient: Array, first: int, last: int) -> None:
         """Some nodes of one part backward, those whose derivative the loops refuse in Python."""
@@ -262,14 +265,14 @@ class Sweep:
 
     def _nodes(self, first: int, last: int, number: int, tile: int) -> tuple[slice, slice, int]:
         """Their rows and columns, and how many samples a tile has; others pad it."""
-        program, part = self.program, self.cut.parts[number]
-        rows = slice(int(program.row_first[first]), int(program.row_first[last]))
-        columns = slice(int(program.column_first[first]), int(program.column_first[last]))
+        schedule, part = self.schedule, self.cut.parts[number]
+        rows = slice(int(schedule.row_first[first]), int(schedule.row_first[last]))
+        columns = slice(int(schedule.column_first[first]), int(schedule.column_first[last]))
         width = self.cut.shape(part)[1]
         return rows, columns, min(width, part.stop - part.start - tile * width)
 
     def node_of(self, column: int) -> int:
-        return int(np.searchsorted(self.program.column_first, column, side="right")) - 1
+        return int(np.searchsorted(self.schedule.column_first, column, side="right")) - 1
 
     def sample(self, number: int, tile: int, k: int) -> int | None:
         """The number of a sample of a tile, for errors; None if it is the only one."""
@@ -278,7 +281,7 @@ class Sweep:
 
     def _values_in_python(self, first: int, last: int, number: int, tile: int, state: State) -> None:
         rows, columns, samples = self._nodes(first, last, number, tile)
-        f, a, o = self.program.kinds[self.program.kind[first]], state.a[tile, rows], state.o[tile, columns]
+        f, a, o = self.schedule.kinds[self.schedule.kind[first]], state.a[tile, rows], state.o[tile, columns]
         numbers = (
             self._each(first, last, number, tile, f.value_function, a[:, :samples]) if self._are_plain(f, a) else None
         )
@@ -296,9 +299,9 @@ class Sweep:
 
     def _slopes_in_python(self, first: int, last: int, number: int, tile: int, state: State, before: Array) -> None:
         rows, columns, samples = self._nodes(first, last, number, tile)
-        if self.program.pulled[first]:
+        if self.schedule.pulled[first]:
             return
-        f, slopes = self.program.kinds[self.program.kind[first]], state.a[tile, rows]
+        f, slopes = self.schedule.kinds[self.schedule.kind[first]], state.a[tile, rows]
         numbers = before[tile, rows, :samples], state.o[tile, columns, :samples]
         slopes[:, :samples] = self._each(first, last, number, tile, f.derivative_function, *numbers)
         slopes[:, samples:] = slopes[:, samples - 1 : samples]
@@ -311,8 +314,8 @@ class Sweep:
         self, first: int, last: int, number: int, tile: int, function: Callable[..., Any], *given: Array
     ) -> Array:
         """An elementwise function of each number of some nodes, or of each a and o; an error if it raises one."""
-        program, layout = self.program, self.program.layout
-        f, done = program.kinds[program.kind[first]], list[float]()
+        schedule, layout = self.schedule, self.schedule.layout
+        f, done = schedule.kinds[schedule.kind[first]], list[float]()
         fixed = tuple(f.parameters.values())
         try:
             with np.errstate(**self.warned):
@@ -322,10 +325,10 @@ class Sweep:
             raise
         except Exception as error:  # a user's function may raise anything
             row, k = divmod(len(done), given[0].shape[1])
-            row += int(program.row_first[first])
-            node = int(np.searchsorted(program.row_first, row, side="right")) - 1
+            row += int(schedule.row_first[first])
+            node = int(np.searchsorted(schedule.row_first, row, side="right")) - 1
             sample = self.sample(number, tile, k)
-            v, own = int(program.nodes[node]), program.row_first[node : node + 2] - program.row_first[first]
+            v, own = int(schedule.nodes[node]), schedule.row_first[node : node + 2] - schedule.row_first[first]
             if len(given) > 1:
                 raise derivative_error(layout, v, f, error, sample) from error
             raise value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error, sample) from error
@@ -338,8 +341,8 @@ class Sweep:
         delta[:, samples:] = 0
 
     def _pulls(self, node: int, number: int, tile: int, a: Array, o: Array, g: Array) -> Array:
-        layout, v = self.program.layout, int(self.program.nodes[node])
-        f, given = self.program.kinds[self.program.kind[node]], [array.T.tolist() for array in (a, o, g)]
+        layout, v = self.schedule.layout, int(self.schedule.nodes[node])
+        f, given = self.schedule.kinds[self.schedule.kind[node]], [array.T.tolist() for array in (a, o, g)]
         with np.errstate(**self.warned):
             pulls = [
                 pull_of_node(layout, v, f, FLOATS, x, y, z, self.sample(number, tile, k))
@@ -349,12 +352,12 @@ class Sweep:
 
     def values(self, node: int, samples: Array, number: int, tile: int) -> list[list[float]]:
         """The outputs of one node for each row of pre-activations; an error where they cannot be computed."""
-        program, layout = self.program, self.program.layout
-        v, f = int(program.nodes[node]), program.kinds[program.kind[node]]
-        m = int(program.column_first[node + 1] - program.column_first[node])
+        schedule, layout = self.schedule, self.schedule.layout
+        v, f = int(schedule.nodes[node]), schedule.kinds[schedule.kind[node]]
+        m = int(schedule.column_first[node + 1] - schedule.column_first[node])
         low, high = f.domain
-        rows = slice(int(program.row_first[node]), int(program.row_first[node + 1]))
-        bias = [[float(self.theta[b])] if b >= 0 else [] for b in program.bias_position[rows].tolist()]
+        rows = slice(int(schedule.row_first[node]), int(schedule.row_first[node + 1]))
+        bias = [[float(self.theta[b])] if b >= 0 else [] for b in schedule.bias_position[rows].tolist()]
         suspect = not (all_finite(samples) and (low <= samples).all() and (samples <= high).all())
         outputs = []
         with np.errstate(**self.warned):
@@ -370,11 +373,11 @@ class Sweep:
 
     def _inputs(self, part: slice) -> Array:
         rows = self.inputs[part]
-        return rows if self.program.reads_all_inputs else rows[:, self.program.input_columns]
+        return rows if self.schedule.reads_all_inputs else rows[:, self.schedule.input_columns]
 
     def _source(self, block: Block, o: Array, part: slice) -> Array:
         """What a block multiplies; inputs as they were given, where nothing else reads them."""
-        if self.program.inputs_are_dense and block.columns.start < self.program.input_width:
+        if self.schedule.inputs_are_dense and block.columns.start < self.schedule.input_width:
             return self._inputs(part)[:, block.columns].T
         columns: Array = o[0, block.columns]
         return columns
@@ -392,7 +395,7 @@ class Sweep:
     def each_part(self, run: Callable[[int, Array], None], loss: Loss | None = None) -> None:
         """run(part, memory for it) of all parts, lanes side by side, if nothing in it is called that is a user's."""
         on_one_thread = self.asks or (loss is not None and LOSSES.get(loss.name) is not loss)
-        size = self.cut.state_size(self.program)
+        size = self.cut.state_size(self.schedule)
 
         def steps(lane: int) -> Iterator[bool]:
             with np.errstate(all="ignore"), Borrowed(size, self.theta.dtype) as memory:
@@ -407,7 +410,7 @@ class Sweep:
             else:
                 run_all(self.cut.lanes, steps)
 
-        multiplies = self.program.is_dense
+        multiplies = self.schedule.is_dense
         here, everywhere = (with_one_blas_thread_here, with_one_blas_thread) if multiplies else (operator.call,) * 2
         everywhere(all_lanes)
 
@@ -433,25 +436,25 @@ def _write(tiles: Array, columns: Any, rows: Array) -> None:
         tiles[tile, columns, : len(given)] = given.T
 
 
-# ------------------------------------------------------------------ what is asked of a program
+# ------------------------------------------------------------------ what is asked of a schedule
 
 
-def predict(program: Program, theta: Array, inputs: Array) -> Array:
+def predict(schedule: Schedule, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
-    if (found := answer(program, theta, inputs)) is not None:
+    if (found := answer(renewed(schedule), theta, inputs)) is not None:
         return found
-    return _with_python_if_need_be(lambda asks: _predict(program, theta, inputs, asks), program, theta.dtype)
+    return _with_python_if_need_be(lambda asks: _predict(schedule, theta, inputs, asks), schedule, theta.dtype)
 
 
-def _predict(program: Program, theta: Array, inputs: Array, asks: bool) -> Array:
-    sweep = Sweep.over(program, theta, inputs, asks)
-    columns = program.goal_columns
+def _predict(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> Array:
+    sweep = Sweep.over(schedule, theta, inputs, asks)
+    columns = schedule.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
 
     def run(part: int, memory: Array) -> None:
         state = sweep.forward(part, sparse.VALUE, memory)
         result[sweep.cut.parts[part]] = outputs = sweep.read(state.o, columns, part)
-        if _are_lost(program, outputs, columns):
+        if _are_lost(schedule, outputs, columns):
             _check_outputs(sweep, state, part)
 
     sweep.each_part(run)
@@ -459,30 +462,31 @@ def _predict(program: Program, theta: Array, inputs: Array, asks: bool) -> Array
 
 
 def differentiate(
-    program: Program, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False
+    schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False
 ) -> tuple[float, Array, Array]:
     """The value of a loss (of seeds, 0), and its derivatives by theta and, if they are wanted, by the inputs."""
-    if not to_inputs and (found := descend_objective(program, theta, inputs, objective)) is not None:
+    schedule = renewed(towards(schedule, objective.reads))
+    if not to_inputs and (found := descend_objective(schedule, theta, inputs, objective)) is not None:
         return *found, _NOTHING
 
     def run(asks: bool) -> tuple[float, Array, Array]:
-        return _differentiate(program, theta, inputs, objective, to_inputs, asks)
+        return _differentiate(schedule, theta, inputs, objective, to_inputs, asks)
 
-    return _with_python_if_need_be(run, program, theta.dtype)
+    return _with_python_if_need_be(run, schedule, theta.dtype)
 
 
 def _differentiate(
-    program: Program, theta: Array, inputs: Array, objective: Objective, to_inputs: bool, asks: bool
+    schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool, asks: bool
 ) -> tuple[float, Array, Array]:
-    sweep = Sweep.over(program, theta, inputs, asks, len(theta))
-    columns = program.column_numbers[objective.columns]
+    sweep = Sweep.over(schedule, theta, inputs, asks, len(theta))
+    columns = schedule.column_numbers[objective.columns]
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
 
     def seeded(part: int, memory: Array) -> State:
         state = sweep.forward(part, sparse.LEARN, memory)
         outputs = sweep.read(state.o, columns, part)
-        if _are_lost(program, outputs, columns):
+        if _are_lost(schedule, outputs, columns):
             _check_outputs(sweep, state, part)
         terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
         sweep.seed(state.g, columns, seed)
@@ -492,29 +496,29 @@ def _differentiate(
         state = seeded(part, memory)
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
         if to_inputs:
-            own = sweep.read(state.g, np.arange(program.input_width), part)
-            by_inputs[sweep.cut.parts[part], program.input_columns] = own
+            own = sweep.read(state.g, np.arange(schedule.input_width), part)
+            by_inputs[sweep.cut.parts[part], schedule.input_columns] = own
 
-    with sweep.gradients(len(theta), program.shared_positions) as gradients:
+    with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
         sweep.each_part(run, objective.loss)
         gradient = _added(gradients)
     value = objective.total([x for part in terms for x in part], FLOATS)
     if not (all_finite(gradient) and all_finite(by_inputs)):
         sweep.each_part(lambda part, memory: _check_part(sweep, part, seeded(part, memory)), objective.loss)
-        _refuse(gradient, program.layout.label_position)
-        _refuse(by_inputs, program.label_input)
+        _refuse(gradient, schedule.layout.label_position)
+        _refuse(by_inputs, schedule.label_input)
     return value, gradient, by_inputs
 
 
 def _check_part(sweep: Sweep, number: int, state: State) -> None:
     """Complete the derivatives of one part, and refuse the first that is not finite."""
-    program, layout, part = sweep.program, sweep.program.layout, sweep.cut.parts[number]
+    schedule, layout, part = sweep.schedule, sweep.schedule.layout, sweep.cut.parts[number]
     sweep.backward(number, state, np.zeros_like(sweep.theta), to_inputs=True)
     a_grad, o_grad = (
         np.zeros((part.stop - part.start, int(starts[-1]))) for starts in (layout.a_start, layout.o_start)
     )
-    a_grad[:, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), number)
-    o_grad[:, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), number)
+    a_grad[:, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), number)
+    o_grad[:, schedule.columns] = sweep.read(state.g, np.arange(len(schedule.columns)), number)
     nodes = list(range(len(layout.names)))
     check_gradients(layout, nodes, a_grad, o_grad, np.empty(0), sweep.sample(number, 0, 0))
 
@@ -526,59 +530,64 @@ def _added(gradients: list[Array]) -> Array:
     return total
 
 
-def trace(program: Program, theta: Array, inputs: Array) -> tuple[Array, Array]:
-    """Every a and o, numbered as in the layout, a row for each sample. The program has to run every node."""
-    layout = program.layout
+def trace(schedule: Schedule, theta: Array, inputs: Array) -> tuple[Array, Array]:
+    """Every a and o, numbered as in the layout, a row for each sample."""
+    layout = schedule.layout
+    schedule = renewed(towards(schedule, range(len(layout.names))))
     sizes = int(layout.a_start[-1]), int(layout.o_start[-1])
     check_memory(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
-    return _with_python_if_need_be(lambda asks: _trace(program, theta, inputs, asks), program, theta.dtype)
+    return _with_python_if_need_be(lambda asks: _trace(schedule, theta, inputs, asks), schedule, theta.dtype)
 
 
-def _trace(program: Program, theta: Array, inputs: Array, asks: bool) -> tuple[Array, Array]:
-    layout = program.layout
+def _trace(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> tuple[Array, Array]:
+    layout = schedule.layout
     a_flat, o_flat = (np.zeros((len(inputs), int(starts[-1]))) for starts in (layout.a_start, layout.o_start))
-    sweep = Sweep.over(program, theta, inputs, asks)
+    sweep = Sweep.over(schedule, theta, inputs, asks)
 
     def run(part: int, memory: Array) -> None:
         state = sweep.forward(part, sparse.VALUE, memory)
         _check_outputs(sweep, state, part)
         samples = sweep.cut.parts[part]
-        a_flat[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
-        o_flat[samples, program.columns] = sweep.read(state.o, np.arange(len(program.columns)), part)
+        a_flat[samples, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), part)
+        o_flat[samples, schedule.columns] = sweep.read(state.o, np.arange(len(schedule.columns)), part)
 
     sweep.each_part(run)
     return a_flat, o_flat
 
 
 def backtrace(
-    program: Program, theta: Array, a_flat: Array, o_flat: Array, objective: Objective
-) -> tuple[float, Array, Array, Array, Array]:
-    """The value of an objective, and its derivatives by every a and o of a trace, and every use of a parameter."""
+    schedule: Schedule, theta: Array, a_flat: Array, o_flat: Array, objective: Objective
+) -> tuple[float, Array, Array, Array, Array, int]:
+    """The value of an objective, and its derivatives by every a and o of a trace, and every use of a parameter.
+
+    Last comes how many nodes had to run for them.
+    """
+    schedule = renewed(towards(schedule, objective.reads))
 
     def run(asks: bool) -> tuple[float, Array, Array, Array, Array]:
-        return _backtrace(program, theta, a_flat, o_flat, objective, asks)
+        return _backtrace(schedule, theta, a_flat, o_flat, objective, asks)
 
-    return _with_python_if_need_be(run, program, theta.dtype)
+    return *_with_python_if_need_be(run, schedule, theta.dtype), len(schedule.nodes)
 
 
 def _backtrace(
-    program: Program, theta: Array, a_flat: Array, o_flat: Array, objective: Objective, asks: bool
+    schedule: Schedule, theta: Array, a_flat: Array, o_flat: Array, objective: Objective, asks: bool
 ) -> tuple[float, Array, Array, Array, Array]:
-    layout = program.layout
-    sweep = Sweep.over(program, theta, o_flat[:, layout.input_columns], asks, len(layout.row))
+    layout = schedule.layout
+    sweep = Sweep.over(schedule, theta, o_flat[:, layout.input_columns], asks, len(layout.row))
     a_grad, o_grad = np.zeros(a_flat.shape), np.zeros(o_flat.shape)
-    columns = program.column_numbers[objective.columns]
+    columns = schedule.column_numbers[objective.columns]
     with np.errstate(all="ignore"):
         terms, seeds = objective.evaluate(o_flat[:, objective.columns], FLOATS)
 
     def run(part: int, memory: Array) -> None:
         samples = sweep.cut.parts[part]
-        values = a_flat[samples][:, program.rows], o_flat[samples][:, program.columns]
+        values = a_flat[samples][:, schedule.rows], o_flat[samples][:, schedule.columns]
         state = sweep.replay(*values, part, memory)
         sweep.seed(state.g, columns, seeds[samples])
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], by_use=True, to_inputs=True)
-        a_grad[samples, program.rows] = sweep.read(state.a, np.arange(len(program.rows)), part)
-        o_grad[samples, program.columns] = sweep.read(state.g, np.arange(len(program.columns)), part)
+        a_grad[samples, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), part)
+        o_grad[samples, schedule.columns] = sweep.read(state.g, np.arange(len(schedule.columns)), part)
 
     uses = len(layout.row) + len(layout.bias_row)
     with sweep.gradients(uses) as gradients:
@@ -596,19 +605,19 @@ def _refuse(derivatives: Array, label: Callable[[int], str]) -> None:
         raise derivative_lost(label(int(place[-1])), derivatives[tuple(place)])
 
 
-def _are_lost(program: Program, outputs: Array, columns: Array) -> bool:
+def _are_lost(schedule: Schedule, outputs: Array, columns: Array) -> bool:
     """Whether any output of some columns is not finite; log-probabilities are looked at elsewhere."""
-    return not all_finite(outputs) and not all_finite(outputs[:, ~np.isin(columns, program.log_columns)])
+    return not all_finite(outputs) and not all_finite(outputs[:, ~np.isin(columns, schedule.log_columns)])
 
 
 def _check_outputs(sweep: Sweep, state: State, number: int, before: int | None = None, tile: int = 0) -> None:
     """Refuse the first output that is not finite, of nodes before one; a masked log-probability may be -inf."""
-    program = sweep.program
-    last = len(program.columns) if before is None else int(program.column_first[before])
+    schedule = sweep.schedule
+    last = len(schedule.columns) if before is None else int(schedule.column_first[before])
     for column in np.flatnonzero(~np.isfinite(state.o[:, :last]).all(axis=(0, 2))).tolist():
         node = sweep.node_of(column)
-        if node >= program.inputs:
-            masks = program.kinds[program.kind[node]].masks
+        if node >= schedule.inputs:
+            masks = schedule.kinds[schedule.kind[node]].masks
             if not sweep.asks and not masks:
                 raise _RefusedError
             explain_node(sweep, state.a, number, node, tile)
@@ -620,12 +629,12 @@ def _refuse_range(sweep: Sweep, o: Array, number: int, column: int, tile: int = 
     """Say that an output is out of range, in the first sample in which it is; `o` begins with this tile."""
     first, k = (int(x) for x in np.argwhere(~np.isfinite(o[:, column]))[0])
     where = node_in(
-        sweep.program.layout, int(sweep.program.nodes[sweep.node_of(column)]), sweep.sample(number, tile + first, k)
+        sweep.schedule.layout, int(sweep.schedule.nodes[sweep.node_of(column)]), sweep.sample(number, tile + first, k)
     )
     raise NumberError(f"{where}: its numbers are out of the range of {sweep.theta.dtype}")
 
 
 def explain_node(sweep: Sweep, a: Array, number: int, node: int, tile: int = 0) -> None:
     """Raise the error of the first sample of a part in which this node cannot be computed, if there is one."""
-    rows = np.arange(sweep.program.row_first[node], sweep.program.row_first[node + 1])
+    rows = np.arange(sweep.schedule.row_first[node], sweep.schedule.row_first[node + 1])
     sweep.values(node, sweep.read(a, rows, number), number, tile)

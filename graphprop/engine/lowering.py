@@ -1,16 +1,16 @@
-"""From a layout to a program: what runs, in which order, what of it is dense, and the weights sorted both ways."""
+"""From a layout to a schedule: what runs, in which order, what of it is dense, and the weights sorted both ways."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphprop.engine.loops.edges import find_cuts, find_levels, mark_ancestors, sign_rows, sort_by
+from graphprop.engine.schedule import Block, Run, Schedule
 from graphprop.graph.layout import Array, Layout
-from graphprop.program import Block, Program, Run
 
 DENSE_FROM = 1024  # weights; fewer are as fast in the sparse loops as in a call of BLAS
 PIECE = 512  # numbers for one sample; what is smaller is not cut into pieces
@@ -32,16 +32,30 @@ class _Numbered:
     use: Array
 
 
-def compile_layout(layout: Layout) -> Program:
-    """The program that computes the outputs of all heads."""
+def lower_layout(layout: Layout) -> Schedule:
+    """The schedule that computes the outputs of all heads."""
     layout.check_runnable()
     head_of_goal = [(layout.find(name), h) for h, head in enumerate(layout.heads) for name in head]
     goals, heads = np.array(head_of_goal, dtype=np.intp).reshape(-1, 2).T
     return lower(layout, goals, heads)
 
 
-def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Program:
-    """The program that computes the outputs of the nodes `goals`, which belong to these heads in order."""
+def towards(schedule: Schedule, goals: Iterable[int]) -> Schedule:
+    """The schedule of the same network that computes the outputs of these nodes, by number."""
+    wanted = tuple(goals)
+    found = schedule.towards.get(wanted)
+    if found is None:
+        numbers = np.unique(np.array(wanted, dtype=np.intp))
+        same = np.array_equal(numbers, np.unique(schedule.goals))
+        found = schedule if same else lower(schedule.layout, numbers)
+        if len(schedule.towards) > 32:
+            schedule.towards.clear()  # another thread may be about to read what is kept
+        found = schedule.towards.setdefault(wanted, found)
+    return found
+
+
+def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
+    """The schedule that computes the outputs of the nodes `goals`, which belong to these heads in order."""
     into_start = np.searchsorted(layout.edge_target, np.arange(len(layout.names) + 1)).astype(np.uint32)
     level = find_levels(layout.order, into_start, layout.edge_source)
     runs = np.zeros(len(level), dtype=bool)
@@ -174,7 +188,7 @@ def _is_strided(positions: Array) -> bool:
     return bool((positions == first + down * np.arange(rows)[:, None] + right * np.arange(columns)).all())
 
 
-# ------------------------------------------------------------------ the program
+# ------------------------------------------------------------------ the schedule
 
 
 def _assemble(
@@ -185,7 +199,7 @@ def _assemble(
     inputs: Array,
     level: Array,
     pieces: Array,
-) -> Program:
+) -> Schedule:
     nodes, columns = numbered.nodes, len(numbered.columns)
     row = np.repeat(np.arange(len(numbered.rows), dtype=np.uint32), np.diff(numbered.start))
     column, position, use, start = numbered.column, numbered.position, numbered.use, numbered.start
@@ -209,7 +223,7 @@ def _assemble(
         preset[block.columns] = True
     kinds, kind = layout.kinds
     input_columns = numbered.columns[: numbered.column_first[len(inputs)]]
-    return Program(
+    return Schedule(
         layout=layout,
         goals=goals,
         nodes=nodes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphprop.program import Program
+from graphprop.engine.schedule import Schedule
 
 TILE_BYTES = 1 << 19  # the state of a tile should stay in a core's own cache
 PART_BYTES = 1 << 26
@@ -29,9 +29,9 @@ class Cut:
     lanes: int
     exact: bool  # whether a part has one tile that fits
 
-    def state_size(self, program: Program) -> int:
+    def state_size(self, schedule: Schedule) -> int:
         """How many numbers a part holds: a, o and the derivatives by o."""
-        return self.tiles * self.width * program.size
+        return self.tiles * self.width * schedule.size
 
     def shape(self, part: slice) -> tuple[int, int]:
         """The number of tiles of a part, and their width."""
@@ -39,11 +39,11 @@ class Cut:
         return (1, count) if self.exact else (-(-count // self.width), self.width)
 
 
-def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> Cut:
+def cut_batch(schedule: Schedule, samples: int, item: int, gradient: int = 0) -> Cut:
     """How to cut a batch of numbers of `item` bytes, for partial gradients of that many numbers."""
-    sample_bytes = max(1, item * program.size)
-    work = samples * (program.weights + len(program.rows))
-    if program.is_dense:
+    sample_bytes = max(1, item * schedule.size)
+    work = samples * (schedule.weights + len(schedule.rows))
+    if schedule.is_dense:
         count = max(1, min(samples // 128, LANES), -(-samples * sample_bytes // PART_BYTES))
         width, tiles = -(-samples // count), 1
     else:
@@ -53,7 +53,7 @@ def cut_batch(program: Program, samples: int, item: int, gradient: int = 0) -> C
         tiles = max(1, min(tiles, PART_BYTES // (width * sample_bytes)))
     starts = range(0, samples, width * tiles)
     parts = tuple(slice(start, min(samples, start + width * tiles)) for start in starts)
-    return Cut(parts, tiles, width, most_lanes(len(starts), item * gradient), program.is_dense)
+    return Cut(parts, tiles, width, most_lanes(len(starts), item * gradient), schedule.is_dense)
 
 
 def tile_width(samples: int, sample_bytes: int, work: int) -> int:

@@ -25,8 +25,11 @@ from numba.core.registry import CPUDispatcher
 from threadpoolctl import ThreadpoolController
 
 import graphprop as gp
-from graphprop import program as program_module
+from graphprop.engine import lowering
+from graphprop.engine import schedule as schedule_module
 from graphprop.engine.loops import dense, edges, sparse
+from graphprop.engine.lowering import towards
+from graphprop.engine.schedule import Schedule
 from tests.attack import Found, interrupts
 from tests.attack.interrupts import disturbed_at, interrupted_at, structure
 
@@ -184,17 +187,17 @@ def test_goals_are_found_whatever_other_threads_ask_for_meanwhile(every: int) ->
     net = gp.mlp([2, 40, 2], "tanh", seed=0)
     count = len(net.layout.names)
     for place in itertools.count(0, every):
-        program = gp.compile(net.copy())
+        schedule = gp.compile(net.copy()).schedule
 
-        def others(program: gp.Program = program) -> None:
-            program._towards.update({(i, i): program for i in range(40)})
-            program.towards([3])
+        def others(schedule: Schedule = schedule) -> None:
+            schedule.towards.update({(i, i): schedule for i in range(40)})
+            towards(schedule, [3])
 
         been_there, found = disturbed_at(
             place,
-            lambda program=program: program.towards([count - 3]),  # type: ignore[misc]
+            lambda schedule=schedule: towards(schedule, [count - 3]),  # type: ignore[misc]
             others,
-            within=str(program_module.__file__),
+            within=str(lowering.__file__),
             after=EVERYWHERE,
         )
         assert found.goals.tolist() == [count - 3]
@@ -213,12 +216,12 @@ def test_a_plan_is_found_whatever_other_threads_do_meanwhile(every: int) -> None
 
         def others(program: gp.Program = program) -> None:
             for samples in range(1, 120):
-                program.kept(("other", samples), lambda program: None)
+                program.schedule.kept(("other", samples), lambda schedule: None)
 
         def call(program: gp.Program = program) -> Any:
             return program.value_and_grad(net.theta, x, t, loss="half_squared")[1]
 
-        been_there, found = disturbed_at(place, call, others, str(program_module.__file__), EVERYWHERE)
+        been_there, found = disturbed_at(place, call, others, str(schedule_module.__file__), EVERYWHERE)
         assert np.array_equal(found, expected)
         if not been_there:
             break

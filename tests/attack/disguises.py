@@ -162,7 +162,7 @@ def attack(seconds: float, seed: int) -> Counter[str]:
 
 def _try_network(rng: np.random.Generator, counts: Counter[str]) -> None:
     net, rows = random_network(rng)
-    width = len(net.program.goal_columns)
+    width = len(net.program.schedule.goal_columns)
     arguments = {
         "theta": net.theta.copy(),
         "inputs": rows,

@@ -55,7 +55,7 @@ class Case:
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Case:
         net, rows = random_network(rng)
-        return cls.of(net, rows, rng.integers(-64, 65, size=(len(rows), len(net.program.goal_columns))) / 64)
+        return cls.of(net, rows, rng.integers(-64, 65, size=(len(rows), len(net.program.schedule.goal_columns))) / 64)
 
     @classmethod
     def of(cls, net: gp.Network, rows: Array, target: Array) -> Case:
@@ -236,7 +236,7 @@ def _with_node(rng: np.random.Generator, f: gp.Activation) -> Case | None:
         gp.recursion.forward(net, rows)
     except gp.NumberError:
         return None
-    return Case.of(net, rows, rng.integers(-64, 65, size=(len(rows), len(net.program.goal_columns))) / 64)
+    return Case.of(net, rows, rng.integers(-64, 65, size=(len(rows), len(net.program.schedule.goal_columns))) / 64)
 
 
 def _is_smooth(case: Case) -> bool:

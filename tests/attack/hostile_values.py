@@ -239,7 +239,6 @@ CALLS = (
     call("Program.vjp", "s.program.vjp", theta="s.theta", inputs=ROWS, seeds=TARGETS),
     call("Program.forward", "s.program.forward", theta="s.theta", inputs=ROWS),
     call("Program.backward", "s.program.backward", trace="s.trace", **GOAL),
-    call("Program.towards", "s.program.towards", goals="[0, 3]"),
     call("mlp", "gp.mlp", sizes="[2, 3, 1]", activation="'tanh'", output="'sigmoid'", seed="1", by="'layer'"),
     call("dense", "gp.dense", net="s.net", nodes="['x', 'h']", n="2", activation="'tanh'",
          weights="[[1.0, 2.0], [3.0, 4.0]]", bias="[0.0, 1.0]", name="'d'", seed="1", trainable="True"),
@@ -314,8 +313,7 @@ WITHOUT_ARGUMENTS = {
 }  # fmt: skip
 INTERNAL = {
     "Activation.outputs", "Activation.pull", "Activation.refusal", "Activation.lost", "Loss.apply",
-    "Parameter.is_number_of", "Program.functions", "Program.natives", "Program.table", "Program.kept",
-    "Program.calls_python", "Program.label_input",
+    "Parameter.is_number_of", "Program.calls_python",
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def _compile_and_run(inputs: int, source: Any, target: Any) -> dict[str, float]:
     random = np.random.default_rng(2)
     theta = random.standard_normal(program.layout.size) * np.sqrt((nodes - inputs) / edges)
     x = random.standard_normal((1, inputs))
-    y = np.zeros((1, len(program.goals)))
+    y = np.zeros((1, len(program.schedule.goals)))
     seconds = [once(lambda: program.value_and_grad(theta, x, y, loss="half_squared"))[0] for _ in range(REPEATS + 1)]
     low, median, high = np.percentile(seconds[1:], (25, 50, 75)).tolist()
     return {

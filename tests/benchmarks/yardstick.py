@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.loops import sparse
+from graphprop.engine.machine_form import table_of
 from graphprop.program import Program
 from tests.benchmarks.graphs import Array
 from tests.benchmarks.measuring import CannotRunError
@@ -50,31 +51,31 @@ class SweepTask:
 
     def state(self) -> tuple[Array, Array, Array, Array]:
         """a, o with the inputs in it, g with the derivatives by the sinks in it, and the gradient."""
-        program = self.program
-        a = np.zeros((1, len(program.rows), self.samples))
-        o, g = (np.zeros((1, len(program.columns), self.samples)) for _ in range(2))
-        o[0, : program.input_width] = self.inputs.T
-        g[0, program.goal_columns] = self.seed.T
+        own = self.program.schedule
+        a = np.zeros((1, len(own.rows), self.samples))
+        o, g = (np.zeros((1, len(own.columns), self.samples)) for _ in range(2))
+        o[0, : own.input_width] = self.inputs.T
+        g[0, own.goal_columns] = self.seed.T
         return a, o, g, np.zeros(len(self.theta))
 
     def result(self, o: Array, gradient: Array) -> tuple[float, Array]:
-        return float((o[0, self.program.goal_columns] * self.seed.T).sum()), gradient
+        return float((o[0, self.program.schedule.goal_columns] * self.seed.T).sum()), gradient
 
 
 def by_kernels(task: SweepTask) -> Prepared:
     """The two compiled loops and nothing else."""
-    program, theta = task.program, task.theta
+    schedule, theta = task.program.schedule, task.theta
     a, o, g, gradient = task.state()
-    sinks, seed, width = program.goal_columns, task.seed.T.copy(), task.samples
-    table, last = program.table(theta.dtype).places, len(program)
+    sinks, seed, width = schedule.goal_columns, task.seed.T.copy(), task.samples
+    table, last = table_of(schedule, theta.dtype).places, len(schedule.nodes)
 
     def run() -> tuple[Array, Array]:
         gradient[:] = 0
         if width == 1:
             g[:] = 0
         g[0, sinks] = seed
-        sparse.forward(table, theta, a, o, sparse.LEARN, program.inputs, last, False)
-        sparse.backward(table, theta, a, o, g, gradient, False, 0, last)
+        sparse.forward(table, theta, a, o, sparse.LEARN, schedule.inputs, last, False)
+        sparse.backward(table, theta, a, o, g, gradient, False, False, 0, last)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))
@@ -82,22 +83,22 @@ def by_kernels(task: SweepTask) -> Prepared:
 
 def by_c(task: SweepTask) -> Prepared:
     """The loops of yardstick.c, on the same arrays."""
-    program, library = task.program, _loops_in_c()
+    schedule, library = task.program.schedule, _loops_in_c()
     a, o, g, gradient = task.state()
-    sinks, seed = program.goal_columns, task.seed.T.copy()
+    sinks, seed = schedule.goal_columns, task.seed.T.copy()
     unsigned = [
         np.ascontiguousarray(array, dtype=np.uint32)
         for array in (
-            *(program.start, program.column, program.position),
-            *(program.child_start, program.child_row, program.child_position),
-            program.stop[program.inputs :] - program.inputs,
+            *(schedule.start, schedule.column, schedule.position),
+            *(schedule.child_start, schedule.child_row, schedule.child_position),
+            schedule.stop[schedule.inputs :] - schedule.inputs,
         )
     ]
-    bias = np.ascontiguousarray(program.bias_position, dtype=np.int64)
+    bias = np.ascontiguousarray(schedule.bias_position, dtype=np.int64)
     preset, regular = (
-        np.ascontiguousarray(x, dtype=np.uint8) for x in (program.preset, program.table(task.theta.dtype).regular)
+        np.ascontiguousarray(x, dtype=np.uint8) for x in (schedule.preset, table_of(schedule, task.theta.dtype).regular)
     )
-    sizes = [ctypes.c_long(n) for n in (program.input_width, len(program.rows), task.samples)]
+    sizes = [ctypes.c_long(n) for n in (schedule.input_width, len(schedule.rows), task.samples)]
 
     # an array's `ctypes` is passed as its address, and keeps the array
     rows, children, stop = unsigned[:3], unsigned[3:6], unsigned[6]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import graphprop as gp
 from graphprop.checks import ways
 from graphprop.engine import general
+from graphprop.engine.schedule import Schedule
 from graphprop.program import Program
 from graphprop.testing import assert_gradients_match
 from tests.random_graphs import graphs, objectives
@@ -389,8 +390,8 @@ def test_a_wrong_kernel_of_the_backward_pass(monkeypatch: pytest.MonkeyPatch) ->
     right = general.backtrace
 
     def backtrace(*args: Any) -> Any:
-        value, a_grad, o_grad, weights, biases = right(*args)
-        return value, a_grad, o_grad, weights + 1e-9 * (np.arange(len(weights)) == 5), biases
+        value, a_grad, o_grad, weights, *rest = right(*args)
+        return value, a_grad, o_grad, weights + 1e-9 * (np.arange(len(weights)) == 5), *rest
 
     monkeypatch.setattr(general, "backtrace", backtrace)
     report = gp.check(small(), X, "y")
@@ -400,10 +401,10 @@ def test_a_wrong_kernel_of_the_backward_pass(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_wrong_kernel_of_the_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     right = general.trace
 
-    def trace(program: Program, theta: Any, inputs: Any) -> Any:
-        a, o = right(program, theta, inputs)
+    def trace(schedule: Schedule, theta: Any, inputs: Any) -> Any:
+        a, o = right(schedule, theta, inputs)
         o = o.copy()
-        o[:, program.layout.o_slice(program.layout.find("h1"))] *= 1 + 1e-12
+        o[:, schedule.layout.o_slice(schedule.layout.find("h1"))] *= 1 + 1e-12
         return a, o
 
     monkeypatch.setattr(general, "trace", trace)

@@ -120,7 +120,9 @@ def test_a_long_run_that_is_halted_after_every_tile_has_the_same_bits(
         monkeypatch.setattr(tiles, "STRETCH_WORK", work)
         net = NETS[name]()
         found.append(all_results(net, 203, dtype))
-        loops = next(plan.loops for plan in net.program.plans.values() if isinstance(plan, fast_sparse.Descent))
+        loops = next(
+            plan.loops for plan in net.program.schedule.plans.values() if isinstance(plan, fast_sparse.Descent)
+        )
         assert (loops.lanes > 1) == (part_work == 500)
         assert loops.stretch == loops.width * loops.lanes if work == 1 else loops.stretch >= 203
     assert_same_bits(*found)
@@ -219,7 +221,10 @@ def test_what_memory_held_before_does_not_matter(
 
 
 def run(net: gp.Network, door: str, samples: int) -> None:
-    rows, target = np.ones((samples, len(net.layout.input_columns))), np.ones((samples, len(net.program.goal_columns)))
+    rows, target = (
+        np.ones((samples, len(net.layout.input_columns))),
+        np.ones((samples, len(net.program.schedule.goal_columns))),
+    )
     {
         "predict": lambda: net.program.predict(net.theta, rows),
         "value_and_grad": lambda: net.program.value_and_grad(net.theta, rows, target, loss="half_squared"),
@@ -257,6 +262,6 @@ def test_what_does_not_fit_is_refused_and_what_is_told_is_enough(
     told = re.search(r"needs ([\d,]+) bytes, and 0 are", str(refused.value))
     assert told is not None
     available = int(told[1].replace(",", ""))
-    least = 8 * net.program.size * (16 if part_work == 500 else 128)  # the narrowest tiles
+    least = 8 * net.program.schedule.size * (16 if part_work == 500 else 128)  # the narrowest tiles
     assert available >= least + 8 * len(net.theta) * (door != "predict")
     run(net, door, samples)

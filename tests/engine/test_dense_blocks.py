@@ -22,7 +22,7 @@ SAMPLES = 5
 
 
 def blocks(net: gp.Network) -> list[Any]:
-    return [block for run in gp.compile(net).runs for block in run.blocks]
+    return [block for run in gp.compile(net).schedule.runs for block in run.blocks]
 
 
 def check(net: gp.Network, samples: int = SAMPLES, seed: int = 0) -> None:

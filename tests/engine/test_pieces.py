@@ -9,7 +9,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.engine import fast, fast_sparse, lowering, tiles
-from graphprop.program import PLANS
+from graphprop.engine.schedule import PLANS
 from tests.against_recursion import assert_same_descent, assert_same_outputs
 
 KINDS = ("tanh", "identity", "sin", "sigmoid", "gaussian", "softplus", "sum", "product")
@@ -88,33 +88,33 @@ def test_every_piece_has_the_gradient_of_the_recursion(
 def test_pieces_are_what_no_node_joins(monkeypatch: pytest.MonkeyPatch, name: str, pieces: int) -> None:
     """Heads that alternate between two graphs keep both in one piece, as a piece has heads next to each other."""
     monkeypatch.setattr(lowering, "PIECE", 1)
-    program = NETS[name]().program
-    assert len(program.pieces) - 1 == pieces
-    assert program.pieces[-1].tolist() == [program.inputs, len(program.nodes), len(program.layout.heads)]
-    assert sum(table.size for table in fast_sparse.piece_tables(program, np.dtype(float))) == program.size
+    schedule = NETS[name]().program.schedule
+    assert len(schedule.pieces) - 1 == pieces
+    assert schedule.pieces[-1].tolist() == [schedule.inputs, len(schedule.nodes), len(schedule.layout.heads)]
+    assert sum(table.size for table in fast_sparse.piece_tables(schedule, np.dtype(float))) == schedule.size
 
 
 @pytest.mark.parametrize("name", list(NETS))
 def test_a_small_program_is_one_piece_with_all_heads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(lowering, "PIECE", 100_000)
     program = NETS[name]().program
-    whole = [program.inputs, len(program.nodes), len(program.layout.heads)]
-    assert program.pieces.tolist() == [[0, program.inputs, 0], whole]
+    whole = [program.schedule.inputs, len(program.schedule.nodes), len(program.layout.heads)]
+    assert program.schedule.pieces.tolist() == [[0, program.schedule.inputs, 0], whole]
 
 
 def test_arrays_that_the_loops_take_go_the_shortest_way() -> None:
     program = union(3).program
-    rows, target = np.ones((5, program.input_width)), np.zeros((5, len(program.goal_columns)))
+    rows, target = np.ones((5, program.schedule.input_width)), np.zeros((5, len(program.schedule.goal_columns)))
     theta = np.ones(program.layout.size)
-    assert fast.descend(program, theta, rows, target, "half_squared") is not None
-    assert fast.answer(program, theta, rows) is not None
+    assert fast.descend(program.schedule, theta, rows, target, "half_squared") is not None
+    assert fast.answer(program.schedule, theta, rows) is not None
     rows[2, 1] = np.nan
-    assert fast.descend(program, theta, rows, target, "half_squared") is None
+    assert fast.descend(program.schedule, theta, rows, target, "half_squared") is None
 
 
 def test_small_pieces_are_joined() -> None:
     program = union(30).program
-    sizes = [table.size for table in fast_sparse.piece_tables(program, np.dtype(float))]
+    sizes = [table.size for table in fast_sparse.piece_tables(program.schedule, np.dtype(float))]
     assert 1 < len(sizes) < 30
     assert max(sizes) < 2 * lowering.PIECE
     assert min(sizes[:-1]) > lowering.PIECE / 2
@@ -178,7 +178,7 @@ def test_plans_are_dropped_when_there_are_many() -> None:
     net = gp.mlp([2, 3, 1], "tanh", "identity", seed=1)
     for samples in range(1, PLANS + 20):
         assert net.program.predict(net.theta, np.ones((samples, 2))).shape == (samples, 1)
-    assert len(net.program.plans) <= PLANS + 1
+    assert len(net.program.schedule.plans) <= PLANS + 1
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64])

@@ -93,7 +93,7 @@ def expected_of(name: str, samples: int) -> tuple[Any, Any, gp.Gradients]:
     """Inputs and targets, and what the recursion gives for them."""
     net, rng = NETS[name](), np.random.default_rng(samples)
     rows = rng.normal(size=(samples, len(net.layout.input_columns)))
-    target = rng.normal(size=(samples, len(net.program.goal_columns)))
+    target = rng.normal(size=(samples, len(net.program.schedule.goal_columns)))
     trace = gp.recursion.forward(net, rows)
     return rows, target, gp.recursion.backpropagate(net, trace, loss="half_squared", target=target)
 
@@ -103,7 +103,7 @@ def by_recursion(name: str, samples: int) -> tuple[gp.Network, Any, Any, gp.Grad
 
 
 def plan(program: gp.Program) -> Any:
-    return next(x for x in program.plans.values() if isinstance(x, fast_dense.DenseDescent))
+    return next(x for x in program.schedule.plans.values() if isinstance(x, fast_dense.DenseDescent))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -127,7 +127,7 @@ def test_chunks_of_several_lanes(shared_out: pytest.MonkeyPatch, name: str, samp
     """The last chunk may have fewer samples than lanes."""
     (net, rows, target, expected), before = by_recursion(name, samples), gp.get_threads()
     shared_out.setattr(fast_dense, "LANE_SAMPLES", 8)
-    shared_out.setattr(fast_dense, "PART_BYTES", 40 * 8 * net.program.size)
+    shared_out.setattr(fast_dense, "PART_BYTES", 40 * 8 * net.program.schedule.size)
     bits = set()
     try:
         for count in (1, 2, 5):
@@ -214,7 +214,7 @@ def test_where_no_blas_is_found_numpy_multiplies(monkeypatch: pytest.MonkeyPatch
     rows = np.random.default_rng(7).normal(size=(5, 40))
     target = np.zeros((5, 4))
     found = net.program.value_and_grad(net.theta, rows, target, loss="half_squared")
-    assert list(net.program.plans.values()) == [None, None]
+    assert list(net.program.schedule.plans.values()) == [None, None]
     expected = gp.recursion.backpropagate(net, gp.recursion.forward(net, rows), loss="half_squared", target=target)
     assert_same_descent(found, expected)
 
@@ -256,14 +256,14 @@ def test_what_is_not_finite_is_refused_with_its_place(shared_out: pytest.MonkeyP
             with pytest.raises(gp.NumberError, match={"theta": "theta", "inputs": "input", "target": "target"}[name]):
                 net.program.value_and_grad(*arrays.values(), loss="half_squared")
             array.flat[place] = kept
-    assert fast.descend(net.program, *arrays.values(), "half_squared") is not None
+    assert fast.descend(net.program.schedule, *arrays.values(), "half_squared") is not None
 
 
 def test_a_parameter_that_nothing_reads_has_to_be_finite_too(shared_out: pytest.MonkeyPatch) -> None:
     net = from_two_inputs()
     arrays = net.theta.copy(), np.ones((5, 70)), np.ones((5, 2))
     net.program.value_and_grad(*arrays, loss="half_squared")
-    for position in net.program.unused_positions[[0, -1]]:
+    for position in net.program.schedule.unused_positions[[0, -1]]:
         kept, arrays[0][position] = arrays[0][position], np.nan
         with pytest.raises(gp.NumberError, match=rf"theta\[{position}\]"):
             net.program.value_and_grad(*arrays, loss="half_squared")

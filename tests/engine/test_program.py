@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from graphprop.engine.lowering import towards
 
 
 def diamond() -> gp.Network:
@@ -70,7 +71,7 @@ def test_nodes_off_the_path_to_the_goals_do_not_run() -> None:
     """An exp that would overflow is not even computed where nothing asks for it."""
     net = diamond()
     program = gp.compile(net)
-    assert [net.layout.names[v] for v in program.nodes] == ["x", "h", "k", "y"]
+    assert [net.layout.names[v] for v in program.schedule.nodes] == ["x", "h", "k", "y"]
     assert len(program) == 4
     rows = np.array([[1.0, 1e6]])
     assert np.isfinite(program.predict(net.theta, rows)).all()
@@ -78,36 +79,13 @@ def test_nodes_off_the_path_to_the_goals_do_not_run() -> None:
         net.forward(rows)
 
 
-def test_towards_names_its_goals() -> None:
+def test_a_schedule_towards_some_goals_runs_what_leads_to_them() -> None:
     net = diamond()
-    program = gp.compile(net)
+    whole = gp.compile(net).schedule
     h, side, y = (net.layout.find(name) for name in ("h", "side", "y"))
-    assert len(program.towards([h])) == 2
-    assert len(program.towards([side])) == 2
-    assert len(program.towards([h, side])) == 4
-    assert program.towards([y]) is program
-    assert program.towards([h]) is program.towards([h])
-    rows = np.ones((3, 2))
-    assert np.allclose(program.towards([y]).predict(net.theta, rows), program.predict(net.theta, rows))
-
-
-def test_a_program_towards_other_nodes_predicts_these_or_refuses() -> None:
-    net = diamond()
-    program, rows = gp.compile(net), np.ones((3, 2))
-    trace = gp.recursion.forward(net, rows)
-    try:
-        found = program.towards([net.layout.find("h")]).predict(net.theta, rows)
-    except gp.GraphpropError:
-        return
-    expected = trace.o["h"] if found.shape == (3, 1) else None
-    assert expected is not None
-    assert np.allclose(found[:, 0], expected)
-
-
-@pytest.mark.parametrize("wrong", [[99], [-1], [10**12], ["a"], [0.5], "h", 3, None])
-def test_towards_refuses_what_is_no_node_number(wrong: object) -> None:
-    with pytest.raises(gp.GraphpropError):
-        gp.compile(diamond()).towards(wrong)  # type: ignore[arg-type]
+    assert [len(towards(whole, goals).nodes) for goals in ([h], [side], [h, side])] == [2, 2, 4]
+    assert towards(whole, [y]) is whole
+    assert towards(whole, [h]) is towards(whole, [h])
 
 
 def test_a_program_says_how_large_it_is() -> None:
@@ -121,15 +99,15 @@ def test_a_program_says_how_large_it_is() -> None:
 def test_large_layers_are_blocks_and_small_ones_are_not(by: str) -> None:
     program = gp.compile(gp.mlp([40, 40, 40, 10], "tanh", "identity", by=by))  # type: ignore[arg-type]
     assert "2 dense blocks" in repr(program)
-    assert program.levels == 4
+    assert program.schedule.levels == 4
     assert "0 dense blocks" in repr(gp.compile(gp.mlp([20, 20, 20, 10], "tanh", "identity", by=by)))  # type: ignore[arg-type]
 
 
 def test_levels_are_the_nodes_of_the_longest_path() -> None:
     for length in (1, 2, 17):
         source = np.arange(length)
-        assert gp.Program.from_edges(1, source, source + 1).levels == length + 1
-    assert gp.Program.from_edges(1, [0, 1, 0, 2], [1, 2, 3, 3]).levels == 4
+        assert gp.Program.from_edges(1, source, source + 1).schedule.levels == length + 1
+    assert gp.Program.from_edges(1, [0, 1, 0, 2], [1, 2, 3, 3]).schedule.levels == 4
 
 
 @pytest.mark.parametrize("make", [pickle.dumps, copy.deepcopy, copy.copy], ids=["pickle", "deepcopy", "copy"])
@@ -160,7 +138,7 @@ def test_a_network_with_a_program_can_be_pickled() -> None:
 def test_the_arrays_of_a_program_cannot_be_written_to() -> None:
     program = gp.compile(gp.mlp([40, 40, 2]))
     for made in (program, pickle.loads(pickle.dumps(program))):
-        arrays = [entry for entry in vars(made).values() if isinstance(entry, np.ndarray)]
+        arrays = [entry for entry in vars(made.schedule).values() if isinstance(entry, np.ndarray)]
         assert len(arrays) > 10
         assert not any(array.flags.writeable for array in arrays)
 

@@ -29,6 +29,7 @@ from graphprop.atomic import forking
 from graphprop.engine import threads as threads_module
 from graphprop.engine import tiles, work_sharing
 from graphprop.engine.loops import caching, compiled_functions
+from graphprop.engine.schedule import Schedule
 from graphprop.engine.threads import run_all, with_one_blas_thread
 from graphprop.engine.work_sharing import share_out
 from tests.attack.interrupts import interrupted_at
@@ -78,7 +79,7 @@ def everything(program: gp.Program, samples: int, dtype: Any = np.float64) -> li
 def test_results_are_the_same_bits_on_any_number_of_threads_and_from_run_to_run(name: str, dtype: type) -> None:
     make, samples = PROGRAMS[name]
     program = make()
-    cut = tiles.cut_batch(program, samples, np.dtype(dtype).itemsize, program.layout.size)
+    cut = tiles.cut_batch(program.schedule, samples, np.dtype(dtype).itemsize, program.layout.size)
     assert len(cut.parts) > 2
     assert cut.lanes > 2
     gp.set_threads(1)
@@ -218,7 +219,7 @@ def test_a_child_process_computes_the_same_bits(name: str) -> None:
 def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(busy: str) -> None:
     gp.compile(gp.mlp([2, 2], seed=0)).predict([0.5] * 6, [1.0, 2.0])
     locks = {"loads": forking.LOADING, "looks for a function": caching.COMPILING, "compiles": global_compiler_lock}
-    lock = locks.get(busy) or getattr(vars(gp.Program)["_engine"], "lock", contextlib.nullcontext())
+    lock = locks.get(busy) or getattr(vars(Schedule)["size"], "lock", contextlib.nullcontext())
     begun, end = threading.Event(), threading.Event()
 
     def work() -> None:

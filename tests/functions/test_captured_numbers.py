@@ -13,6 +13,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.engine.loops import compiled_functions
+from graphprop.engine.lowering import towards
 
 TEXT = """
 import math
@@ -200,7 +201,7 @@ def test_all_programs_that_have_it_notice_and_no_other() -> None:
     net.add_node("y", g, {"h": 0.5})
     copy, other = net.copy(), networks(g)["chain"]
     kept = other.program.predict(other.theta, POINTS)
-    middle = net.program.towards([net.layout.find("h")])
+    middle = towards(net.program.schedule, [net.layout.find("h")])
     for k in (2.0, 0.125, -4):
         space["K"] = k
         trace = gp.recursion.forward(net, POINTS)
@@ -209,7 +210,7 @@ def test_all_programs_that_have_it_notice_and_no_other() -> None:
             back = each.backward(each.forward(POINTS), seed={"h": np.ones(3)})
             right = gp.recursion.backpropagate(net, trace, seed={"h": np.ones(3)})
             np.testing.assert_allclose(back.theta, right.theta, rtol=1e-13)
-        assert middle is net.program.towards([net.layout.find("h")])
+        assert middle is towards(net.program.schedule, [net.layout.find("h")])
         assert gp.check(net, POINTS, loss="half_squared", target=np.zeros((3, 1))).ok
         np.testing.assert_allclose(gp.matrixform.forward(net, POINTS).o["y"], trace.o["y"], rtol=1e-13)
         np.testing.assert_array_equal(other.program.predict(other.theta, POINTS), kept)
@@ -240,8 +241,8 @@ def test_functions_of_the_table_are_not_looked_at() -> None:
     """So that a call of a network that has no other costs nothing more."""
     net = gp.mlp([2, 3, 1], "tanh", "identity", seed=0)
     net.program.predict(net.theta, [[0.0, 1.0]])
-    assert not net.program.has_own
-    assert networks(make()[0])["chain"].program.has_own
+    assert not net.program.schedule.has_own
+    assert networks(make()[0])["chain"].program.schedule.has_own
     assert isinstance(make()[0].value_function, FunctionType)
 
 
