@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop.engine import fast, fast_dense, fast_sparse, general, tiles
+from graphprop.engine import borrowed, fast, fast_dense, fast_sparse, general, in_python, sweeping, tiles
 from graphprop.given import memory
 from graphprop.passes.objective import outputs_of
 from tests.against_recursion import (
@@ -63,7 +63,7 @@ def dense() -> gp.Network:
     return net
 
 
-def in_python(seed: int = 4) -> gp.Network:
+def nodes_in_python(seed: int = 4) -> gp.Network:
     """An elementwise, a reducing and a vector node that run in Python, a sample at a time."""
     rng = np.random.default_rng(seed)
     slow = gp.Activation("slow", lambda a: math.tanh(float(repr(a))), lambda a, o: float(repr(1 - o * o)))
@@ -84,7 +84,7 @@ NETS: dict[str, Callable[[], gp.Network]] = {
     "tied and unread": tied_and_unread,
     "skip": with_a_skip,
     "dense": dense,
-    "in python": in_python,
+    "in python": nodes_in_python,
 }
 
 
@@ -156,7 +156,7 @@ def test_activations_in_python_where_the_last_tile_has_less_samples(
 ) -> None:
     monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 9)
     monkeypatch.setattr(tiles, "PART_WORK", part_work)
-    net, rng = in_python(samples), np.random.default_rng(samples)
+    net, rng = nodes_in_python(samples), np.random.default_rng(samples)
     rows, target = rng.normal(size=(2, samples, 2))
     trace = assert_same_trace(net, rows)
     expected = assert_same_gradients(net, trace, loss="half_squared", target=target)
@@ -171,11 +171,11 @@ def test_activations_in_python_where_the_last_tile_has_less_samples(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["pieces", "skip"])
 def test_a_tile_of_a_large_batch_stays_in_the_cache(name: str, dtype: Any) -> None:
-    program, kind = NETS[name]().program, np.dtype(dtype)
-    columns = outputs_of(program.layout)[1]
+    schedule, kind = NETS[name]().program.schedule, np.dtype(dtype)
+    columns = outputs_of(schedule.layout)[1]
     for samples in (10**5, 10**7):
         loops = fast_sparse.Loops.over(
-            program, np.array([0, len(columns)]), columns, samples, kind, program.layout.size
+            schedule, np.array([0, len(columns)]), columns, samples, kind, schedule.layout.size
         )
         assert loops.width * max(table.size for table in loops.tables) == loops.numbers
         assert kind.itemsize * loops.numbers <= tiles.TILE_BYTES
@@ -211,8 +211,8 @@ def test_what_memory_held_before_does_not_matter(
     monkeypatch.setattr(tiles, "TILE_BYTES", 1 << 12)
     monkeypatch.setattr(tiles, "PART_WORK", 500)
     expected = all_results(NETS[name](), samples, dtype)
-    monkeypatch.setattr(memory, "_blocks", [])
-    for module in (fast_sparse, general, memory, fast, fast_dense):
+    monkeypatch.setattr(borrowed, "_blocks", [])
+    for module in (fast_sparse, general, sweeping, in_python, borrowed, fast, fast_dense):
         monkeypatch.setattr(module, "np", Poisoned(poison))
     assert_same_bits(all_results(NETS[name](), samples, dtype), expected)
 
@@ -253,7 +253,7 @@ def test_what_does_not_fit_is_refused_and_what_is_told_is_enough(
     monkeypatch: pytest.MonkeyPatch, name: str, door: str, part_work: int
 ) -> None:
     monkeypatch.setattr(tiles, "PART_WORK", part_work)
-    for module in (fast_sparse, general, fast_dense):
+    for module in (fast_sparse, sweeping, fast_dense):
         monkeypatch.setattr(module, "WORTH_CHECKING", 0)
     net, samples, available = NETS[name](), 1000, 0
     monkeypatch.setattr(memory, "available_bytes", lambda: available)

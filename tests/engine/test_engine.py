@@ -234,7 +234,7 @@ def test_masks_may_be_the_first_and_the_last_parameter() -> None:
     trace = assert_same_trace(net, rows)
     assert_same_outputs(net.program.predict(net.theta, rows), net, trace)
     rows[3] = 2e38, -2e38
-    with pytest.raises(gp.NumberError, match="node 'q': its numbers are out of the range of float32"):
+    with pytest.raises(gp.NumberError, match="node 'q', sample 3: its numbers are out of the range of float32"):
         net.program.predict(net.theta.astype(np.float32), rows.astype(np.float32))
 
 

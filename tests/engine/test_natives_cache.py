@@ -17,7 +17,7 @@ RUN = """
     import importlib, sys
     sys.path.insert(0, sys.argv[1])
     import graphprop as gp
-    from graphprop import natives
+    from graphprop.engine.loops import compiled_functions
 
     for name in sys.argv[2:]:
         mine = importlib.import_module(name)
@@ -25,7 +25,7 @@ RUN = """
         net.add_input("x")
         net.add_node("y", gp.Activation("mine", mine.value, mine.slope, check=False), {"x": 1.0})
         found = gp.compile(net).predict(net.theta, [2.0])[0]
-        assert natives.is_compiled(net.activation("y")) is not name.startswith("python")
+        assert compiled_functions.is_compiled(net.activation("y")) is not name.startswith("python")
         print(float(found))
 """
 
@@ -146,9 +146,9 @@ COMPILING_BOTH = """
     sys.path.insert(0, sys.argv[1])
     import inner, mine
     import graphprop as gp
-    from graphprop import natives
+    from graphprop.engine.loops import compiled_functions
 
-    assert natives.is_compiled(gp.Activation("mine", mine.value, mine.slope))
+    assert compiled_functions.is_compiled(gp.Activation("mine", mine.value, mine.slope))
     print(inner.inner(1) + mine.value(1.0))
 """
 
