@@ -76,9 +76,21 @@ def answer(schedule: Schedule, theta: Array, inputs: Array) -> Array | None:
     result = np.empty((loops.samples, len(loops.goal_column)), loops.dtype)
 
     def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-        goals = loops.goal_start, loops.goal_column, result
-        within = memory, loops.width, lane, loops.lanes, first, last
-        fine: bool = sparse.answer(loops.places, loops.pieces, theta, inputs, *goals, *within)
+        fine: bool = sparse.answer(
+            tables=loops.places,
+            pieces=loops.pieces,
+            theta=theta,
+            inputs=inputs,
+            goal_start=loops.goal_start,
+            goal_column=loops.goal_column,
+            result=result,
+            memory=memory,
+            width=loops.width,
+            lane=lane,
+            lanes=loops.lanes,
+            first=first,
+            last=last,
+        )
         return fine
 
     return result if loops.run(sweep) and all_finite(result) else None

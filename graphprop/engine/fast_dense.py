@@ -34,7 +34,7 @@ FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with
 MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class DenseDescent:
     """A loss of the outputs and its gradient by theta, for batches of one size."""
 
@@ -44,7 +44,7 @@ class DenseDescent:
     gemm: int  # the addresses of products and of the loss
     gemv: int
     loss: int
-    limits: tuple[float, float]  # of targets
+    limits: tuple[float, float]  # of targets, the least and the most
     goal_start: Array
     goal_column: Array
     runs: Array
@@ -72,24 +72,28 @@ class DenseDescent:
             lanes = max(2, min(LANES, length // LANE_SAMPLES))
         chunks = tuple(_lanes(first, min(samples, first + length), lanes) for first in range(0, samples, length))
         shared = np.arange(schedule.layout.size)[schedule.shared_positions]
+        gemm, gemv = products
+        runs, blocks = _as_arrays(schedule)
         return cls(
-            schedule,
-            table_of(schedule, dtype).adding_to(shared),
-            shared,
-            *products,
-            address,
-            sparse.RANGES[loss.targets],
-            starts,
-            schedule.column_numbers[columns],
-            *_as_arrays(schedule),
-            schedule.inputs_are_dense and schedule.reads_all_inputs,
-            samples,
-            chunks,
-            lanes,
-            np.array(list(_tasks(schedule, length))),
-            dtype,
-            np.array([1 / samples]),
-            len(schedule.unused_positions) > 0,
+            schedule=schedule,
+            table=table_of(schedule, dtype).adding_to(shared),
+            shared=shared,
+            gemm=gemm,
+            gemv=gemv,
+            loss=address,
+            limits=sparse.RANGES[loss.targets],
+            goal_start=starts,
+            goal_column=schedule.column_numbers[columns],
+            runs=runs,
+            blocks=blocks,
+            direct=schedule.inputs_are_dense and schedule.reads_all_inputs,
+            samples=samples,
+            chunks=chunks,
+            lanes=lanes,
+            tasks=np.array(list(_tasks(schedule, length))),
+            dtype=dtype,
+            even=np.array([1 / samples]),
+            checks_theta=len(schedule.unused_positions) > 0,
         )
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
@@ -103,18 +107,38 @@ class DenseDescent:
             for lanes in self.chunks:
                 counters = np.zeros(dense.COUNTERS, np.int64)
 
-                def run(chunk: tuple[Array, ...] = (memory, lanes, counters)) -> bool | None:
-                    products = self.gemm, self.gemv, self.table.places, self.runs, self.blocks, self.tasks
-                    heads = self.goal_start, self.goal_column, self.loss, *self.limits
-                    given = theta, inputs, target, share, terms, sums, gradient
+                def run(lanes: Array = lanes, counters: Array = counters) -> bool | None:
                     state: int = dense.learn_dense(
-                        *products, self.schedule.inputs, self.direct, *heads, *given, *chunk, BELL
+                        gemm=self.gemm,
+                        gemv=self.gemv,
+                        table=self.table.places,
+                        runs=self.runs,
+                        blocks=self.blocks,
+                        tasks=self.tasks,
+                        own_inputs=self.schedule.inputs,
+                        direct=self.direct,
+                        head_start=self.goal_start,
+                        head_column=self.goal_column,
+                        loss=self.loss,
+                        low=self.limits[0],
+                        high=self.limits[1],
+                        theta=theta,
+                        inputs=inputs,
+                        target=target,
+                        share=share,
+                        terms=terms,
+                        sums=sums,
+                        gradient=gradient,
+                        memory=memory,
+                        lanes=lanes,
+                        counters=counters,
+                        bell=BELL,
                     )
                     return None if state == dense.WAITING else state == dense.DONE
 
                 if not share_out(self.lanes, run):
                     return None
-        value, fine = sparse.finish(terms, sums[0], sums[1:])
+        value, fine = sparse.finish(terms=terms, gradient=sums[0], others=sums[1:])
         gradient[self.shared] = sums[0]
         return (value, gradient) if fine else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from graphprop.engine.borrowed import SMALL, Borrowed
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.compiled_functions import loss_address
-from graphprop.engine.loops.table import Table
+from graphprop.engine.loops.table import Batch, Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.threads import get_threads, run_all
@@ -27,7 +27,7 @@ NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float
 JOINED = 64  # numbers of heads for which the loss is called once
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Loops:
     """How a batch of some size goes through the compiled loops: the pieces of its schedule, tiles and lanes.
 
@@ -69,8 +69,21 @@ class Loops:
         at_once = lanes == 1 and stretch >= samples
         small = at_once and dtype.itemsize * width * size < 2 * SMALL
         pieces, starts, column = (np.ascontiguousarray(array, np.int64) for array in (pieces, starts, column))
-        heads = starts, column
-        return cls(tables, places, pieces, *heads, samples, width, lanes, stretch, width * size, dtype, at_once, small)
+        return cls(
+            tables=tables,
+            places=places,
+            pieces=pieces,
+            goal_start=starts,
+            goal_column=column,
+            samples=samples,
+            width=width,
+            lanes=lanes,
+            stretch=stretch,
+            numbers=width * size,
+            dtype=dtype,
+            at_once=at_once,
+            small=small,
+        )
 
     def with_joined_heads(self) -> Loops:
         """The same for a loss that is a sum over all numbers: heads that follow each other become one, if short."""
@@ -98,13 +111,13 @@ class Loops:
         return run_all(self.lanes, steps)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Descent:
     """A loss of the outputs and its gradient by theta, for batches of one size."""
 
     loops: Loops
-    limits: Array  # what a target may be
-    plan: Array  # all that stays the same, as the loops find it by addresses
+    batch: Batch  # all that stays the same; here to be held
+    places: Array  # where the loops find it
     count: int  # of parameters
     even: Array  # what every sample counts for
     checks_theta: bool  # whether it has parameters that nothing reads
@@ -121,43 +134,71 @@ class Descent:
         loops = Loops.over(schedule, starts, columns, samples, dtype, count)
         if loss.name in TERMS:
             loops = loops.with_joined_heads()
-        limits = np.array(sparse.RANGES[loss.targets])
-        arrays = loops.places, loops.pieces, loops.goal_start, loops.goal_column, limits
-        lengths = len(loops.places), *(array.size for array in arrays[1:])
-        plan = [*zip((array.ctypes.data for array in arrays), lengths, strict=True)]
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
-        plan += [(address, fresh), (loops.width, loops.numbers)]
+        batch = Batch(
+            tables=loops.places,
+            pieces=loops.pieces,
+            head_start=loops.goal_start,
+            head_column=loops.goal_column,
+            limits=np.array(sparse.RANGES[loss.targets]),
+            loss=address,
+            fresh=fresh,
+            width=loops.width,
+            numbers=loops.numbers,
+        )
         unused = len(schedule.unused_positions) > 0
-        return cls(loops, limits, np.array(plan, np.uint64), count, np.array([1 / samples]), unused)
+        return cls(
+            loops=loops,
+            batch=batch,
+            places=batch.places,
+            count=count,
+            even=np.array([1 / samples]),
+            checks_theta=unused,
+        )
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be."""
-        loops, plan = self.loops, self.plan
+        loops, batch = self.loops, self.places
         gradient = np.empty(self.count, loops.dtype)
-        if loops.small:
-            given = theta, inputs, target, share, NO_TERMS, gradient, NO_MEMORY[loops.dtype]
-            value, fine = sparse.learn(plan, *given, 0, 1, 0, loops.samples)
+        if loops.small:  # by position, as keywords would take a tenth of the time
+            terms, memory, lane, lanes, first, last = NO_TERMS, NO_MEMORY[loops.dtype], 0, 1, 0, loops.samples
+            value, fine = sparse.learn(
+                batch, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last
+            )
             return (value, gradient) if fine else None
+
+        def learn(lane: int, memory: Array, first: int, last: int, terms: Array, gradient: Array) -> tuple[float, bool]:
+            found: tuple[float, bool] = sparse.learn(
+                batch=batch,
+                theta=theta,
+                inputs=inputs,
+                target=target,
+                share=share,
+                terms=terms,
+                gradient=gradient,
+                memory=memory,
+                lane=lane,
+                lanes=loops.lanes,
+                first=first,
+                last=last,
+            )
+            return found
+
         loops.check_memory(self.count)
         if loops.at_once:
             with Borrowed(loops.numbers, loops.dtype) as memory:
-                given = theta, inputs, target, share, NO_TERMS, gradient, memory
-                value, fine = sparse.learn(plan, *given, 0, 1, 0, loops.samples)
+                value, fine = learn(0, memory, 0, loops.samples, NO_TERMS, gradient)
             return (value, gradient) if fine else None
         terms = np.empty((loops.samples, len(loops.goal_start) - 1))
         with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
             others = block.reshape(loops.lanes - 1, self.count)
 
             def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-                own = others[lane - 1] if lane else gradient
-                fine: bool
-                given = theta, inputs, target, share, terms, own, memory
-                _, fine = sparse.learn(self.plan, *given, lane, loops.lanes, first, last)
-                return fine
+                return learn(lane, memory, first, last, terms, others[lane - 1] if lane else gradient)[1]
 
             if not loops.run(sweep):
                 return None
-            value, fine = sparse.finish(terms, gradient, others)
+            value, fine = sparse.finish(terms=terms, gradient=gradient, others=others)
         return (value, gradient) if fine else None
 
 

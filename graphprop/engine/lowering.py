@@ -175,7 +175,14 @@ def _split_columns(numbered: _Numbered, first: int, last: int, uses: Array) -> I
         if strided or len(np.unique(positions)) == positions.size:
             columns = slice(int(column[0, left]), int(column[0, right - 1]) + 1)
             use_numbers, alone = use[:, left:right].astype(np.intp), bool((uses[positions] == 1).all())
-            yield Block(slice(first, last), columns, positions, use_numbers, strided, alone)
+            yield Block(
+                rows=slice(first, last),
+                columns=columns,
+                positions=positions,
+                uses=use_numbers,
+                strided=strided,
+                alone=alone,
+            )
 
 
 def _is_strided(positions: Array) -> bool:

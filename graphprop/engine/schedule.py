@@ -23,7 +23,7 @@ PLANS = 100  # how many are kept: those for a size of batches each
 Plan = TypeVar("Plan")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Block:
     """A dense matrix of weights: a[rows] += W o[columns].
 
@@ -76,7 +76,7 @@ class Run:
     blocks: tuple[Block, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Schedule:
     """What runs for some goals, in which order, and where each number stands.
 

@@ -103,13 +103,13 @@ class Sweep:
         first, last, added = nodes
         o = state.o if task == sparse.VALUE or a is None else state.g
         if not self.asks:
-            if sparse.forward(table.places, self.theta, state.a, o, task, first, last, added) >= 0:
+            if self._forward(table, state.a, o, task=task, first=first, last=last, added=added) >= 0:
                 raise RefusedError
             return
         for tile in range(len(o)):
             here, begin = slice(tile, tile + 1), first
-            arrays = table.places, self.theta, state.a[here], o[here]
-            while (refused := sparse.forward(*arrays, task, begin, last, added)) >= 0:
+            own = table, state.a[here], o[here]
+            while (refused := self._forward(*own, task=task, first=begin, last=last, added=added)) >= 0:
                 at_once = max(1, sparse.IN_CACHE // o.shape[2])
                 begin = min(int(self.schedule.stop[refused]), last, refused + at_once)  # that far the sums are there
                 if a is not None:
@@ -121,12 +121,33 @@ class Sweep:
                     self.check_outputs(State(state.a[here], o[here], state.g[here]), number, refused, tile)
                     raise
 
+    def _forward(self, table: Table, a: Array, o: Array, task: int, first: int, last: int, added: bool) -> int:
+        refused: int = sparse.forward(
+            table=table.places, theta=self.theta, a=a, o=o, task=task, first=first, last=last, added=added
+        )
+        return refused
+
+    def _backward(self, table: Table, state: State, gradient: Array, resumed: bool, first: int, last: int) -> int:
+        refused: int = sparse.backward(
+            table=table.places,
+            theta=self.theta,
+            a=state.a,
+            o=state.o,
+            g=state.g,
+            gradient=gradient,
+            fresh=False,
+            resumed=resumed,
+            first=first,
+            last=last,
+        )
+        return refused
+
     def start(self, number: int, memory: Array) -> State:
         """The state of one part, with the inputs filled in."""
         schedule, part = self.schedule, self.cut.parts[number]
         state = self._carve(number, memory)
         if not schedule.inputs_are_dense:
-            sparse.read_inputs(self.table.places, self.inputs[part], 0, state.o)
+            sparse.read_inputs(table=self.table.places, inputs=self.inputs[part], sample=0, o=state.o)
         return state
 
     def _carve(self, number: int, memory: Array) -> State:
@@ -234,9 +255,8 @@ class Sweep:
         """Some nodes of one part backward, those whose derivative the loops refuse in Python."""
         tiles = [slice(tile, tile + 1) for tile in range(len(state.a))] if self.asks else [slice(None)]
         for tile, here in enumerate(tiles):
-            arrays = table.places, self.theta, state.a[here], state.o[here], state.g[here], gradient, False
-            end, resumed = last, False
-            while (refused := sparse.backward(*arrays, resumed, first, end)) >= 0:
+            own, end, resumed = State(state.a[here], state.o[here], state.g[here]), last, False
+            while (refused := self._backward(table, own, gradient, resumed=resumed, first=first, last=end)) >= 0:
                 if not self.asks:
                     raise RefusedError
                 self.python.pull(refused, number, tile, state.a, state.o, state.g)

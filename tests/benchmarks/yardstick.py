@@ -74,8 +74,9 @@ def by_kernels(task: SweepTask) -> Prepared:
         if width == 1:
             g[:] = 0
         g[0, sinks] = seed
-        sparse.forward(table, theta, a, o, sparse.LEARN, schedule.inputs, last, False)
-        sparse.backward(table, theta, a, o, g, gradient, False, False, 0, last)
+        sweep = {"table": table, "theta": theta, "a": a, "o": o, "last": last}
+        sparse.forward(**sweep, task=sparse.LEARN, first=schedule.inputs, added=False)
+        sparse.backward(**sweep, g=g, gradient=gradient, fresh=False, resumed=False, first=0)
         return o, gradient
 
     return Prepared(run, read=lambda result: task.result(*result))

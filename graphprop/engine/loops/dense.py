@@ -11,15 +11,16 @@ from numba.extending import intrinsic
 
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.places import numbered
 from graphprop.engine.loops.sparse import (
-    INPUT_COLUMN,
+    AT,
     LARGEST,
     LEARN,
+    READ,
     backward,
     carve,
     compare,
     forward,
-    numbered,
     numbers,
     place,
     read_inputs,
@@ -153,7 +154,7 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     if not direct:
         read_inputs(table, inputs, sample, o)
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
-    input_width = len(numbers(table, INPUT_COLUMN))
+    input_width = len(numbers(table, AT.input_column))
     for run in range(len(runs)):
         first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
         block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
@@ -241,7 +242,7 @@ def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, l
     return fine
 
 
-@compiled(uses=(sparse,))
+@compiled(uses=(sparse, *READ))
 def learn_dense(
     gemm,
     gemv,
@@ -300,7 +301,7 @@ def learn_dense(
         if task >= len(tasks):
             break
         block, row, last_row = tasks[task]
-        by_inputs = direct and blocks[block, COL] < len(numbers(table, INPUT_COLUMN))
+        by_inputs = direct and blocks[block, COL] < len(numbers(table, AT.input_column))
         if not multiply_backward(gemm, table, blocks[block], row, last_row, by_inputs, inputs, memory, lanes, gradient):
             add(failures, int64(1))
         add(place(counters, TASKS_DONE), int64(1))

@@ -12,28 +12,25 @@ from llvmlite import ir
 from numba import carray, int64, njit, types, uint64
 from numba.extending import intrinsic
 
+from graphprop.engine.loops import places
+from graphprop.engine.loops import table as table_module
 from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.places import numbered, places_in
+from graphprop.engine.loops.table import Batch, Table
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
-
-
-def numbered(count):
-    """0, 1, and so on, as numbers of numpy: with those of Python numba compiles a function again for each."""
-    return tuple(map(np.int64, range(count)))
 
 
 VALUE, LEARN, PULL = numbered(3)  # what an activation is called for
 INPUTS, NODES, HEADS = numbered(3)  # of each piece, what comes before it
 BOUNDS = 3
 
-# The arrays of a program come as one table of their addresses and lengths: one argument costs less than twenty.
-ARRAYS = 18
-FUNCTION, ROW_FIRST, COLUMN_FIRST, START, COLUMN, POSITION, BIAS, PULLED, PRESET = numbered(ARRAYS)[:9]
-CHILD_START, CHILD_ROW, CHILD_POSITION, CHILD_USE, USE, BIAS_USE, INPUT_COLUMN, STOP, REGULAR = numbered(ARRAYS)[9:]
-# So does what a batch of some size needs: the tables of its pieces, those, its heads, and what a target may be. Then
-# the address of the loss, with 1 for programs that are `fresh`, and the samples of a tile with the numbers they take.
-TABLES, PIECES, HEAD_START, HEAD_COLUMN, LIMITS, LOSS, WIDTH = numbered(7)
+# The arrays of a schedule come as one table of their addresses and lengths, and so does what a batch of some size
+# needs: one argument costs less than twenty.
+AT, IN_BATCH = places_in(Table, "AT"), places_in(Batch, "IN_BATCH")
+ARRAYS = np.int64(len(AT))
+READ = places, table_module  # whose text is part of the loops that read tables
 LARGEST = float(np.finfo(np.float64).max)
 RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0)}  # of targets
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
@@ -114,8 +111,8 @@ def place(array, index):
 @njit
 def carve(table, memory, before, width):
     """a, o and the derivatives by o of that many samples, each one tile, in memory behind those of others before."""
-    nodes = len(addresses(table, FUNCTION))
-    rows, columns = int64(numbers(table, ROW_FIRST)[nodes]), int64(numbers(table, COLUMN_FIRST)[nodes])
+    nodes = len(addresses(table, AT.function))
+    rows, columns = int64(numbers(table, AT.row_first)[nodes]), int64(numbers(table, AT.column_first)[nodes])
     first = before * (rows + 2 * columns)
     a = memory[first : first + rows * width].reshape(1, rows, width)
     first += rows * width
@@ -125,7 +122,7 @@ def carve(table, memory, before, width):
     return a, o, g
 
 
-@compiled(fastmath=SUMS)
+@compiled(uses=READ, fastmath=SUMS)
 def forward(table, theta, a, o, task, first, last, added):
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
@@ -134,10 +131,10 @@ def forward(table, theta, a, o, task, first, last, added):
     activation go side by side. It ends at a node that refuses its a, and gives its number, or that of the first of
     those side by side; else -1.
     """
-    function, stop = addresses(table, FUNCTION), numbers(table, STOP)
-    row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
-    start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
-    bias, regular = wholes(table, BIAS), flags(table, REGULAR)
+    function, stop = addresses(table, AT.function), numbers(table, AT.stop)
+    row_first, column_first = numbers(table, AT.row_first), numbers(table, AT.column_first)
+    start, column, position = numbers(table, AT.start), numbers(table, AT.column), numbers(table, AT.position)
+    bias, regular = wholes(table, AT.bias), flags(table, AT.regular)
     one, two, four = uint64(1), uint64(2), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // stride)
@@ -201,7 +198,7 @@ def forward(table, theta, a, o, task, first, last, added):
     return -1
 
 
-@compiled(fastmath=SUMS)
+@compiled(uses=READ, fastmath=SUMS)
 def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
@@ -215,13 +212,13 @@ def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
     the other then, in `regular` rows; all of g has to be set before. Else a node collects the deltas of its children;
     rows of g that are not `preset` start at 0.
     """
-    function = addresses(table, FUNCTION)
-    row_first, column_first = numbers(table, ROW_FIRST), numbers(table, COLUMN_FIRST)
-    pulled, preset, bias = flags(table, PULLED), flags(table, PRESET), wholes(table, BIAS_USE)
-    start, column, position = numbers(table, START), numbers(table, COLUMN), numbers(table, POSITION)
-    use, regular = numbers(table, USE), flags(table, REGULAR)
-    child_start, child_row = numbers(table, CHILD_START), numbers(table, CHILD_ROW)
-    child_position, child_use = numbers(table, CHILD_POSITION), numbers(table, CHILD_USE)
+    function = addresses(table, AT.function)
+    row_first, column_first = numbers(table, AT.row_first), numbers(table, AT.column_first)
+    pulled, preset, bias = flags(table, AT.pulled), flags(table, AT.preset), wholes(table, AT.bias_use)
+    start, column, position = numbers(table, AT.start), numbers(table, AT.column), numbers(table, AT.position)
+    use, regular = numbers(table, AT.use), flags(table, AT.regular)
+    child_start, child_row = numbers(table, AT.child_start), numbers(table, AT.child_row)
+    child_position, child_use = numbers(table, AT.child_position), numbers(table, AT.child_use)
     one, four = uint64(1), uint64(4)
     tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
     columns = uint64(o.shape[1])
@@ -358,13 +355,13 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
     return fine
 
 
-@compiled()
+@compiled(uses=READ)
 def read_inputs(table, inputs, sample, o):
     """Write the rows of inputs from `sample` on to the columns of o that hold them, tile by tile.
 
     What pads the last tile repeats the last sample.
     """
-    input_column, width = numbers(table, INPUT_COLUMN), o.shape[2]
+    input_column, width = numbers(table, AT.input_column), o.shape[2]
     for tile in range(o.shape[0]):
         for i in range(len(input_column)):
             column = input_column[i]
@@ -372,7 +369,7 @@ def read_inputs(table, inputs, sample, o):
                 o[tile, i, k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
 
 
-@compiled()
+@compiled(uses=READ)
 def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last):
     """Run a program without dense blocks forward: every `lanes`-th tile of the samples `first` to `last`.
 
@@ -380,7 +377,7 @@ def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memor
     Gives whether all went well; what is read is checked here.
     """
     for piece in range(len(tables)):
-        table, nodes = tables[piece], len(addresses(tables[piece], FUNCTION))
+        table, nodes = tables[piece], len(addresses(tables[piece], AT.function))
         a, o, _ = carve(table, memory, 0, width)
         own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
         goal, last_goal = goal_start[pieces[piece, HEADS]], goal_start[pieces[piece + 1, HEADS]]
@@ -415,28 +412,28 @@ def finish(terms, gradient, others):
     return total + rest, abs(total) <= LARGEST and within(gradient, -LARGEST, LARGEST)
 
 
-@compiled()
-def learn(plan, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last):
+@compiled(uses=READ)
+def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last):
     """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
     A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
     other. Gives the value and whether all went well, as `finish` does if this was all; else, as samples or lanes are
     left, the value 0. What is read is checked here. For `terms` and `memory` of no numbers it takes its own.
     """
-    pieces, limits = wholes(plan, PIECES), reals(plan, LIMITS)
-    head_start, head_column = wholes(plan, HEAD_START), wholes(plan, HEAD_COLUMN)
-    loss, width, tables = plan[LOSS, 0], int64(plan[WIDTH, 0]), int64(plan[TABLES, 1])
+    pieces, limits = wholes(batch, IN_BATCH.pieces), reals(batch, IN_BATCH.limits)
+    head_start, head_column = wholes(batch, IN_BATCH.head_start), wholes(batch, IN_BATCH.head_column)
+    loss, width, tables = batch[IN_BATCH.loss, 0], int64(batch[IN_BATCH.width, 0]), len(pieces) // BOUNDS - 1
     low, high, heads = limits[0], limits[1], len(head_start) - 1
     if len(memory) == 0:
-        memory = np.empty(int64(plan[WIDTH, 1]), theta.dtype)
+        memory = np.empty(int64(batch[IN_BATCH.numbers, 0]), theta.dtype)
     if len(terms) == 0:
         terms = np.empty((len(target), heads))
-    fresh = plan[LOSS, 1] > 0
+    fresh = batch[IN_BATCH.fresh, 0] > 0
     if first == 0 and not fresh:
         gradient[:] = 0
     for piece in range(tables):
-        table = carray(pointer(plan[TABLES, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
-        nodes = len(addresses(table, FUNCTION))
+        table = carray(pointer(batch[IN_BATCH.tables, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
+        nodes = len(addresses(table, AT.function))
         a, o, g = carve(table, memory, 0, width)
         before, after = piece * BOUNDS, (piece + 1) * BOUNDS
         own_inputs = pieces[after + INPUTS] - pieces[before + INPUTS]

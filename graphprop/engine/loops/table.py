@@ -1,22 +1,19 @@
-"""The arrays of a program as the compiled loops read them: one table of addresses, for all nodes or a part of them."""
+"""What the compiled loops read of a schedule and of a batch: tables of addresses, of all nodes or a part of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from graphprop.engine.loops.places import UNREAD, Record
 from graphprop.given.arrays import Array
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The arrays of a program that the kernels read, in this order; `places` has the address and length of each.
-
-    Who hands `places` to a kernel has to hold the table as long.
-    """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Table(Record):
+    """The arrays of a schedule that the kernels read."""
 
     function: Array  # of uint64
     row_first: Array
@@ -36,7 +33,7 @@ class Table:
     input_column: Array
     stop: Array
     regular: Array = field(init=False)  # of bool, of each row that has weights: see `_regular_rows`
-    held: Any = field(default=None, kw_only=True)  # what is at the addresses of `function`
+    held: Any = field(metadata=UNREAD)  # what is at the addresses of `function`
 
     def __post_init__(self) -> None:
         others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
@@ -45,11 +42,6 @@ class Table:
                 continue
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
         object.__setattr__(self, "regular", _regular_rows(self.start, self.position, self.use))
-
-    @cached_property
-    def places(self) -> Array:
-        arrays = [getattr(self, entry.name) for entry in fields(self) if entry.name != "held"]
-        return np.array([(array.ctypes.data, len(array)) for array in arrays], dtype=np.uint64)
 
     @property
     def size(self) -> int:
@@ -87,25 +79,40 @@ class Table:
             return np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
 
         return Table(
-            both(self.function, inputs, nodes),
-            starts(self.row_first, inputs, nodes),
-            starts(self.column_first, inputs, nodes),
-            self.start[rows.start : rows.stop + 1] - self.start[rows.start],
-            np.where(column < len(self.input_column), column - np.uint32(before), column - np.uint32(after)),
-            self.position[entries],
-            self.bias[rows],
-            both(self.pulled, inputs, nodes),
-            both(self.preset, own_inputs, own),
-            starts(self.child_start, own_inputs, own),
-            both(self.child_row, *children) - np.uint32(rows.start),
-            both(self.child_position, *children),
-            both(self.child_use, *children),
-            self.use[entries],
-            self.bias_use[rows],
-            self.input_column[own_inputs],
-            np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
+            function=both(self.function, inputs, nodes),
+            row_first=starts(self.row_first, inputs, nodes),
+            column_first=starts(self.column_first, inputs, nodes),
+            start=self.start[rows.start : rows.stop + 1] - self.start[rows.start],
+            column=np.where(column < len(self.input_column), column - np.uint32(before), column - np.uint32(after)),
+            position=self.position[entries],
+            bias=self.bias[rows],
+            pulled=both(self.pulled, inputs, nodes),
+            preset=both(self.preset, own_inputs, own),
+            child_start=starts(self.child_start, own_inputs, own),
+            child_row=both(self.child_row, *children) - np.uint32(rows.start),
+            child_position=both(self.child_position, *children),
+            child_use=both(self.child_use, *children),
+            use=self.use[entries],
+            bias_use=self.bias_use[rows],
+            input_column=self.input_column[own_inputs],
+            stop=np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
             held=self.held,
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch(Record):
+    """What `sparse.learn` reads for batches of some size: a schedule in pieces, heads, and how samples are cut."""
+
+    tables: Array  # the places of the table of each piece
+    pieces: Array
+    head_start: Array
+    head_column: Array
+    limits: Array  # of targets
+    loss: int  # the address of its machine code
+    fresh: bool  # see `sparse.backward`
+    width: int  # the samples of a tile
+    numbers: int  # that these take
 
 
 def _regular_rows(start: Array, *numbers: Array) -> Array:

@@ -1,0 +1,69 @@
+"""What compiled loops are given goes by name: of two arrays that are exchanged the types are the same."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphprop as gp
+from graphprop.engine import fast_sparse
+from graphprop.engine.loops import dense, sparse
+from graphprop.engine.loops.places import Record, read_of
+from graphprop.engine.machine_form import table_of
+
+LOOPS = {"sparse": sparse, "dense": dense}
+ENGINE = Path(inspect.getfile(fast_sparse)).parent
+
+
+def calls() -> Iterator[tuple[str, Any, ast.Call]]:
+    """Where Python calls a loop: the file and line, the loop, and the call."""
+    for path in sorted(ENGINE.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+                if module in LOOPS:
+                    yield f"{path.stem}, line {node.lineno}", getattr(LOOPS[module], node.func.attr), node
+
+
+def test_a_loop_is_given_each_array_by_its_own_name() -> None:
+    """By keyword, or where that takes too long by variables that are called like what the loop calls them."""
+    found = list(calls())
+    assert {loop.py_func.__name__ for _, loop, _ in found} == {
+        *("forward", "backward", "read_inputs", "answer", "learn", "finish", "learn_dense")
+    }
+    for where, loop, call in found:
+        names = list(inspect.signature(loop.py_func).parameters)
+        given = [argument.id if isinstance(argument, ast.Name) else "?" for argument in call.args]
+        assert given + [str(keyword.arg) for keyword in call.keywords] == names, where
+
+
+def records() -> list[tuple[Record, Any]]:
+    """A record of each kind, with the places that the loops read."""
+    net = gp.mlp([3, 4, 2], "tanh", "identity", seed=0)
+    gp.compile(net).value_and_grad(net.theta, np.ones((5, 3)), np.ones((5, 2)), loss="half_squared")
+    schedule = net.program.schedule
+    descent = next(plan for plan in schedule.plans.values() if isinstance(plan, fast_sparse.Descent))
+    return [(table_of(schedule, np.dtype(float)), sparse.AT), (descent.batch, sparse.IN_BATCH)]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["table", "batch"])
+def test_a_place_of_a_record_is_that_of_the_field_of_its_name(which: int) -> None:
+    record, places = records()[which]
+    assert len(places) == len(record.places) == len(read_of(type(record)))
+    for entry in read_of(type(record)):
+        number, given = getattr(places, entry.name), getattr(record, entry.name)
+        row = (given.ctypes.data, given.size) if isinstance(given, np.ndarray) else (int(given), 0)
+        assert tuple(record.places[number].tolist()) == row, entry.name
+        assert type(number) is np.int64
+
+
+def test_what_is_kept_of_a_loop_is_of_no_other_order_of_fields() -> None:
+    texts = [Path(inspect.getfile(module)).read_text() for module in sparse.READ]
+    for loop in (sparse.forward, sparse.backward, sparse.read_inputs, sparse.answer, sparse.learn, dense.learn_dense):
+        assert all(text in loop._cache._text for text in texts), loop.py_func.__name__
