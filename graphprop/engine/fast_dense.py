@@ -103,37 +103,21 @@ class DenseDescent:
             check_memory(needed, f"a run over {self.samples} samples")
         gradient, sums = np.empty(len(theta), self.dtype), np.zeros((self.lanes, len(self.shared)), self.dtype)
         terms = np.empty((self.samples, len(self.goal_start) - 1))
+        # by position, as keywords would take a twentieth of the time
+        gemm, gemv, table, loss, bell = self.gemm, self.gemv, self.table.places, self.loss, BELL
+        runs, blocks, tasks, own_inputs, direct = self.runs, self.blocks, self.tasks, self.schedule.inputs, self.direct
+        head_start, head_column, (low, high) = self.goal_start, self.goal_column, self.limits
         with Borrowed(size, self.dtype) as memory:
             for lanes in self.chunks:
                 counters = np.zeros(dense.COUNTERS, np.int64)
 
                 def run(lanes: Array = lanes, counters: Array = counters) -> bool | None:
+                    # fmt: off
                     state: int = dense.learn_dense(
-                        gemm=self.gemm,
-                        gemv=self.gemv,
-                        table=self.table.places,
-                        runs=self.runs,
-                        blocks=self.blocks,
-                        tasks=self.tasks,
-                        own_inputs=self.schedule.inputs,
-                        direct=self.direct,
-                        head_start=self.goal_start,
-                        head_column=self.goal_column,
-                        loss=self.loss,
-                        low=self.limits[0],
-                        high=self.limits[1],
-                        theta=theta,
-                        inputs=inputs,
-                        target=target,
-                        share=share,
-                        terms=terms,
-                        sums=sums,
-                        gradient=gradient,
-                        memory=memory,
-                        lanes=lanes,
-                        counters=counters,
-                        bell=BELL,
+                        gemm, gemv, table, runs, blocks, tasks, own_inputs, direct, head_start, head_column, loss,
+                        low, high, theta, inputs, target, share, terms, sums, gradient, memory, lanes, counters, bell,
                     )
+                    # fmt: on
                     return None if state == dense.WAITING else state == dense.DONE
 
                 if not share_out(self.lanes, run):
@@ -152,15 +136,26 @@ def _as_arrays(schedule: Schedule) -> tuple[Array, Array]:
     """The runs of a schedule and their blocks, as the compiled loops read them."""
     ends = np.cumsum([0, *(len(run.blocks) for run in schedule.runs)])
     spans = zip(schedule.runs, pairwise(ends), strict=True)
-    runs = [(run.first, run.last, block, last_block) for run, (block, last_block) in spans]
+    runs = [
+        dense.RunNumbers(first=run.first, last=run.last, block=block, last_block=last_block)
+        for run, (block, last_block) in spans
+    ]
     blocks = [
-        (b.rows.start, b.rows.stop - b.rows.start, b.columns.start, b.columns.stop - b.columns.start, *b.steps)
-        for b in schedule.blocks
+        dense.BlockNumbers(
+            row=block.rows.start,
+            rows=block.rows.stop - block.rows.start,
+            column=block.columns.start,
+            columns=block.columns.stop - block.columns.start,
+            first=first,
+            down=down,
+            right=right,
+        )
+        for block, (first, down, right) in ((block, block.steps) for block in schedule.blocks)
     ]
     return np.array(runs), np.array(blocks)
 
 
-def _tasks(schedule: Schedule, samples: int) -> Iterator[tuple[int, int, int]]:
+def _tasks(schedule: Schedule, samples: int) -> Iterator[dense.Task]:
     """The products for the gradient, by rows if they are much work."""
     many = samples >= FEW_SAMPLES
     for number, block in enumerate(schedule.blocks):
@@ -168,4 +163,4 @@ def _tasks(schedule: Schedule, samples: int) -> Iterator[tuple[int, int, int]]:
         worth = 2 * samples * rows * columns // WORTH_SHARING
         count = max(1, min(MOST_TASKS[many], rows // FEWEST_ROWS[many], worth))
         for first, last in pairwise(rows * i // count for i in range(count + 1)):
-            yield number, first, last
+            yield dense.Task(block=number, row=first, last_row=last)

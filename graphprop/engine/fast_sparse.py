@@ -12,7 +12,7 @@ import numpy as np
 from graphprop.engine.borrowed import SMALL, Borrowed
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.compiled_functions import loss_address
-from graphprop.engine.loops.table import Batch, Table
+from graphprop.engine.loops.table import Batch, Before, Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.threads import get_threads, run_all
@@ -59,7 +59,7 @@ class Loops:
             column = columns_in_pieces(schedule, column, starts)
         else:
             pieces, tables = schedule.pieces[[0, -1]], (table_of(schedule, dtype),)
-            pieces[-1, sparse.HEADS] = len(starts) - 1
+            pieces[-1, sparse.BEFORE.heads] = len(starts) - 1
         size = max(1, *(table.size for table in tables))
         work = samples * (schedule.weights + len(schedule.rows))
         width = tile_width(samples, dtype.itemsize * size, work)
@@ -87,12 +87,12 @@ class Loops:
 
     def with_joined_heads(self) -> Loops:
         """The same for a loss that is a sum over all numbers: heads that follow each other become one, if short."""
-        starts, before = self.goal_start, self.pieces[:, sparse.HEADS]
+        starts, before = self.goal_start, self.pieces[:, sparse.BEFORE.heads]
         piece = np.searchsorted(before, np.arange(len(starts) - 1), side="right") - 1
         group = (starts[:-1] - starts[before[piece]]) // JOINED
         first = (np.diff(piece, prepend=-1) != 0) | (np.diff(group, prepend=0) != 0)
         pieces = self.pieces.copy()
-        pieces[:, sparse.HEADS] = np.concatenate(([0], np.cumsum(first)))[before]
+        pieces[:, sparse.BEFORE.heads] = np.concatenate(([0], np.cumsum(first)))[before]
         return replace(self, pieces=pieces, goal_start=np.append(starts[:-1][first], starts[-1]))
 
     def check_memory(self, gradient: int = 0) -> None:
@@ -213,18 +213,18 @@ def _is_untied(schedule: Schedule) -> bool:
 
 def piece_tables(schedule: Schedule, dtype: np.dtype[Any]) -> tuple[Table, ...]:
     """A table for each piece, whose nodes are numbered by themselves."""
-    whole, bounds = table_of(schedule, dtype), schedule.pieces[:, : sparse.HEADS].tolist()
+    whole, bounds = table_of(schedule, dtype), [Before(*row) for row in schedule.pieces.tolist()]
     return tuple(
-        whole.piece(slice(inputs, last_input), slice(node, last_node))
-        for (inputs, node), (last_input, last_node) in pairwise(bounds)
+        whole.piece(slice(here.inputs, there.inputs), slice(here.nodes, there.nodes))
+        for here, there in pairwise(bounds)
     )
 
 
 def columns_in_pieces(schedule: Schedule, columns: Array, starts: Array) -> Array:
     """The numbers that columns have in their pieces; head h has columns[starts[h] : starts[h + 1]]."""
-    inputs, nodes, heads = schedule.pieces.T
-    input_first, first = (schedule.column_first[x].astype(np.intp) for x in (inputs, nodes))
-    piece = np.searchsorted(starts[heads], np.arange(len(columns)), side="right") - 1
+    before = Before(*schedule.pieces.T)
+    input_first, first = (schedule.column_first[x].astype(np.intp) for x in (before.inputs, before.nodes))
+    piece = np.searchsorted(starts[before.heads], np.arange(len(columns)), side="right") - 1
     number = columns - (first[:-1] - np.diff(input_first))[piece]
     found: Array = np.where(columns < schedule.input_width, columns - input_first[piece], number)
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphprop.engine.loops.edges import find_cuts, find_levels, mark_ancestors, sign_rows, sort_by
+from graphprop.engine.loops.table import Before
 from graphprop.engine.schedule import Block, Run, Schedule
 from graphprop.graph.layout import Array, Layout
 
@@ -83,7 +84,7 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
     numbers = np.arange(len(piece_heads))
     first_input = np.searchsorted(piece[inputs], numbers)
     first_node = len(inputs) + np.searchsorted(piece[others], numbers)
-    pieces = np.stack((first_input, first_node, piece_heads), axis=1)
+    pieces = np.stack(Before(inputs=first_input, nodes=first_node, heads=piece_heads), axis=1)
     return _assemble(layout, goals, numbered, blocks, inputs, level, pieces)
 
 

@@ -5,6 +5,8 @@ in the second the derivatives by the weights of blocks are products over all its
 `learn_dense` with the same counters share both out among them: each takes what comes next.
 """
 
+from typing import Any, NamedTuple
+
 from llvmlite import ir
 from numba import int64, njit, types
 from numba.extending import intrinsic
@@ -81,9 +83,68 @@ def call_gemv(typing_context, address, flip, m, n, one, a, row_a, x, step_x, kee
     return signature, generate
 
 
-# Of each block: its rows and columns, the position of its first weight, and how far it is to the next row and column.
-ROW, ROWS, COL, COLS, FIRST, DOWN, RIGHT = numbered(7)
-RUN_FIRST, RUN_LAST, RUN_BLOCK, RUN_LAST_BLOCK = numbered(4)
+class BlockNumbers(NamedTuple):
+    """Of a block its rows and columns, the position of its first weight, and how far the next row and column are."""
+
+    row: int
+    rows: int
+    column: int
+    columns: int
+    first: int
+    down: int
+    right: int
+
+
+class RunNumbers(NamedTuple):
+    """The nodes of a run, and its blocks."""
+
+    first: int
+    last: int
+    block: int
+    last_block: int
+
+
+class Task(NamedTuple):
+    """A product of the second step: the number of a block, and its rows."""
+
+    block: int
+    row: int
+    last_row: int
+
+
+OF_BLOCK, OF_RUN, OF_TASK = BlockNumbers(*numbered(7)), RunNumbers(*numbered(4)), Task(*numbered(3))
+
+
+class Products(NamedTuple):
+    """What is multiplied with what, for a loop that another one calls."""
+
+    gemm: Any
+    gemv: Any
+    table: Any
+    runs: Any
+    blocks: Any
+    own_inputs: Any
+    direct: Any
+
+
+class Heads(NamedTuple):
+    """What is compared."""
+
+    head_start: Any
+    head_column: Any
+    loss: Any
+    low: Any
+    high: Any
+
+
+class Given(NamedTuple):
+    """What came with the call."""
+
+    theta: Any
+    inputs: Any
+    target: Any
+    share: Any
+
 
 # What the threads count together, in places so far apart that they do not wait for each other's memory
 LANES_TAKEN, LANES_DONE, TASKS_TAKEN, TASKS_DONE, FAILURES = numbered(40)[::8]
@@ -126,9 +187,9 @@ def reaches(address, goal):
 @njit(inline="always")
 def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width, added):
     """a = W x, or a + W x if it is `added`: W the weights of a block; x at `source`, in rows (with `flip`, columns)."""
-    rows, columns, by_column = block[ROWS], block[COLS], block[DOWN] == 1
+    rows, columns, by_column = block[OF_BLOCK.rows], block[OF_BLOCK.columns], block[OF_BLOCK.down] == 1
     one, keep = theta.dtype.type(1), theta.dtype.type(1 if added else 0)
-    w, row_w, c = place(theta, block[FIRST]), max(block[DOWN], block[RIGHT]), place(a, to)
+    w, row_w, c = place(theta, block[OF_BLOCK.first]), max(block[OF_BLOCK.down], block[OF_BLOCK.right]), place(a, to)
     if width > 1:
         call_gemm(gemm, by_column, flip, rows, width, columns, one, w, row_w, source, step, keep, c, width)
     else:
@@ -143,11 +204,12 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     They lie in memory behind those `before`. With `direct` blocks alone read the inputs, and read them where they were
     given. Gives whether all went well.
     """
-    gemm, gemv, table, runs, blocks, own_inputs, direct = products
-    head_start, head_column, loss, low, high = heads
-    theta, inputs, target, share = given
+    gemm, gemv, table = products.gemm, products.gemv, products.table
+    runs, blocks, direct = products.runs, products.blocks, products.direct
+    head_start, head_column, loss = heads.head_start, heads.head_column, heads.loss
+    theta, inputs, target, share = given.theta, given.inputs, given.target, given.share
     rows_in, rows_out = inputs[sample:last_sample], target[sample:last_sample]
-    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
+    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, heads.low, heads.high)):
         return False
     width, columns = last_sample - sample, inputs.shape[1]
     a, o, g = carve(table, memory, before, width)
@@ -156,15 +218,15 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
     input_width = len(numbers(table, AT.input_column))
     for run in range(len(runs)):
-        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
-        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
+        block, last_block = runs[run, OF_RUN.block], runs[run, OF_RUN.last_block]
         for i in range(block, last_block):
-            each, flip = blocks[i], direct and blocks[i, COL] < input_width
+            each, flip = blocks[i], direct and blocks[i, OF_BLOCK.column] < input_width
             if flip:
-                source, step = place(inputs, sample * columns + each[COL]), columns
+                source, step = place(inputs, sample * columns + each[OF_BLOCK.column]), columns
             else:
-                source, step = place(o_flat, each[COL] * width), width
-            to = each[ROW] * width
+                source, step = place(o_flat, each[OF_BLOCK.column] * width), width
+            to = each[OF_BLOCK.row] * width
             multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, width, i > block)
         if forward(table, theta, a, o, LEARN, first, last, last_block > block) >= 0:
             return False
@@ -176,17 +238,18 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
         return False
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
-        first, last = runs[run, RUN_FIRST], runs[run, RUN_LAST]
-        block, last_block = runs[run, RUN_BLOCK], runs[run, RUN_LAST_BLOCK]
+        first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
+        block, last_block = runs[run, OF_RUN.block], runs[run, OF_RUN.last_block]
         if backward(table, theta, a, o, g, gradient, False, False, first, last) >= 0:
             return False
         for i in range(block, last_block):
-            if blocks[i, COL] + blocks[i, COLS] > input_width:
-                each, by_column = blocks[i], blocks[i, DOWN] == 1
-                rows, cols, row_w = each[ROWS], each[COLS], max(each[DOWN], each[RIGHT])
-                w = place(theta, each[FIRST])
-                delta = place(a_flat, each[ROW] * width)
-                to = place(g_flat, each[COL] * width)
+            if blocks[i, OF_BLOCK.column] + blocks[i, OF_BLOCK.columns] > input_width:
+                each, by_column = blocks[i], blocks[i, OF_BLOCK.down] == 1
+                rows, cols = each[OF_BLOCK.rows], each[OF_BLOCK.columns]
+                row_w = max(each[OF_BLOCK.down], each[OF_BLOCK.right])
+                w = place(theta, each[OF_BLOCK.first])
+                delta = place(a_flat, each[OF_BLOCK.row] * width)
+                to = place(g_flat, each[OF_BLOCK.column] * width)
                 if width > 1:
                     call_gemm(
                         gemm, not by_column, False, cols, width, rows, one, w, row_w, delta, width, one, to, width
@@ -195,7 +258,8 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
                     m, n = (cols, rows) if by_column else (rows, cols)
                     call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, width, one, to, width)
     if not direct:
-        backward(table, theta, a, o, g, gradient, False, False, int64(0), own_inputs)  # a bare 0 is compiled again
+        first_input = int64(0)  # a bare 0 is compiled again
+        backward(table, theta, a, o, g, gradient, False, False, first_input, products.own_inputs)
     return True
 
 
@@ -205,16 +269,16 @@ def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, l
 
     They are those of its rows `first` to `last`, over the samples of all lanes. Gives whether they are finite.
     """
-    columns, by_column = inputs.shape[1], block[DOWN] == 1
-    rows, cols, column = last - first, block[COLS], block[COL]
-    at, row_c = block[FIRST] + first * block[DOWN], max(block[DOWN], block[RIGHT])
+    columns, by_column = inputs.shape[1], block[OF_BLOCK.down] == 1
+    rows, cols, column = last - first, block[OF_BLOCK.columns], block[OF_BLOCK.column]
+    at, row_c = block[OF_BLOCK.first] + first * block[OF_BLOCK.down], max(block[OF_BLOCK.down], block[OF_BLOCK.right])
     zero, one, to = gradient.dtype.type(0), gradient.dtype.type(1), place(gradient, at)
     for lane in range(len(lanes) - 1):
         begin, width = lanes[lane], lanes[lane + 1] - lanes[lane]
         keep = one if begin > 0 else zero
         a, o, _ = carve(table, memory, begin - lanes[0], width)
         a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-        delta = (block[ROW] + first) * width
+        delta = (block[OF_BLOCK.row] + first) * width
         if width == 1 and not by_column:
             x = inputs[begin, column : column + cols].copy() if direct else o[0, column : column + cols, 0].copy()
             for r in range(rows):
@@ -276,9 +340,11 @@ def learn_dense(
     FAILED, for all threads together, or WAITING if another has not ended: it is called again then. Who comes first
     rings the bell.
     """
-    products = gemm, gemv, table, runs, blocks, own_inputs, direct
-    heads = head_start, head_column, loss, low, high
-    given = theta, inputs, target, share
+    products = Products(
+        gemm=gemm, gemv=gemv, table=table, runs=runs, blocks=blocks, own_inputs=own_inputs, direct=direct
+    )
+    heads = Heads(head_start=head_start, head_column=head_column, loss=loss, low=low, high=high)
+    given = Given(theta=theta, inputs=inputs, target=target, share=share)
     failures = place(counters, FAILURES)
     while True:
         lane = add(place(counters, LANES_TAKEN), int64(1))
@@ -300,8 +366,8 @@ def learn_dense(
         task = add(place(counters, TASKS_TAKEN), int64(1))
         if task >= len(tasks):
             break
-        block, row, last_row = tasks[task]
-        by_inputs = direct and blocks[block, COL] < len(numbers(table, AT.input_column))
+        block, row, last_row = tasks[task, OF_TASK.block], tasks[task, OF_TASK.row], tasks[task, OF_TASK.last_row]
+        by_inputs = direct and blocks[block, OF_BLOCK.column] < len(numbers(table, AT.input_column))
         if not multiply_backward(gemm, table, blocks[block], row, last_row, by_inputs, inputs, memory, lanes, gradient):
             add(failures, int64(1))
         add(place(counters, TASKS_DONE), int64(1))

@@ -16,15 +16,13 @@ from graphprop.engine.loops import places
 from graphprop.engine.loops import table as table_module
 from graphprop.engine.loops.caching import compiled
 from graphprop.engine.loops.places import numbered, places_in
-from graphprop.engine.loops.table import Batch, Table
+from graphprop.engine.loops.table import Batch, Before, Table
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
 
-
 VALUE, LEARN, PULL = numbered(3)  # what an activation is called for
-INPUTS, NODES, HEADS = numbered(3)  # of each piece, what comes before it
-BOUNDS = 3
+BEFORE = Before(*numbered(3))
 
 # The arrays of a schedule come as one table of their addresses and lengths, and so does what a batch of some size
 # needs: one argument costs less than twenty.
@@ -379,8 +377,8 @@ def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memor
     for piece in range(len(tables)):
         table, nodes = tables[piece], len(addresses(tables[piece], AT.function))
         a, o, _ = carve(table, memory, 0, width)
-        own_inputs = pieces[piece + 1, INPUTS] - pieces[piece, INPUTS]
-        goal, last_goal = goal_start[pieces[piece, HEADS]], goal_start[pieces[piece + 1, HEADS]]
+        own_inputs = pieces[piece + 1, BEFORE.inputs] - pieces[piece, BEFORE.inputs]
+        goal, last_goal = goal_start[pieces[piece, BEFORE.heads]], goal_start[pieces[piece + 1, BEFORE.heads]]
         for begin in range(first + lane * width, last, lanes * width):
             end = min(last, begin + width)
             if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
@@ -422,7 +420,7 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
     """
     pieces, limits = wholes(batch, IN_BATCH.pieces), reals(batch, IN_BATCH.limits)
     head_start, head_column = wholes(batch, IN_BATCH.head_start), wholes(batch, IN_BATCH.head_column)
-    loss, width, tables = batch[IN_BATCH.loss, 0], int64(batch[IN_BATCH.width, 0]), len(pieces) // BOUNDS - 1
+    loss, width, tables = batch[IN_BATCH.loss, 0], int64(batch[IN_BATCH.width, 0]), len(pieces) // len(BEFORE) - 1
     low, high, heads = limits[0], limits[1], len(head_start) - 1
     if len(memory) == 0:
         memory = np.empty(int64(batch[IN_BATCH.numbers, 0]), theta.dtype)
@@ -435,8 +433,8 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
         table = carray(pointer(batch[IN_BATCH.tables, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
         nodes = len(addresses(table, AT.function))
         a, o, g = carve(table, memory, 0, width)
-        before, after = piece * BOUNDS, (piece + 1) * BOUNDS
-        own_inputs = pieces[after + INPUTS] - pieces[before + INPUTS]
+        this, next_one = piece * len(BEFORE), (piece + 1) * len(BEFORE)
+        own_inputs = pieces[next_one + BEFORE.inputs] - pieces[this + BEFORE.inputs]
         for begin in range(first + lane * width, last, lanes * width):
             rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
@@ -446,7 +444,7 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
                 return 0.0, False
             if width == 1:
                 g[:] = 0
-            those = head_start, head_column, pieces[before + HEADS], pieces[after + HEADS]
+            those = head_start, head_column, pieces[this + BEFORE.heads], pieces[next_one + BEFORE.heads]
             if not compare(loss, *those, target, share, begin, o, g, terms):
                 return 0.0, False
             if backward(table, theta, a, o, g, gradient, fresh, False, 0, nodes) >= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,6 +98,14 @@ class Table(Record):
             stop=np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
             held=self.held,
         )
+
+
+class Before(NamedTuple):
+    """How many inputs, nodes and heads come before a piece of a schedule; the columns of `Schedule.pieces`."""
+
+    inputs: Any
+    nodes: Any
+    heads: Any
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
