@@ -20,7 +20,7 @@ from graphprop.errors import GraphpropError
 from graphprop.functions.losses import Loss
 from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
-from graphprop.graph.layout import Array
+from graphprop.graph.layout import Array, Heads
 from graphprop.passes.objective import Objective, outputs_of, read_labels, reading_of
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
@@ -61,8 +61,7 @@ def descend_objective(
     entry, starts, samples = objective.loss, objective.starts, len(inputs)
     if entry is None or starts is None:
         return None
-    key = entry, objective.heads, samples, theta.dtype
-    plan = schedule.kept(key, _for_objective, entry, starts, objective.columns, samples, theta.dtype)
+    plan = _short_way(schedule, entry, objective.heads, starts, objective.columns, samples, theta.dtype)
     return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
 
 
@@ -119,7 +118,15 @@ def _for_arrays(
         return None
     if towards(schedule, reading.reads) is not schedule:
         return None
-    return _for_objective(schedule, entry, reading.starts, reading.columns, inputs[0], dtype)
+    return _short_way(schedule, entry, reading.heads, reading.starts, reading.columns, inputs[0], dtype)
+
+
+def _short_way(
+    schedule: Schedule, loss: Loss, heads: Heads, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+) -> Descent | DenseDescent | None:
+    """The one answer to whether a loss of these heads can go the short way, however it was asked; None if not."""
+    key = loss, heads, samples, dtype
+    return schedule.kept(key, _for_objective, loss, starts, columns, samples, dtype)
 
 
 def _for_objective(

@@ -164,9 +164,10 @@ class Schedule:
         plan: Plan = plans.get(key, plans)
         if plan is plans:  # not there; None is a plan too
             with BUILDING:
+                plan = make(self, *arguments)
                 if len(plans) > PLANS:
                     plans.clear()
-                plan = plans[key] = make(self, *arguments)
+                plans[key] = plan
         return plan
 
     @cached_property

@@ -102,6 +102,17 @@ def test_a_small_program_is_one_piece_with_all_heads(monkeypatch: pytest.MonkeyP
     assert program.schedule.pieces.tolist() == [[0, program.schedule.inputs, 0], whole]
 
 
+@pytest.mark.parametrize("net", [union(3), gp.mlp([40, 40, 2], "tanh", "identity", seed=0)], ids=["sparse", "dense"])
+def test_arrays_and_what_was_read_of_lists_go_by_one_plan(net: gp.Network) -> None:
+    schedule = net.copy().program.schedule
+    program, theta = gp.Program(schedule), np.ones(schedule.layout.size) / 8
+    rows, target = np.ones((5, len(schedule.layout.input_columns))), np.zeros((5, len(schedule.goal_columns)))
+    for given in ((rows, target), (rows.tolist(), target.tolist())):
+        program.value_and_grad(theta, *given, loss="half_squared")
+    program.value_and_grad(theta, rows, target, loss="half_squared", sample_weight=[1.0, 2.0, 3.0, 4.0, 5.0])
+    assert len({id(plan) for key, plan in schedule.plans.items() if key[0] != "pieces"}) == 1
+
+
 def test_arrays_that_the_loops_take_go_the_shortest_way() -> None:
     program = union(3).program
     rows, target = np.ones((5, program.schedule.input_width)), np.zeros((5, len(program.schedule.goal_columns)))
