@@ -32,6 +32,7 @@ from graphprop.engine.lowering import towards
 from graphprop.engine.schedule import Schedule
 from tests.attack import Found, interrupts
 from tests.attack.interrupts import disturbed_at, interrupted_at, structure
+from tests.cases import one_of
 
 
 @pytest.mark.parametrize("module", [edges, sparse, dense], ids=lambda module: module.__name__)
@@ -87,7 +88,7 @@ CHANGES: dict[str, Callable[[gp.Network], Any]] = {
 }
 
 
-EVERY = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.thorough)], ids="every {}".format)
+EVERY = pytest.mark.parametrize("every", one_of(2, (5, 1)), ids="every {}".format)
 
 
 @EVERY

@@ -6,9 +6,10 @@ import pytest
 
 import graphprop as gp
 from tests.attack import verdicts
+from tests.cases import one_of
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.thorough) for k in (1, 2))])
+@pytest.mark.parametrize("seed", one_of(3, range(3)))
 def test_what_is_right_is_not_called_wrong_nor_a_planted_fault_right(seed: int) -> None:
     found = {verdicts.one(seed, i) for i in range(60)}
     for kind in ("of_a_function", "of_a_network", "of_matrices"):

@@ -9,6 +9,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.engine.lowering import towards
+from tests.cases import one_of
 
 
 def chain(length: int) -> gp.Program:
@@ -41,7 +42,7 @@ def by_loops(length: int, x: float) -> tuple[list[float], list[float]]:
     return o, g
 
 
-@pytest.mark.parametrize("length", [100_000, pytest.param(1_000_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("length", one_of(2, (100_000, 1_000_000)))
 def test_a_very_long_chain_of_nodes(length: int) -> None:
     theta, program = weights(length), chain(length)
     sizes = f"{length + 1} nodes, {2 * length - 9} edges, {length + 1} levels, 0 dense blocks"

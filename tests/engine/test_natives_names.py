@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from tests.cases import one_of
 
 POINTS = np.array([-2.6, -0.9, 0.0, 0.4, 1.7])
 
@@ -120,7 +121,7 @@ def named_argument(NAME):
 make_slope, outer = make(), NAME
 value, slope = named_argument, make_slope
 """
-OF_MATH = ("tanh", "exp", "sin")
+OF_MATH = ("exp", "tanh", "sin")
 OURS = ("value", "derivative", "run", "fixed", "low", "x", "y", "a", "o", "k", "n", "task", "np", "carray", "float64")
 OURS += ("near", "refused", "elementary", "sigmoid", "expm1")
 
@@ -144,7 +145,7 @@ def assert_engine_gives_what_python_gives(value: Callable[..., float], slope: Ca
     assert not net.program.calls_python(np.dtype(np.float64))
 
 
-@pytest.mark.parametrize("name", OF_MATH)
+@pytest.mark.parametrize("name", one_of(3, OF_MATH))
 @pytest.mark.parametrize(
     "text",
     [

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from tests.cases import one_of
 
 
 def chain(length: int) -> gp.Network:
@@ -18,7 +19,7 @@ def chain(length: int) -> gp.Network:
     return net
 
 
-@pytest.mark.parametrize("length", [20_000, pytest.param(100_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("length", one_of(2, (20_000, 100_000)))
 def test_a_long_chain_of_nodes(length: int) -> None:
     net = chain(length)
     trace = net.forward([0.5])
