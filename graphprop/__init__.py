@@ -12,7 +12,8 @@ from graphprop.explanations.explaining import explain
 from graphprop.explanations.path_sums import PathSum, paths
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import ACTIVATIONS, activation
-from graphprop.functions.losses import LOSSES, Loss, loss
+from graphprop.functions.loss import Loss
+from graphprop.functions.losses import LOSSES, loss
 from graphprop.graph.parameters import Parameter
 from graphprop.graph.rewriting import unroll
 from graphprop.network import Network, compile, load, union

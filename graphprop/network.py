@@ -12,7 +12,7 @@ from graphprop.errors import GraphpropError
 from graphprop.files import saving
 from graphprop.files.saving import MOST_BYTES
 from graphprop.functions.activation import Activation
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
 from graphprop.graph.layout import Name

@@ -18,7 +18,7 @@ from graphprop.atomic.forking import load
 from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
 from graphprop.graph.layout import Array, Layout
 from graphprop.graph.rewriting import from_layout

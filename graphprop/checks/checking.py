@@ -31,7 +31,7 @@ from graphprop.checks.ways import (
 )
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as loss_named
 from graphprop.given.arguments import generator
 from graphprop.given.frames import by_name

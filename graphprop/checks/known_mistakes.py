@@ -11,32 +11,19 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from graphprop.graph.layout import Array, Layout
+from graphprop.explanations.printed_formulas import is_identity, loss_squares, squares
+from graphprop.functions.activation import Activation
+from graphprop.graph.layout import Array, Layout, Node
 from graphprop.graph.levels import level_numbers
 from graphprop.notation.escaping import label
 from graphprop.passes.parts import Part, edge_part, layer_parts
 from graphprop.passes.sweep import Run, pulled
 
 Pull = Callable[[int, Array], Array]
-SQUARES = ("half_squared", "square", "gaussian")  # losses and activations that bring a factor 2
 TRIED = 20  # weights that may have been forgotten
 MOST = 100_000_000  # numbers that are computed before the search ends, some seconds
 KEPT = 10_000_000  # numbers that are kept for the next search
 
-
-# wrong forms of f'(a), by a and o
-SLIPS: dict[str, tuple[tuple[str, Callable[[Array, Array], Array]], ...]] = {
-    "sigmoid": (
-        ("the derivative of {f} at {at} is a (1 - a), of a instead of o: it is o (1 - o)", lambda a, o: a * (1 - a)),
-        ("the derivative of {f} at {at} lacks its factor o: 1 - o instead of o (1 - o)", lambda a, o: 1 - o),
-        ("the derivative of {f} at {at} is that of tanh: 1 - o^2 instead of o (1 - o)", lambda a, o: 1 - o * o),
-    ),
-    "tanh": (
-        ("the derivative of {f} at {at} is 1 - a^2, of a instead of o: it is 1 - o^2", lambda a, o: 1 - a * a),
-        ("the derivative of {f} at {at} lacks the square: 1 - o instead of 1 - o^2", lambda a, o: 1 - o),
-        ("the derivative of {f} at {at} is that of sigmoid: o (1 - o) instead of 1 - o^2", lambda a, o: o * (1 - o)),
-    ),
-}  # fmt: skip
 
 Fault = tuple[str, Callable[[], tuple[Array, Array]]]  # a mistake in words, and the (delta, obar) that it leads to
 
@@ -67,9 +54,8 @@ class Suspects:
     @property
     def squares(self) -> bool:
         """Whether something is squared, whose derivative has a 2 that may be forgotten."""
-        goal, layout = self.run.goal, self.run.layout
-        kinds = {node.kind for node in layout.nodes}
-        return not kinds.isdisjoint(SQUARES) or (goal.loss is not None and goal.loss.name in SQUARES)
+        loss, nodes = self.run.goal.loss, self.run.layout.nodes
+        return any(map(squares, _activations(nodes))) or (loss is not None and loss_squares(loss))
 
     def without_a_weight(self, size: float) -> Iterator[tuple[str, dict[str, Array]]]:
         """Matrices of weights of this size, and such weights one at a time, forgotten where derivatives flow back."""
@@ -107,6 +93,10 @@ class Suspects:
         for u, v in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True):
             result.setdefault(u, []).append(v)
         return result
+
+
+def _activations(nodes: Iterable[Node]) -> set[Activation]:
+    return {node.activation for node in nodes if node.activation is not None}
 
 
 def numbers_of(run: Run, delta: Array, obar: Array) -> dict[str, Array]:
@@ -156,7 +146,7 @@ def _of_the_objective(run: Run) -> Iterator[Fault]:
 def _groups(layout: Layout, single: set[int]) -> Iterator[tuple[list[int], str]]:
     """Sets of nodes in which the same mistake may have been made: of one kind, of one level, single ones."""
     level = level_numbers(layout)
-    inner = [v for v, node in enumerate(layout.nodes) if node.kind not in ("input", "identity")]
+    inner = [v for v, node in enumerate(layout.nodes) if node.activation and not is_identity(node.activation)]
     by_kind: dict[str, list[int]] = {}
     by_level: dict[tuple[str, int], list[int]] = {}
     for v in inner:
@@ -192,6 +182,8 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
     """What stands in the place of g L, by the kind of function."""
     layout = run.layout
     node = layout.nodes[group[0]]
+    assert node.activation is not None
+    mistakes = node.activation.printed.mistakes
 
     def a_of(v: int) -> Array:
         return run.a[:, layout.a_slice(v)]
@@ -209,9 +201,10 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
             lambda v, g: pulled(layout.nodes[v].activation, o_of(v), g),
         )
         yield "the output of {f} stands in the place of its derivative at {at}", lambda v, g: g * o_of(v)
-        for text, slope in SLIPS.get(node.kind, ()):
+        for text, slope in mistakes:
             yield text, partial(lambda slope, v, g: g * slope(a_of(v), o_of(v)), slope)
-    elif node.kind_of_function == "vector":
+        return
+    if node.kind_of_function == "vector":
         yield "the Jacobian of {f} at {at} is missing", lambda v, g: g
         yield (
             "only the diagonal of the Jacobian of {f} at {at} is used",
@@ -221,19 +214,10 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
             "the Jacobian of {f} at {at} is used transposed",
             lambda v, g: np.einsum("bk,bik->bi", g, run.jacobians(v)),
         )
-    elif node.kind == "softmax_dot":
-        yield (
-            "the derivative of {f} at {at} lacks a term: p stands in the place of p (1 + a - o)",
-            lambda v, g: g * _softmax(a_of(v)),
-        )
+    for text, wrong in mistakes:
+        yield text, partial(lambda wrong, v, g: wrong(a_of(v), o_of(v), g), wrong)
+    if node.kind_of_function == "reducing":
         yield "the derivative of {f} at {at} is missing", lambda v, g: np.repeat(g, a_of(v).shape[1], axis=1)
-    else:
-        yield "the derivative of {f} at {at} is missing", lambda v, g: np.repeat(g, a_of(v).shape[1], axis=1)
-
-
-def _softmax(a: Array) -> Array:
-    e = np.exp(a - a.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 # ------------------------------------------------------------------ paths

@@ -13,8 +13,8 @@ from graphprop.checks.roughness import roughness
 from graphprop.errors import PASSING
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.catalogue import is_of_the_table
-from graphprop.functions.losses import LOSSES
+from graphprop.functions.entry import Entry
+from graphprop.functions.losses import LossEntry
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
@@ -28,7 +28,7 @@ def rounding_inside(trace: Trace, objective: Objective) -> Inside:
     nodes: dict[int, tuple[Array, Array]] = {}
     same: dict[Activation, list[int]] = {}
     for v, node in enumerate(layout.nodes):
-        if node.activation is not None and not is_of_the_table(node.activation):
+        if node.activation is not None and not isinstance(node.activation, Entry):
             same.setdefault(node.activation, []).append(v)
     for f, members in same.items():
         for group in [members] if f.kind == "elementwise" else [[v] for v in members]:
@@ -39,7 +39,7 @@ def rounding_inside(trace: Trace, objective: Objective) -> Inside:
             pieces = zip(np.split(outputs, cuts, axis=1), np.split(L, cuts, axis=1), strict=True)
             nodes |= dict(zip(group, pieces if len(group) > 1 else [(outputs, L)], strict=True))
     z = trace.o_flat[:, objective.columns]
-    if objective.loss is None or LOSSES.get(objective.loss.name) is objective.loss:
+    if objective.loss is None or isinstance(objective.loss, LossEntry):
         return Inside(nodes, np.zeros(len(z)), np.zeros(z.shape))
     terms, direct = roughness(lambda there: _of_objective(objective, there), z, (-np.inf, np.inf))
     return Inside(nodes, SPREAD * terms.sum(axis=1), SPREAD * direct)

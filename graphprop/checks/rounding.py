@@ -110,8 +110,8 @@ def _forward(run: Run, a: Array, o: Array, u: float, tiny: float, textbook: bool
         size, largest = np.abs(o[:, columns]), np.abs(a[:, rows]).max(axis=1, keepdims=True)
         if textbook and node.kind_of_function != "elementwise":  # sums of p a, or a - log of a sum
             size = size + largest
-        if textbook and node.kind in ("softplus", "elu"):  # log(1 + e), e - 1
-            size = size + 1
+        if textbook:
+            size = size + node.activation.printed.beside
         result: Array = passed + ROUNDINGS * (u * size + tiny * (largest + 1))
         return result
 
@@ -174,25 +174,8 @@ def _moved(run: Run, v: int, obar: Array, delta: Array, on_a: Array) -> Array:
 
 def _printed_terms(node: Node, a: Array, o: Array, g: Array) -> Array:
     """The sum of the absolute terms in a derivative as books print it, times |g|; 0 for those that do not cancel."""
-    kind, result = node.kind, np.zeros(a.shape)
-    if kind == "sigmoid":  # o - o^2
-        result = g * (o + o * o)
-    elif kind == "tanh":  # 1 - o^2
-        result = g * (1 + o * o)
-    elif kind == "softplus":  # 1 - exp(-o)
-        result = 2 * g
-    elif kind in ("silu", "gelu"):  # s + a s (1 - s)
-        result = g * (1 + 2 * np.abs(a))
-    elif kind == "elu":  # o + alpha
-        assert node.activation is not None
-        result = g * (np.abs(o) + node.activation.parameters["alpha"])
-    elif kind in ("softmax", "log_softmax", "softmax_dot"):
-        e = np.exp(a - a.max(axis=1, keepdims=True))
-        p = e / e.sum(axis=1, keepdims=True)
-        if kind == "softmax":  # p (g - g . p)
-            result = p * (g + (g * p).sum(axis=1, keepdims=True))
-        elif kind == "log_softmax":  # g - p (sum of g)
-            result = g + p * g.sum(axis=1, keepdims=True)
-        else:  # p (1 + a - o)
-            result = g * p * (1 + np.abs(a) + np.abs(o))
-    return result
+    assert node.activation is not None
+    f = node.activation
+    if f.printed.cancels is None:
+        return np.zeros(a.shape)
+    return np.asarray(f.printed.cancels(a, o, g, *f.parameters.values()))

@@ -17,7 +17,7 @@ from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python, renewed
 from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array, Heads

@@ -23,7 +23,7 @@ from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING
 from graphprop.engine.work_sharing import BELL, share_out
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 

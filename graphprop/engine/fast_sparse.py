@@ -17,7 +17,8 @@ from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.threads import get_threads, run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
-from graphprop.functions.losses import TERMS, Loss
+from graphprop.functions.loss import Loss
+from graphprop.functions.losses import LossEntry
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import outputs_of
@@ -132,7 +133,7 @@ class Descent:
             return None
         count = schedule.layout.size
         loops = Loops.over(schedule, starts, columns, samples, dtype, count)
-        if loss.name in TERMS:
+        if isinstance(loss, LossEntry) and loss.term is not None:
             loops = loops.with_joined_heads()
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
         batch = Batch(

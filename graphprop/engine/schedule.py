@@ -15,7 +15,7 @@ import numpy as np
 
 from graphprop.atomic.forking import BUILDING
 from graphprop.functions.activation import Activation
-from graphprop.functions.catalogue import is_of_the_table
+from graphprop.functions.entry import Entry
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.objective import outputs_of
 
@@ -274,7 +274,7 @@ class Schedule:
     @cached_property
     def has_own(self) -> bool:
         """Whether an activation is a user's."""
-        return not all(is_of_the_table(f) for f in self.kinds)
+        return not all(isinstance(f, Entry) for f in self.kinds)
 
     @cached_property
     def edges(self) -> int:

@@ -28,7 +28,8 @@ from graphprop.engine.schedule import Block, Schedule
 from graphprop.engine.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import WORTH_CHECKING, Cut, cut_batch
 from graphprop.errors import GraphpropError
-from graphprop.functions.losses import LOSSES, Loss
+from graphprop.functions.loss import Loss
+from graphprop.functions.losses import LOSSES
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 

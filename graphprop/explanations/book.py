@@ -15,15 +15,14 @@ import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.explanations.printed_formulas import (
-    is_own,
+    is_identity,
     loss_formula,
     loss_slope,
-    share,
     slope_formula,
     value_formula,
 )
 from graphprop.functions.arithmetic import Floats, Formulas
-from graphprop.functions.catalogue import ACTIVATIONS
+from graphprop.functions.softmax import SOFTMAX
 from graphprop.graph.layout import Array, Layout, Node
 from graphprop.notation.escaping import label
 from graphprop.notation.expressions import (
@@ -36,6 +35,7 @@ from graphprop.notation.expressions import (
     Quotient,
     Slope,
     Symbol,
+    contradicts,
     fsum,
     product,
     total,
@@ -212,7 +212,7 @@ class Book:
         return Quantity(self._symbol("p", v, i, self.node(v).n, s), self._softmax[s, v][i])
 
     def _softmax_of(self, a: Array) -> list[Any]:
-        return self.numbers.outputs(ACTIVATIONS["softmax"], a.tolist())
+        return self.numbers.outputs(SOFTMAX, a.tolist())
 
     def _q(self, s: int, head: int, k: int) -> Quantity:
         """A component of the softmax of a head's logits."""
@@ -324,31 +324,33 @@ class Book:
         f = self.node(v).activation
         if f is None:
             return None, ""
-        formula = value_formula(f, self._all_a(s, v), k, self._all_p(s, v))
-        return formula, "" if formula else "by the activation's own function"
+        formula = value_formula(f, self._all_a(s, v), k, self._shares("p", s, v))
+        if formula is None or contradicts(formula, self.o[s, column]):
+            return None, "by the activation's own function"
+        return formula, ""
 
     def _derive_p(self, s: int, v: int, i: int) -> Derived:
-        return share(self._all_a(s, v), i), ""
+        return value_formula(SOFTMAX, self._all_a(s, v), i, self._shares("p", s, v)), ""
 
     def _derive_q(self, s: int, head: int, k: int) -> Derived:
-        return share([self.quantity(("o", s, c)) for c in self._head_columns(head)], k), ""
+        z = [self.quantity(("o", s, c)) for c in self._head_columns(head)]
+        return value_formula(SOFTMAX, z, k, self._shares("q", s, head)), ""
 
     def _all_a(self, s: int, v: int) -> list[Quantity]:
         return [self.quantity(("a", s, self.row_of(v, i))) for i in range(self.node(v).n)]
 
-    def _all_p(self, s: int, v: int) -> list[Quantity]:
-        """The softmax of a[v], where a formula needs it."""
-        f = self.node(v).activation
-        if f is None or not is_own(f) or f.name not in ("softmax", "log_softmax", "softmax_dot", "logsumexp"):
-            return []
-        return [self.quantity(("p", s, v, i)) for i in range(self.node(v).n)]
+    def _shares(self, letter: str, s: int, place: int) -> Callable[[int], Quantity]:
+        """The softmax of a[v] ("p"), or of the logits of a head ("q"), where a formula asks for it."""
+        return lambda i: self.quantity((letter, s, place, i))
 
     def _derive_slope(self, s: int, v: int, k: int, i: int) -> Derived:
         f = self.node(v).activation
         assert f is not None
         o = [self.quantity(("o", s, self.column_of(v, j))) for j in range(self.node(v).m)]
-        formula, words = slope_formula(f, self._all_a(s, v), o, self._all_p(s, v), k, i)
-        return formula, words if formula else "by the activation's own derivative"
+        formula, words = slope_formula(f, self._all_a(s, v), o, self._shares("p", s, v), k, i)
+        if formula is None or contradicts(formula, self._slope(s, v, k, i).value):
+            return None, "by the activation's own derivative"
+        return formula, words
 
     # ------------------------------------------------------------------ the objective
 
@@ -384,11 +386,10 @@ class Book:
             for head in heads:
                 z = [self.quantity(("o", s, c)) for c in self._head_columns(head)]
                 formula = loss_formula(self.goal.loss, z, self._targets(s, head))
-                if formula is None:
-                    symbol = self._o_symbol("loss", s, self._head_columns(head)[0])
-                    terms.append(Quantity(symbol, self._number(self.terms[s * len(heads) + head])))
-                else:
-                    terms.append(self._counted(s, formula))
+                counted, known = formula and self._counted(s, formula), self.terms[s * len(heads) + head]
+                if counted is None or contradicts(counted, known):
+                    counted = Quantity(self._o_symbol("loss", s, self._head_columns(head)[0]), self._number(known))
+                terms.append(counted)
         return total(terms), ""
 
     def _derive_direct(self, s: int, column: int) -> Derived:
@@ -401,15 +402,12 @@ class Book:
         head = int(np.searchsorted(widths, j, side="right"))
         columns = self._head_columns(head)
         z = [self.quantity(("o", s, c)) for c in columns]
-        p = [self.quantity(("q", s, head, k)) for k in range(len(z))] if self._reads_logits() else []
+        p = self._shares("q", s, head)
         formula = loss_slope(self.goal.loss, z, self._targets(s, head), p, columns.index(column))
-        if formula is None:
+        counted = formula and self._counted(s, formula)
+        if counted is None or contradicts(counted, self.seed[s, j]):
             return None, "by the loss's own gradient"
-        return self._counted(s, formula), ""
-
-    def _reads_logits(self) -> bool:
-        loss = self.goal.loss
-        return loss is not None and loss.reads == "logits" and loss.targets == "distribution"
+        return counted, ""
 
     # ------------------------------------------------------------------ backward, over children
 
@@ -457,7 +455,7 @@ class Book:
     def _local(self, s: int, v: int, k: int, i: int) -> Expression:
         """L[v][k, i]; the constant 1 for an identity."""
         f = self.node(v).activation
-        if f is not None and f.name == "identity" and is_own(f):
+        if f is not None and is_identity(f):
             return ONE
         return self.quantity(("slope", s, v, k, i))
 

@@ -15,19 +15,8 @@ import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.notation.escaping import latex_text, markup
-from graphprop.notation.expressions import (
-    Expression,
-    Html,
-    Latex,
-    Minus,
-    Quantity,
-    Sum,
-    Text,
-    decimal,
-    enough_digits,
-    write,
-    write_symbol,
-)
+from graphprop.notation.expressions import Expression, Minus, Quantity, Sum, decimal, enough_digits
+from graphprop.notation.writing import Html, Latex, Text, write, write_symbol
 
 NARROWEST, INDENT, DEEPEST = 40, 2, 8
 TEXT, HTML, LATEX = Text(), Html(), Latex()

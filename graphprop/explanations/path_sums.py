@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.explanations.printed_formulas import is_identity
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout, Name
 from graphprop.notation.escaping import label, markup
@@ -26,7 +26,6 @@ from graphprop.passes.results import Trace, check_trace
 from graphprop.textbook.equations import Sample, between, read_sample, write_equations
 
 Cost = tuple[int, float]  # how many factors are 0, and minus the sum of the log2 of the others
-IDENTITY = ACTIVATIONS["identity"].value_function
 MOST = 12  # nodes or factors of a path that are shown
 Place = int  # a column of o, or the number of columns plus a row of a
 
@@ -324,7 +323,7 @@ class _Web:
 
     def _is_identity(self, place: Place) -> bool:
         f = self.layout.nodes[self.node_at[place]].activation
-        return place >= self.width and f is not None and f.value_function is IDENTITY
+        return place >= self.width and f is not None and is_identity(f)
 
     def between_symbol(self, here: Place, to: Place) -> str:
         return f"d{self._label(to)}/d{self._label(here)}"

@@ -1,6 +1,6 @@
 """What an activation is: a function with its derivative, checked when it is made.
 
-The functions themselves stand in the table of `activations.py`; networks, and how they run, are unknown here.
+The functions themselves stand in the table of `catalogue.py`; networks, and how they run, are unknown here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag
+from graphprop.functions.printed import Printed
 from graphprop.functions.trials import check_derivative, check_formula
 from graphprop.given.arrays import Array, all_finite, one_number, read_array, real_array
 from graphprop.notation.escaping import label, plain
@@ -95,6 +96,7 @@ it gives 9.68, differences of the value give 14.52
     kinks: tuple[float, ...]
     masks: bool
     gives: Gives
+    printed: Printed = Printed()
 
     def __init__(
         self,
@@ -185,16 +187,12 @@ it gives 9.68, differences of the value give 14.52
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from graphprop.functions.catalogue import ACTIVATIONS, activation
-
-        if self.name in ACTIVATIONS and ACTIVATIONS[self.name].value_function is self.value_function:
-            return activation, (self.name, dict(self.parameters))
         for function in (self.value_function, self.derivative_function, self.formula):
             if "<" in (place := getattr(function, "__qualname__", "")):
                 raise pickle.PicklingError(
                     f"activation {self.name!r} cannot be pickled: {place} has no name in a module; define it there"
                 )
-        fields = {field: getattr(self, field) for field in self.__slots__}
+        fields = {field: getattr(self, field) for field in Activation.__slots__}
         return _unpickle, (fields | {"parameters": dict(self.parameters)},)
 
     # One node's components, without checks: what the recursion runs.

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 
 Numbers = list[Any]
 

@@ -1,231 +1,26 @@
-"""The table of losses: value and gradient per sample, right to the last digit, and the textbook formula.
+"""The table of losses: each right to the last digit, with its textbook formula, and as books print it.
 
-A loss compares `z`, what the network gives, with the target `t`; both are arrays whose last axis holds the
-components of one head. Nothing is clamped: the gradient always belongs to the value, and where one of them is
-infinite it is refused, by `Loss.evaluate` as by a run of a network.
+Nothing is clamped: the gradient always belongs to the value, and where one of them is infinite it is refused, by
+`Loss.evaluate` as by a run of a network.
 """
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable, Mapping
-from dataclasses import InitVar, dataclass
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag, unknown
+from graphprop.errors import GraphpropError, unknown
 from graphprop.functions import twofold
+from graphprop.functions.loss import Loss
+from graphprop.functions.printed import PrintedLoss
 from graphprop.functions.soft_targets import logistic_again, softmax_again
-from graphprop.given.arrays import Array, all_finite, real_array
-from graphprop.notation.escaping import label, plain
+from graphprop.given.arrays import Array
 
-Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss: ``value(z, t)`` per sample and ``gradient(z, t)``, its derivative with respect to z.
-
-    Both functions take arrays with any number of leading axes (samples) and the components last;
-    ``value`` sums over the last axis and keeps the others.
-
-    Parameters
-    ----------
-    name : str
-    value, gradient : callable
-    reads : "values", "probabilities", "log-probabilities" or "logits"
-        What z has to be.
-    targets : "any", "distribution" or "unit"
-        What t may be: any finite numbers; numbers >= 0, or a class label in their place; numbers in [0, 1].
-    formula : callable, optional
-        ``formula(m, z, t)`` for one sample over a namespace m, for other numbers than floats.
-    text, latex : str, optional
-    check : bool
-        Compare the gradient with differences of the value now, and refuse it where they disagree.
-
-    Examples
-    --------
-    >>> import graphprop as gp
-    >>> import numpy as np
-    >>> absolute = gp.Loss("absolute", lambda z, t: abs(z - t).sum(-1), lambda z, t: np.sign(z - t))
-    >>> net = gp.Network()
-    >>> net.add_input("x")
-    >>> net.add_node("y", "identity", {"x": 2.0})
-    >>> g = net.backward(net.forward([3.0]), loss=absolute, target=[5.0])
-    >>> g.value, g.weight["x", "y"]
-    (1.0, 3.0)
-    """
-
-    name: str
-    value: Callable[[Array, Array], Any]
-    gradient: Callable[[Array, Array], Any]
-    reads: Reads = "values"
-    targets: Literal["any", "distribution", "unit"] = "any"
-    formula: Callable[..., Any] | None = None
-    text: str = ""
-    latex: str = ""
-    check: InitVar[bool] = True
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def __post_init__(self, check: bool) -> None:
-        where = f"loss {self.name!r}"
-        if not isinstance(self.name, str) or not self.name:
-            raise GraphpropError(f"the name of a loss is a text that is not empty, not {self.name!r}")
-        if not callable(self.value) or not callable(self.gradient):
-            raise GraphpropError(f"{where}: value and gradient are functions")
-        check_choice(self.reads, _SAMPLES, f"{where}: reads")
-        check_choice(self.targets, _TARGETS, f"{where}: targets")
-        check_flag(check, f"{where}: check")
-        for what, told in (("text", self.text), ("latex", self.latex)):
-            if not isinstance(told, str):
-                raise GraphpropError(f"{where}: {what} is a text, not {told!r}")
-        if self.formula is not None and not callable(self.formula):
-            raise GraphpropError(f"{where}: the formula is a function of m, z and t, not {self.formula!r}")
-        object.__setattr__(self, "__doc__", f"{self.name}: {self.text}. The target t: {_TARGETS[self.targets]}.")
-        if check:
-            _check_gradient(self)
-
-    def __repr__(self) -> str:
-        return f"<loss {label(self.name)}: {plain(self.text) or 'of z and t'}>"
-
-    def __reduce__(self) -> Any:
-        if LOSSES.get(self.name) is self:
-            return loss, (self.name,)
-        return super().__reduce__()
-
-    def evaluate(self, z: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
-        """(value, gradient) with z and t checked: the lengths, and what each may be.
-
-        A loss that reads distributions takes class labels, too. What is infinite is refused.
-
-        >>> import graphprop as gp
-        >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], [1.0, 0.0])
-        (0.6931471805599453, array([-2.,  0.]))
-        >>> gp.loss("cross_entropy").evaluate([0.5, 0.5], 0)
-        (0.6931471805599453, array([-2.,  0.]))
-        """
-        z, where = real_array(z, f"loss {self.name}: z"), f"loss {self.name}: the target"
-        if z.ndim and is_labels(self, t, z.shape[:-1]):
-            t = one_hot(np.reshape(t, (-1, 1)), np.array([0, z.shape[-1]]), where).reshape(z.shape)
-        t = real_array(t, where)
-        if z.shape != t.shape or z.ndim == 0:
-            raise GraphpropError(f"loss {self.name}: z has shape {z.shape}, the target {t.shape}; they must agree")
-        if np.isnan(z).any():
-            raise NumberError(f"loss {self.name}: component {_where(np.isnan(z))} of z is nan")
-        if self.reads == "probabilities" and (z < 0).any():
-            raise NumberError(f"loss {self.name}: component {_where(z < 0)} of z is negative; z are probabilities")
-        if self.reads == "log-probabilities" and (z > 1e-9).any():
-            raise NumberError(
-                f"loss {self.name}: component {_where(z > 1e-9)} of z is positive; z are log-probabilities"
-            )
-        check_targets(self, t)
-        with np.errstate(all="ignore"):
-            value, gradient = self.apply(z, t)
-        for what, numbers in (("value", value), ("gradient", gradient)):
-            if not all_finite(numbers):
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
-                at = f"[{', '.join(map(str, place))}]" if place else ""
-                raise NumberError(f"loss {self.name}: the {what}{at} is {numbers[place]}; it has to be finite")
-        return (float(value) if value.ndim == 0 else value), gradient
-
-    def apply(self, z: Array, t: Array) -> tuple[Array, Array]:
-        """(value, gradient) of arrays that were checked before; what the functions give is checked here.
-
-        Call it where numpy's warnings are silenced.
-        """
-        try:
-            value, gradient = self.value(z, t), self.gradient(z, t)
-            if type(value) is not np.ndarray or value.dtype != float:
-                value = real_array(value, "its value")
-            if type(gradient) is not np.ndarray or gradient.dtype != float:
-                gradient = real_array(gradient, "its gradient")
-        except PASSING:
-            raise
-        except Exception as error:
-            raise GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}") from None
-        if value.shape != z.shape[:-1]:
-            raise GraphpropError(
-                f"loss {self.name}: for z of shape {z.shape} the value has shape {value.shape}; it has to sum over "
-                f"the last axis and keep the others: {z.shape[:-1]}"
-            )
-        if gradient.shape != z.shape:
-            raise GraphpropError(f"loss {self.name}: the gradient has shape {gradient.shape}, z has {z.shape}")
-        return value, gradient
-
-
-_SAMPLES: dict[str, Array] = {
-    "values": np.array([0.4, -1.3, 2.2]),
-    "probabilities": np.array([0.55, 0.15, 0.3]),
-    "log-probabilities": np.log([0.55, 0.15, 0.3]),
-    "logits": np.array([0.4, -1.3, 2.2]),
-}
-_TARGETS = {
-    "any": "(samples, components) finite numbers",
-    "distribution": "(samples, components) numbers >= 0, or (samples,) whole numbers, the class labels",
-    "unit": "(samples, components) numbers in [0, 1]",
-}
-
-
-def _check_gradient(entry: Loss) -> None:
-    """Compare the gradient with central differences of the value at one point."""
-    z, t, step = _SAMPLES[entry.reads], np.array([0.2, 0.7, 0.4]), 1e-5
-    _, stated = entry.evaluate(z, t)
-    for i in range(3):
-        values = [entry.evaluate(z + step * (2 * side - 1) * np.eye(3)[i], t)[0] for side in (0, 1)]
-        measured = (values[1] - values[0]) / (2 * step)
-        if not abs(stated[i] - measured) <= 1e-6 * max(np.abs(stated).max(), abs(measured)):
-            raise GraphpropError(
-                f"loss {entry.name!r}: the gradient does not match the value: for z = {z.tolist()}, t = {t.tolist()}, "
-                f"component {i}, it gives {stated[i]:.6g}, differences of the value give {measured:.6g}"
-            )
-
-
-def is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:
-    """Whether these are class labels: integers of this shape, for a loss that reads classes."""
-    if entry.targets != "distribution":
-        return False
-    try:
-        array = np.asarray(given)
-    except Exception:  # told where it is read as numbers
-        return False
-    return array.dtype.kind in "iu" and array.shape == shape
-
-
-def one_hot(labels: Array, starts: Array, where: str) -> Array:
-    """A label for each sample and head as rows of 0 and 1; head h has the columns starts[h] : starts[h + 1]."""
-    classes = np.diff(starts)
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        sample, head = np.argwhere(wrong)[0]
-        raise GraphpropError(
-            f"{where}: class label {labels[sample, head]} is out of range; the classes are 0 to {classes[head] - 1}"
-        )
-    rows = np.zeros((len(labels), starts[-1]))
-    rows[np.arange(len(labels))[:, None], starts[:-1] + labels.astype(np.intp)] = 1.0
-    return rows
-
-
-def check_targets(entry: Loss, t: Array) -> None:
-    """Refuse targets that the loss cannot read, naming the component."""
-    if not all_finite(t):
-        bad = ~np.isfinite(t)
-        raise NumberError(f"loss {entry.name}: component {_where(bad)} of the target is {t[bad][0]}")
-    if entry.targets == "distribution" and (t < 0).any():
-        raise NumberError(f"loss {entry.name}: component {_where(t < 0)} of the target is negative")
-    if entry.targets == "unit" and ((t < 0) | (t > 1)).any():
-        raise NumberError(f"loss {entry.name}: component {_where((t < 0) | (t > 1))} of the target is not in [0, 1]")
-
-
-def _where(bad: Array) -> Any:
-    place = tuple(int(i) for i in np.argwhere(bad)[0])
-    return place[0] if len(place) == 1 else place
-
-
-# The four operations along the last axis, for which natives.py has loops of its own.
+# The four operations along the last axis, for which the compiled losses have loops of their own.
 
 
 def largest_of(z: Array) -> Any:
@@ -312,6 +107,38 @@ def _dot(x: Any, y: Any) -> Any:
     return sum(p * q for p, q in zip(x, y, strict=True) if p != 0)
 
 
+# As books have them: a term whose target is 0 counts for nothing.
+
+
+def _softmax_cross_entropy_printed(m: Any, z: Any, t: Any) -> Any:
+    normaliser = m.log(sum(m.exp(x) for x in z))
+    return sum(y * (normaliser - x) for x, y in zip(z, t, strict=True) if y != 0)
+
+
+def _softmax_cross_entropy_slope_printed(m: Any, z: Any, t: Any, p: Any, k: int) -> Any:
+    there = {j: y for j, y in enumerate(t) if y.value}
+    whole = sum(there.values())
+    if p(k).value > 0.5:
+        falls = whole * m.known(1 - p(k), sum(p(j) for j in range(len(z)) if j != k))
+        return sum(y for j, y in there.items() if j != k) - falls
+    return p(k) * whole - t[k] if k in there else p(k) * whole
+
+
+def _binary_cross_entropy_printed(m: Any, z: Any, t: Any) -> Any:
+    terms: list[Any] = []
+    for x, y in zip(z, t, strict=True):
+        terms += [y * m.log(1 + m.exp(-x))] if y.value != 0 else []
+        terms += [(1 - y) * m.log(1 + m.exp(x))] if y.value != 1 else []
+    return sum(terms)
+
+
+def _binary_cross_entropy_slope_printed(m: Any, z: Any, t: Any, p: Any, k: int) -> Any:
+    up, down, y = m.sigmoid(z[k]), m.sigmoid(-z[k]), t[k]
+    if y.value == 0:
+        return up
+    return -down if y.value == 1 else (1 - y) * up - y * down
+
+
 class Term(NamedTuple):
     """What a loss sums over the components, its slope, and the slope again where it nearly vanishes.
 
@@ -330,25 +157,44 @@ class Term(NamedTuple):
         return slope if self.again is None else self.again(slope, z, t)
 
 
-TERMS: Mapping[str, Term] = MappingProxyType(
-    {
-        "half_squared": Term(_half_square, _half_square_slope),
-        "binary_cross_entropy": Term(_binary_cross_entropy, _binary_cross_entropy_slope, logistic_again),
-    }
-)
+class LossEntry(Loss):
+    """A loss of the table. If it is a sum of terms of one component, they are its value and its gradient."""
+
+    term: Term | None
+    printed: PrintedLoss  # type: ignore[misc]
+
+    def __init__(
+        self,
+        name: str,
+        value: Callable[[Array, Array], Any],
+        gradient: Callable[[Array, Array], Any],
+        *,
+        printed: PrintedLoss,
+        term: Term | None = None,
+        **fields: Any,
+    ) -> None:
+        object.__setattr__(self, "term", term)
+        object.__setattr__(self, "printed", printed)
+        super().__init__(name, value, gradient, check=False, **fields)
 
 
-_TABLE = (
-    Loss(
+def _sum_of_terms(name: str, term: Term, **fields: Any) -> LossEntry:
+    return LossEntry(name, term.total, term.gradient, term=term, **fields)
+
+
+_TABLE: tuple[LossEntry, ...] = (
+    _sum_of_terms(
         "half_squared",
-        TERMS["half_squared"].total,
-        TERMS["half_squared"].gradient,
+        Term(_half_square, _half_square_slope),
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
         latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
-        check=False,
+        printed=PrintedLoss(
+            lambda m, z, t: 0.5 * sum((x - y) ** 2 for x, y in zip(z, t, strict=True)),
+            lambda m, z, t, p, k: z[k] - t[k],
+        ),
     ),
-    Loss(
+    LossEntry(
         "cross_entropy",
         _cross_entropy,
         _cross_entropy_gradient,
@@ -357,9 +203,9 @@ _TABLE = (
         formula=lambda m, z, t: -sum(q * m.log(p) for p, q in zip(z, t, strict=True) if q != 0),
         text="-sum_k t[k] log(z[k])",
         latex=r"-\sum_k t_k \log z_k",
-        check=False,
+        printed=PrintedLoss(slope=lambda m, z, t, p, k: -(t[k] / z[k]) if t[k].value else 0.0),
     ),
-    Loss(
+    LossEntry(
         "nll",
         _nll,
         lambda z, t: np.where(t > 0, -t, 0.0),
@@ -368,9 +214,9 @@ _TABLE = (
         formula=lambda m, z, t: -_dot(t, z),
         text="-sum_k t[k] z[k]",
         latex=r"-\sum_k t_k z_k",
-        check=False,
+        printed=PrintedLoss(slope=lambda m, z, t, p, k: -t[k] if t[k].value else 0.0),
     ),
-    Loss(
+    LossEntry(
         "softmax_cross_entropy",
         _softmax_cross_entropy,
         _softmax_cross_entropy_gradient,
@@ -379,22 +225,28 @@ _TABLE = (
         formula=lambda m, z, t: sum(t) * m.log(sum(m.exp(x) for x in z)) - _dot(t, z),
         text="-sum_k t[k] log(softmax(z)[k])",
         latex=r"-\sum_k t_k \log \frac{e^{z_k}}{\sum_j e^{z_j}}",
-        check=False,
+        printed=PrintedLoss(
+            _softmax_cross_entropy_printed,
+            _softmax_cross_entropy_slope_printed,
+        ),
     ),
-    Loss(
+    _sum_of_terms(
         "binary_cross_entropy",
-        TERMS["binary_cross_entropy"].total,
-        TERMS["binary_cross_entropy"].gradient,
+        Term(_binary_cross_entropy, _binary_cross_entropy_slope, logistic_again),
         reads="logits",
         targets="unit",
         formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
         text="-sum_k (t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k])))",
         latex=r"-\sum_k \left(t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)\right)",
-        check=False,
+        printed=PrintedLoss(
+            _binary_cross_entropy_printed,
+            _binary_cross_entropy_slope_printed,
+        ),
     ),
 )
 
-LOSSES: Mapping[str, Loss] = MappingProxyType({entry.name: entry for entry in _TABLE})
+ENTRIES = {entry.name: entry for entry in _TABLE}
+LOSSES: Mapping[str, Loss] = MappingProxyType(ENTRIES)
 
 
 def loss(given: str | Loss) -> Loss:
@@ -410,3 +262,10 @@ def loss(given: str | Loss) -> Loss:
     if given not in LOSSES:
         raise unknown("loss", given, LOSSES)
     return LOSSES[given]
+
+
+def _by_name(entry: LossEntry) -> tuple[Any, ...]:
+    return loss, (entry.name,)
+
+
+copyreg.pickle(LossEntry, _by_name)

@@ -1,23 +1,43 @@
-"""Whether an activation's derivative, and its formula, belong to its value: tried at some points when it is made."""
+"""Whether an activation's derivative, and its formula, belong to its value: tried at some points when it is made.
+
+What else an activation is, is not known here: that it has what is tried, the protocol says.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from graphprop.errors import PASSING, GraphpropError
-
-if TYPE_CHECKING:
-    from graphprop.functions.activation import Activation
+from graphprop.functions.mathematics import Functions
 
 _POINTS = (-2.2, 1.1, -0.7, 0.15, -0.2, 0.6, -1.3, 1.9)  # in no order, which a function might depend on
 
 
-def check_derivative(f: Activation) -> None:
+class Tried(Protocol):
+    """What has a value, a derivative, and perhaps a formula."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def formula(self) -> Callable[..., Any] | None: ...
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
+    @property
+    def domain(self) -> tuple[float, float]: ...
+    @property
+    def kinks(self) -> tuple[float, ...]: ...
+
+    def outputs(self, a: list[float], /) -> list[float]: ...
+    def pull(self, a: list[float], o: list[float], g: list[float], /) -> list[float]: ...
+
+
+def check_derivative(f: Tried) -> None:
     """Compare the derivative with differences of the value at some points off the kinks; refuse a mismatch."""
     for a, g in _trials(f):
         try:
@@ -43,7 +63,7 @@ def check_derivative(f: Activation) -> None:
             raise GraphpropError(f"activation {f.name!r}: at a = {a} it raised {kind}: {error_raised}") from None
 
 
-def check_formula(f: Activation) -> None:
+def check_formula(f: Tried) -> None:
     """Compare the textbook formula, if there is one, with the value at the same points."""
     if f.formula is None:
         return
@@ -62,7 +82,7 @@ def check_formula(f: Activation) -> None:
             )
 
 
-_MATH = SimpleNamespace(
+_MATH = Functions(
     **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc", "pi")},
     where=lambda condition, then, otherwise: then if condition else otherwise,
     max=max,
@@ -71,7 +91,7 @@ _MATH = SimpleNamespace(
 )
 
 
-def _check_outputs(f: Activation, a: list[float], o: list[float]) -> None:
+def _check_outputs(f: Tried, a: list[float], o: list[float]) -> None:
     expected = 1 if f.kind == "reducing" else len(a)
     if len(o) != expected:
         raise GraphpropError(f"the value of {len(a)} components has {len(o)}, a {f.kind} one has {expected}")
@@ -79,7 +99,7 @@ def _check_outputs(f: Activation, a: list[float], o: list[float]) -> None:
         raise GraphpropError(f"the value at a = {a} is {o}, which is not finite")
 
 
-def _trials(f: Activation) -> Iterator[tuple[list[float], list[float]]]:
+def _trials(f: Tried) -> Iterator[tuple[list[float], list[float]]]:
     """Pre-activations inside the domain and off the kinks, with a cotangent for each."""
     low, high = max(f.domain[0], -1e300), min(f.domain[1], 1e300)
     if high - low < 5:  # a narrow domain: spread the points over it
@@ -99,7 +119,7 @@ def _trials(f: Activation) -> Iterator[tuple[list[float], list[float]]]:
             yield a, [0.7] if f.kind == "reducing" else [0.7, -0.4, 1.1, 0.2][: len(a)]
 
 
-def _difference(f: Activation, a: list[float], g: list[float], i: int) -> tuple[float, float]:
+def _difference(f: Tried, a: list[float], g: list[float], i: int) -> tuple[float, float]:
     """Central differences of g . f(a) in a[i], extrapolated to step 0, and an estimate of the error."""
 
     def at(x: float) -> float:

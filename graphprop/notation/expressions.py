@@ -1,6 +1,6 @@
-"""Formulas as small trees, whose leaves are numbers and named quantities: evaluated, and written in three languages.
+"""Formulas as small trees, whose leaves are numbers and named quantities: put together by operators, and evaluated.
 
-A formula is written with the symbols of its quantities, or with their numbers. What a quantity means is not known here.
+What a quantity means, and how a formula is written, is not known here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from graphprop.notation.escaping import latex_text, markup
+import numpy as np
 
 SPARE = 12  # digits beyond those that are shown
 
@@ -51,15 +51,78 @@ class Slope:
 # ------------------------------------------------------------------ formulas
 
 
+class Expression:
+    """What all formulas are. Operators, with numbers too, make larger ones.
+
+    >>> x = Quantity(Symbol("x"), 3.0)
+    >>> 2 * x - 1 == Sum((Product((Constant(2.0), x)), Minus(Constant(1.0))))
+    True
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that numpy's numbers leave the operators to it
+
+    def __add__(self, other: Any) -> Any:
+        return _with_other(_sum, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: _sum(y, x), self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return _with_other(difference, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: difference(y, x), self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return _with_other(_times, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: _times(y, x), self, other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _with_other(_over, self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: _over(y, x), self, other)
+
+    def __pow__(self, other: Any) -> Any:
+        return _with_other(power, self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: power(y, x), self, other)
+
+    def __neg__(self) -> Expression:
+        return negative(self)
+
+    def __pos__(self) -> Expression:
+        return self
+
+    def __abs__(self) -> Expression:
+        return Call("abs", (self,))
+
+    def __gt__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: Comparison(difference(x, y), strict=True), self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: Comparison(difference(y, x), strict=True), self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: Comparison(difference(x, y), strict=False), self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _with_other(lambda x, y: Comparison(difference(y, x), strict=False), self, other)
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(Expression):
     """A number of the formula itself, written in full."""
 
     value: float
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Quantity(Expression):
     """A number with a name. The name may be an expression that is computed in another way than it is written.
 
     `key` says what it is to whoever can derive it; it has none if it was given.
@@ -71,33 +134,39 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(Expression):
     terms: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Expression):
     factors: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
-class Minus:
+class Minus(Expression):
     of: Expression
 
 
 @dataclass(frozen=True)
-class Quotient:
+class Quotient(Expression):
     top: Expression
     bottom: Expression
 
 
 @dataclass(frozen=True)
-class Square:
+class Square(Expression):
     of: Expression
 
 
 @dataclass(frozen=True)
-class Call:
+class Power(Expression):
+    of: Expression
+    exponent: Expression
+
+
+@dataclass(frozen=True)
+class Call(Expression):
     """A function that `FUNCTIONS` knows, of its arguments."""
 
     function: str
@@ -105,7 +174,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Cases:
+class Cases(Expression):
     """One expression if another is positive, else a third."""
 
     positive: Expression
@@ -113,8 +182,19 @@ class Cases:
     otherwise: Expression
 
 
-Expression: TypeAlias = Constant | Quantity | Sum | Product | Minus | Quotient | Square | Call | Cases
-ONE = Constant(1.0)
+@dataclass(frozen=True)
+class Comparison:
+    """Whether an expression is positive; if it is not strict, positive or 0. Its truth is that of its numbers."""
+
+    difference: Expression
+    strict: bool
+
+    def __bool__(self) -> bool:
+        value = evaluate(self.difference)[0]
+        return bool(value > 0 if self.strict else value >= 0)
+
+
+ONE, ZERO = Constant(1.0), Constant(0.0)
 
 
 def total(terms: Sequence[Expression]) -> Expression:
@@ -135,6 +215,54 @@ def product(*factors: Expression) -> Expression:
     return flat[0] if len(flat) == 1 else Product(tuple(flat))
 
 
+def lifted(x: Any) -> Expression | None:
+    """The expression, or the number as one; None for anything else."""
+    if isinstance(x, Expression):
+        return x
+    return Constant(float(x)) if isinstance(x, int | float | np.integer | np.floating) else None
+
+
+def _with_other(operation: Callable[[Any, Any], Any], x: Expression, other: Any) -> Any:
+    y = lifted(other)
+    return NotImplemented if y is None else operation(x, y)
+
+
+def _sum(x: Expression, y: Expression) -> Expression:
+    terms = [term for e in (x, y) for term in (e.terms if isinstance(e, Sum) else (e,)) if term != ZERO]
+    return total(terms)
+
+
+def negative(x: Expression) -> Expression:
+    if isinstance(x, Constant):
+        return Constant(0.0 - x.value)
+    return x.of if isinstance(x, Minus) else Minus(x)
+
+
+def difference(x: Expression, y: Expression) -> Expression:
+    return _sum(x, Minus(y) if isinstance(y, Constant) and y.value > 0 else negative(y))
+
+
+def _times(x: Expression, y: Expression) -> Expression:
+    """The product, with the signs of the factors before it."""
+    if isinstance(x, Minus) or isinstance(y, Minus):
+        sign = isinstance(x, Minus) != isinstance(y, Minus)
+        made = _times(*(e.of if isinstance(e, Minus) else e for e in (x, y)))
+        return negative(made) if sign else made
+    return Square(x) if x == y and x != ONE else product(x, y)
+
+
+def _over(x: Expression, y: Expression) -> Expression:
+    if isinstance(x, Minus):
+        return negative(_over(x.of, y))
+    return Quotient(x, y)
+
+
+def power(x: Expression, y: Expression) -> Expression:
+    if y == ONE:
+        return x
+    return Square(x) if y == Constant(2.0) else Power(x, y)
+
+
 def parts(e: Expression) -> tuple[Expression, ...]:
     """What an expression is made of."""
     match e:
@@ -146,6 +274,8 @@ def parts(e: Expression) -> tuple[Expression, ...]:
             return top, bottom
         case Minus(of) | Square(of):
             return (of,)
+        case Power(of, exponent):
+            return of, exponent
         case Call(_, arguments):
             return arguments
         case Cases(positive, then, otherwise):
@@ -195,7 +325,8 @@ def exp(a: Any) -> Any:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
-        name: lambda a, name=name: getattr(context(a) or math, name)(a) for name in ("exp", "log", "tanh", "sin", "cos")
+        name: lambda a, name=name: getattr(context(a) or math, name)(a)
+        for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "erf", "erfc")
     },
     "abs": abs,
     "max": max,
@@ -233,6 +364,12 @@ def rounded(value: Any, digits: int) -> Any:
     return float(f"{value:.{digits}g}") if m is None else m.mpf(decimal(value, digits))
 
 
+def _real(x: Any) -> Any:
+    if isinstance(x, complex):
+        raise ValueError("a root of a negative number")
+    return x
+
+
 def _absolute(e: Expression) -> Expression:
     """What combines the sizes of the parts of an expression: a difference has that of a sum."""
     return Sum(()) if isinstance(e, Minus) else e
@@ -250,9 +387,17 @@ def _combined(e: Expression, x: list[Any]) -> Any:
             return x[0] / x[1]
         case Square():
             return x[0] * x[0]
+        case Power():
+            return _real(x[0] ** x[1])
         case Call(function):
             return FUNCTIONS[function](*x)
     raise TypeError(e)
+
+
+def contradicts(e: Expression, number: Any) -> bool:
+    """Whether a formula gives another number than this; numbers that overflow on the way prove nothing."""
+    value, size = evaluate(e)
+    return bool(abs(value - number) > 1e-3 * size) and math.isfinite(value)
 
 
 def enough_digits(e: Expression, result: Any, digits: int) -> int:
@@ -273,211 +418,9 @@ def enough_digits(e: Expression, result: Any, digits: int) -> int:
     return most
 
 
-# ------------------------------------------------------------------ writing
-
-
 def decimal(value: Any, digits: int) -> str:
     m = context(value)
     if m is None:
         return f"{value + 0.0:.{digits}g}"
     mantissa, e, exponent = str(m.nstr(value, digits)).partition("e")
     return mantissa.removesuffix(".0") + e + exponent
-
-
-class Text:
-    """Plain text. Lines may break at spaces; a space that may not is `HARD`."""
-
-    HARD = "\x1f"
-    times, plus, minus, equals = " * ", " + ", " - ", "="
-
-    def name(self, text: str) -> str:
-        return text.replace(" ", self.HARD)
-
-    def letter(self, letter: str) -> str:
-        return letter
-
-    def number(self, text: str) -> str:
-        return text
-
-    def brackets(self, inner: str) -> str:
-        return f"({inner})"
-
-    def comma(self) -> str:
-        return f",{self.HARD}"
-
-    def sample(self, sample: int) -> str:
-        return f"{{{sample}}}"
-
-    def ratio(self, of: str, by: str) -> str:
-        return f"d{of}/d{by}"
-
-    def square(self, base: str) -> str:
-        return f"{base}^2"
-
-    def quotient(self, top: str, bottom: str) -> str:
-        return f"{top} / {bottom}"
-
-    def slope(self, function: str) -> str:
-        return f"{self.name(function)}'"
-
-    def call(self, function: str, arguments: Sequence[str]) -> str:
-        return f"{function}({self.comma().join(arguments)})"
-
-    def cases(self, positive: str, then: str, otherwise: str) -> str:
-        return f"{then} if {positive} > 0 else {otherwise}"
-
-
-HTML_LETTERS = {"delta": "δ", "gamma": "γ", "theta": "θ"}
-LATEX_LETTERS = {"delta": r"\delta", "gamma": r"\gamma", "theta": r"\theta"}
-LATEX_CALLS = {"sigmoid": r"\sigma", "Phi": r"\Phi", "phi": r"\varphi", "sign": r"\mathrm{sign}"}
-
-
-class Html(Text):
-    HARD = "\u00a0"
-    times, plus, minus = " · ", " + ", " \u2212 "
-
-    def name(self, text: str) -> str:
-        return markup(text).replace(" ", self.HARD)
-
-    def letter(self, letter: str) -> str:
-        return HTML_LETTERS.get(letter, f"<i>{markup(letter)}</i>" if len(letter) == 1 else markup(letter))
-
-    def number(self, text: str) -> str:
-        digits, _, exponent = text.replace("-", "\u2212").partition("e")
-        if not exponent:
-            return digits.replace("inf", "∞")
-        sign = "\u2212" if exponent[0] == "\u2212" else ""
-        power = exponent.strip("+\u2212").lstrip("0")
-        return f"{digits}·10<sup>{sign}{power}</sup>"
-
-    def sample(self, sample: int) -> str:
-        return f"<sup>({sample})</sup>"
-
-    def ratio(self, of: str, by: str) -> str:
-        return f"∂{of}/∂{by}"
-
-    def square(self, base: str) -> str:
-        return f"{base}<sup>2</sup>"
-
-    def cases(self, positive: str, then: str, otherwise: str) -> str:
-        return f"{then} if {positive} &gt; 0 else {otherwise}"
-
-
-class Latex(Text):
-    HARD = r"\ "
-    times, plus, minus, equals = r" \cdot ", " + ", " - ", "&="
-
-    def name(self, text: str) -> str:
-        return rf"\mathrm{{{latex_text(text)}}}"
-
-    def letter(self, letter: str) -> str:
-        return LATEX_LETTERS.get(letter, letter if len(letter) == 1 else self.name(letter))
-
-    def number(self, text: str) -> str:
-        digits, _, exponent = text.partition("e")
-        if not exponent:
-            return digits.replace("inf", r"\infty")
-        return rf"{digits} \cdot 10^{{{int(exponent)}}}"
-
-    def brackets(self, inner: str) -> str:
-        return rf"\left({inner}\right)"
-
-    def comma(self) -> str:
-        return ", "
-
-    def sample(self, sample: int) -> str:
-        return f"^{{({sample})}}"
-
-    def ratio(self, of: str, by: str) -> str:
-        return rf"\frac{{\partial {of}}}{{\partial {by}}}"
-
-    def square(self, base: str) -> str:
-        return f"{{{base}}}^2"
-
-    def quotient(self, top: str, bottom: str) -> str:
-        return rf"\frac{{{top}}}{{{bottom}}}"
-
-    def slope(self, function: str) -> str:
-        return f"{self.name(function)}'"
-
-    def call(self, function: str, arguments: Sequence[str]) -> str:
-        inner = self.comma().join(arguments)
-        if function == "abs":
-            return rf"\left|{inner}\right|"
-        return LATEX_CALLS.get(function, f"\\{function}") + self.brackets(inner)
-
-    def cases(self, positive: str, then: str, otherwise: str) -> str:
-        return rf"\begin{{cases}} {then} & {positive} > 0 \\ {otherwise} & \text{{else}} \end{{cases}}"
-
-
-def write_symbol(symbol: Symbol | Derivative | Slope | Expression, style: Text) -> str:
-    """A symbol in a language."""
-
-    def argument(part: Any) -> str:
-        if isinstance(part, tuple):
-            return f"{argument(part[0])}[{style.comma().join(map(str, part[1:]))}]"
-        return style.name(part) if isinstance(part, str) else str(part)
-
-    if isinstance(symbol, Symbol):
-        sample = "" if symbol.sample is None else style.sample(symbol.sample)
-        inner = f"({style.comma().join(map(argument, symbol.round))})" if symbol.round else ""
-        return f"{style.letter(symbol.letter)}{sample}{inner}{''.join(f'[{argument(x)}]' for x in symbol.square)}"
-    if isinstance(symbol, Derivative):
-        sample = "" if symbol.sample is None else style.sample(symbol.sample)
-        return style.ratio(write_symbol(symbol.of, style) + sample, write_symbol(symbol.by, style))
-    if isinstance(symbol, Slope):
-        return f"{style.slope(symbol.function)}({write_symbol(symbol.at, style)})"
-    return write(symbol, style)
-
-
-def write(e: Expression, style: Text, digits: int | None = None, leading: bool = True) -> str:
-    """An expression in a language: with symbols, or with the numbers of its quantities in so many digits.
-
-    A negative number stands in brackets unless it is `leading`: the first thing in the formula or in a bracket.
-    """
-    match e:
-        case Constant(value):
-            return _signed(style.number(repr(value).removesuffix(".0")), style, leading)
-        case Quantity(symbol, value):
-            if digits is None:
-                return write_symbol(symbol, style)
-            return _signed(style.number(decimal(value, digits)), style, leading)
-        case Sum(terms):
-            text = _operand(terms[0], style, digits, (Sum, Cases), leading)
-            for term in terms[1:]:
-                sign, term = (style.minus, term.of) if isinstance(term, Minus) else (style.plus, term)
-                text += sign + _operand(term, style, digits, (Sum, Cases, Minus))
-            return text
-        case Product(factors):
-            inside = (Sum, Cases, Minus, *(() if isinstance(style, Latex) else (Quotient,)))
-            rest = [_operand(factor, style, digits, inside) for factor in factors[1:]]
-            return style.times.join([_operand(factors[0], style, digits, inside, leading), *rest])
-        case Minus(of):
-            return style.minus.strip() + _operand(of, style, digits, (Sum, Cases, Minus))
-        case Quotient(top, bottom) if isinstance(style, Latex):
-            return style.quotient(write(top, style, digits), write(bottom, style, digits))
-        case Quotient(top, bottom):
-            above = _operand(top, style, digits, (Sum, Cases, Quotient, Minus), leading)
-            return style.quotient(above, _operand(bottom, style, digits, (Sum, Product, Quotient, Cases, Minus)))
-        case Square(of):
-            base = _operand(of, style, digits, (Sum, Product, Quotient, Cases, Minus, Square))
-            return style.square(style.brackets(base) if "10^" in base or "10<sup>" in base else base)
-        case Call(function, arguments):
-            return style.call(function, [write(x, style, digits) for x in arguments])
-        case Cases(positive, then, otherwise):
-            return style.cases(*(write(x, style, digits) for x in (positive, then, otherwise)))
-    raise TypeError(e)
-
-
-def _signed(text: str, style: Text, leading: bool) -> str:
-    return style.brackets(text) if not leading and text[:1] in "-\u2212" else text
-
-
-def _operand(e: Expression, style: Text, digits: int | None, bracketed: tuple[type, ...], leading: bool = False) -> str:
-    """A part of an expression, in brackets if it is of such a kind."""
-    looks = e
-    if isinstance(e, Quantity) and digits is None and not isinstance(e.symbol, Symbol | Derivative | Slope):
-        looks = e.symbol
-    if isinstance(looks, bracketed):
-        return style.brackets(write(e, style, digits))
-    return write(e, style, digits, leading)

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.functions.arithmetic import Floats, Formulas
-from graphprop.functions.losses import Loss, check_targets, is_labels, loss, one_hot
+from graphprop.functions.loss import Loss, check_targets, is_labels, one_hot
+from graphprop.functions.losses import loss
 from graphprop.given.arrays import all_finite, object_array, real_array
 from graphprop.given.frames import along_samples, by_name, hint, is_series
 from graphprop.graph.layout import Array, Heads, Layout, Name, default_heads

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.functions.printed import Printed
 from graphprop.graph.layout import Array, Node
 from graphprop.notation.foreign import as_float, floats
 from graphprop.render.drawn.colours import fill, stroke, stroke_width
@@ -212,12 +213,11 @@ class _Content:
         if a is not None and not node.is_input:
             cells = [_value_cell(x, fill(x, self.scale) if reducing else "") for x in a[:count]]
             columns.append((f"a{entry}", cells))
-        if node.kind == "softmax_dot" and a is not None:
-            columns.append(("softmax", [_value_cell(p) for p in softmax(a)[:count]]))
-        if node.m > 1 or (node.vector and not reducing):
-            title = {"softmax": "softmax", "log_softmax": "log softmax"}.get(node.kind, f"o{entry}")
-            if o is not None:
-                columns.append((title, [_value_cell(x, fill(x, self.scale)) for x in o[:count]]))
+        printed = Printed() if node.activation is None else node.activation.printed
+        if printed.shares and a is not None:
+            columns.append((printed.shares, [_value_cell(p) for p in softmax(a)[:count]]))
+        if (node.m > 1 or (node.vector and not reducing)) and o is not None:
+            columns.append((printed.title or f"o{entry}", [_value_cell(x, fill(x, self.scale)) for x in o[:count]]))
         if node.is_input and do is not None:
             columns.append((f"∂{entry}", [_slope_cell(g) for g in do[:count]]))
         elif da is not None:

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.levels import (

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
-from graphprop.functions.losses import Loss
+from graphprop.functions.loss import Loss
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node

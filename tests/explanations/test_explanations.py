@@ -35,7 +35,7 @@ PLACES = {
     "max": max,
     "min": min,
     "mpf": mpmath.mpf,
-    **{name: getattr(mpmath, name) for name in ("exp", "log", "tanh", "sin", "cos")},
+    **{name: getattr(mpmath, name) for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "erf", "erfc")},
 }
 
 

@@ -34,10 +34,11 @@ from graphprop.engine.loops.keeping import read_entry, write_entry
 from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
 from graphprop.engine.loops.tracing import Traced, trace
 from graphprop.errors import GraphpropError
-from graphprop.functions import catalogue, losses, soft_targets, twofold
+from graphprop.functions import elementwise, losses, reducing, soft_targets, softmax, twofold
 from graphprop.functions.activation import Activation
-from graphprop.functions.catalogue import Entry
-from graphprop.functions.losses import LOSSES, TERMS, Loss
+from graphprop.functions.entry import Entry
+from graphprop.functions.loss import Loss
+from graphprop.functions.losses import LossEntry
 from graphprop.given.arrays import Array
 
 DOUBLE = np.dtype(np.float64)
@@ -295,7 +296,7 @@ def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
 
 def loss_address(entry: Loss) -> int:
     """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
-    if LOSSES.get(entry.name) is not entry or entry.reads not in ("values", "logits"):
+    if not isinstance(entry, LossEntry) or entry.reads not in ("values", "logits"):
         return 0
     with COMPILING:
         return int(_kept(entry.name, _compile_loss, entry).address)
@@ -307,13 +308,13 @@ def _kept(key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
     return _code[key]
 
 
-def _compile_loss(entry: Loss) -> Any:
+def _compile_loss(entry: LossEntry) -> Any:
     pointer = types.CPointer(float64)
     signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
     source, again = LOSS, None
     parts: tuple[Any, Any] = entry.value, entry.gradient
-    if entry.name in TERMS:
-        *pair, again = TERMS[entry.name]
+    if entry.term is not None:
+        *pair, again = entry.term
         source, parts = LOSS_OF_TERMS + (AGAIN if again is not None else ""), (pair[0], pair[1])
     space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _OF_TWO_AXES.get(again)}
     return _callback(source, entry.name, signature, space)
@@ -451,4 +452,4 @@ def _texts() -> list[str]:
     return [Path(str(module.__file__)).read_text() for module in (sys.modules[__name__], *_SOURCES)]
 
 
-_SOURCES = catalogue, losses, elementary, sparse, soft_losses, soft_targets, twofold
+_SOURCES = elementwise, reducing, softmax, losses, elementary, sparse, soft_losses, soft_targets, twofold

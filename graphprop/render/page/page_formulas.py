@@ -14,7 +14,6 @@ from graphprop.notation.expressions import (
     Call,
     Cases,
     Expression,
-    Html,
     Minus,
     Product,
     Quantity,
@@ -26,9 +25,8 @@ from graphprop.notation.expressions import (
     enough_digits,
     evaluate,
     quantities,
-    write,
-    write_symbol,
 )
+from graphprop.notation.writing import Html, write, write_symbol
 from graphprop.render.drawn.lettering import DASH
 
 DIGITS = 6
