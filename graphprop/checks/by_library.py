@@ -11,6 +11,7 @@ import numpy as np
 from graphprop.checks.copies import units
 from graphprop.checks.ways import NotApplicableError, Question, Way, timed
 from graphprop.errors import GraphpropError
+from graphprop.functions.mathematics import Functions
 
 MOST = 2000  # nodes; each takes some dispatched operations
 
@@ -100,7 +101,7 @@ def _jax() -> Any:
             value, gradients = jax.value_and_grad(function, argnums=tuple(range(len(at))))(*map(jnp.asarray, at))
             return float(value), [np.asarray(g) for g in gradients]
 
-    m = SimpleNamespace(
+    m = Functions(
         **{name: getattr(jnp, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "where", "pi")},
         erf=jax.scipy.special.erf,
         erfc=jax.scipy.special.erfc,
@@ -128,7 +129,7 @@ def _torch() -> Any:
         return float(value.detach()), zeros
 
     names = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc")
-    m = SimpleNamespace(
+    m = Functions(
         **{name: lifted(getattr(torch, name)) for name in names},
         pi=np.pi,
         where=torch.where,

@@ -264,6 +264,15 @@ def loss(given: str | Loss) -> Loss:
     return LOSSES[given]
 
 
+def of_logits(like: Loss) -> str:
+    """The loss of the table that compares logits with targets of this kind; empty if there is none.
+
+    >>> of_logits(loss("nll"))
+    'softmax_cross_entropy'
+    """
+    return next((x.name for x in LOSSES.values() if x.reads == "logits" and x.targets == like.targets), "")
+
+
 def _by_name(entry: LossEntry) -> tuple[Any, ...]:
     return loss, (entry.name,)
 

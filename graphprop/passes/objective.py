@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError
 from graphprop.functions.arithmetic import Floats, Formulas
+from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.loss import Loss, check_targets, is_labels, one_hot
-from graphprop.functions.losses import loss
+from graphprop.functions.losses import loss, of_logits
 from graphprop.given.arrays import all_finite, object_array, real_array
 from graphprop.given.frames import along_samples, by_name, hint, is_series
 from graphprop.graph.layout import Array, Heads, Layout, Name, default_heads
@@ -433,7 +434,8 @@ def _check_gradient(entry: Loss, head: tuple[Name, ...], values: Array, gradient
     if entry.reads.endswith("probabilities"):
         wrong |= np.isinf(values)
     if wrong.any():
-        hint = "; softmax_cross_entropy on plain outputs has no such limit" if entry.targets == "distribution" else ""
+        fused = of_logits(entry)
+        hint = f"; {fused} on plain outputs has no such limit" if fused else ""
         value = values[wrong][0]
         raise NumberError(
             f"loss {entry.name}: head {_head_name(head)} gives {value}, and its gradient is no number{hint}"
@@ -455,8 +457,9 @@ def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
         row = p[bad][0]
         found = "one of them is negative" if (row < 0).any() else f"they sum to {row.sum():.6g}"
         of = "its outputs" if entry.reads == "probabilities" else "exp of its outputs"
-        hint = "softmax" if entry.reads == "probabilities" else "log_softmax"
+        kind = next(name for name, f in ACTIVATIONS.items() if f.kind == "vector" and f.gives == entry.reads)
+        fused = of_logits(entry)
         raise GraphpropError(
             f"loss {entry.name} reads {entry.reads}, but {_head_name(head)} is no distribution ({of}: {found}); "
-            f"use a {hint} node, or softmax_cross_entropy on plain outputs"
+            f"use a {kind} node{f', or {fused} on plain outputs' if fused else ''}"
         )
