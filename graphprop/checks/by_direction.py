@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from graphprop.checks.bounds import TELLS
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.conditioning import TELLS
 from graphprop.checks.copies import Changes, Copies, objective_terms
 from graphprop.checks.culprits import wrong_derivatives
 from graphprop.checks.ways import STEPS, Question, Way, timed

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from graphprop.checks.bounds import TELLS, bounds
 from graphprop.checks.by_direction import by_directions
 from graphprop.checks.by_library import by_library
-from graphprop.checks.conditioning import TELLS, bounds
 from graphprop.checks.culprits import constant_ratio, wrong_derivatives, wrong_loss
 from graphprop.checks.own_functions import rounding_inside
 from graphprop.checks.report import Report, Row

@@ -1,6 +1,6 @@
 """Gradients held against others: those of another method, or a hand-written formula's; and what is wrong with these.
 
-Which entries agree is decided by the bounds of `rounding`; what a difference looks like, by `recognition`.
+Which entries agree is decided by `bounds`; what a difference looks like, by `patterns`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphprop.checks.bounds import TELLS, Errors, errors_made_elsewhere
 from graphprop.checks.known_mistakes import Suspects
 from graphprop.checks.patterns import Case, recognise
-from graphprop.checks.rounding import Bounds, bounds
+from graphprop.checks.rounding import Numbers
 from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.given.arrays import float_kind, numbers_as_given, real_array
 from graphprop.graph.layout import Array
@@ -27,7 +28,6 @@ from graphprop.passes.sweep import Run
 
 SHOWN = 4  # worst entries
 NAMES = 8  # of parts, in one line
-TELLS = 1e-3  # what rounding may move by more than this part of it is not confirmed by a number that is near
 Status = Literal["right", "wrong", "undecided"]
 
 
@@ -290,16 +290,16 @@ class _Limits:
     def of(self, kind: Any, textbook: bool, underflow: bool) -> dict[str, Array]:
         which = kind, textbook, underflow
         if which not in self.found:
-            self.found[which] = _by_kind(self.run, bounds(self.run, *which))
+            self.found[which] = _by_kind(self.run, errors_made_elsewhere(self.run, Numbers.made_elsewhere(*which)))
         return self.found[which]
 
 
-def _by_kind(run: Run, b: Bounds) -> dict[str, Array]:
+def _by_kind(run: Run, b: Errors) -> dict[str, Array]:
     layout = run.layout
     theta = np.zeros(layout.size)
     np.add.at(theta, layout.position, b.weights)
     np.add.at(theta, layout.bias_position, b.biases)
-    kinds = {"value": np.array(b.value), "delta": b.delta, "o": b.o, "weights": b.weights, "biases": b.biases}
+    kinds = {"value": np.array(b.total), "delta": b.delta, "o": b.obar, "weights": b.weights, "biases": b.biases}
     return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 
 

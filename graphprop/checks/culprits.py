@@ -16,16 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from graphprop.checks.central_differences import LEVELS, slopes
-from graphprop.checks.conditioning import (
-    FUNCTION,
-    TINY,
-    Inside,
-    U,
-    jacobians,
-    pulled,
-    rounded_slopes,
-)
 from graphprop.checks.copies import objective_terms, values_of
+from graphprop.checks.jacobians import jacobians, pulled, rounded_slopes
+from graphprop.checks.rounding import FUNCTION, TINY, Inside, U
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array

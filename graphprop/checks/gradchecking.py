@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from graphprop.checks.blackbox import Function, Theta
+from graphprop.checks.bounds import TELLS
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.conditioning import NEARBY, TELLS, U
 from graphprop.checks.culprits import ratio_of, told_apart
+from graphprop.checks.jacobians import NEARBY
 from graphprop.checks.report import Report, Row
+from graphprop.checks.rounding import U
 from graphprop.errors import GraphpropError
 from graphprop.given.arguments import generator
 from graphprop.graph.layout import Array

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphprop.checks.conditioning import Inside, U, jacobians
+from graphprop.checks.jacobians import jacobians
 from graphprop.checks.roughness import roughness
+from graphprop.checks.rounding import Inside, U
 from graphprop.errors import PASSING
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats

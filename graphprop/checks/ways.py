@@ -13,16 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.checks.bounds import Bounds, bounds
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.conditioning import (
-    Bounds,
-    Inside,
-    U,
-    bounds,
-    jacobians,
-)
 from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
+from graphprop.checks.jacobians import jacobians
+from graphprop.checks.rounding import Inside, U
 from graphprop.errors import PASSING, GraphpropError, LimitError, NoCompilerError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array

@@ -113,15 +113,21 @@ class Run:
         rows = [self.pull(v, np.tile(unit, (len(self.a), 1))) for unit in units]
         return np.stack(rows, axis=1)
 
-    def forward(self, base: Array, step: Step, terms: Step) -> tuple[Array, Array]:
-        """For each component base + the sum of `terms(uses, carried)`, and for each output `step(v, those of v)`."""
+    def forward(self, base: Array, step: Step, terms: Step, settle: Step | None = None) -> tuple[Array, Array]:
+        """For each component base + the sum of `terms(uses, carried)`, and for each output `step(v, those of v)`.
+
+        What `settle(v, those of v)` gives takes the place of the components of v.
+        """
         on_a, on_o = base.copy(), np.zeros(self.o.shape)
         for level in self.levels:
             if len(level.by_row):
                 carried = terms(level.by_row, on_o[:, self.layout.column[level.by_row]])
                 on_a[:, self.layout.row[level.by_row[level.rows]]] += np.add.reduceat(carried, level.rows, axis=1)
             for v in level.nodes:
-                on_o[:, self.layout.o_slice(v)] = step(v, on_a[:, self.layout.a_slice(v)])
+                rows = self.layout.a_slice(v)
+                if settle is not None:
+                    on_a[:, rows] = settle(v, on_a[:, rows])
+                on_o[:, self.layout.o_slice(v)] = step(v, on_a[:, rows])
         return on_a, on_o
 
     def backward(self, base: Array, step: Step, terms: Step) -> tuple[Array, Array]:

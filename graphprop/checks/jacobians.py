@@ -1,0 +1,127 @@
+"""The Jacobians of nodes at a trace, by the activations' own derivatives, and how they change around it.
+
+What is multiplied with them, and to what end, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from graphprop.checks.rounding import U
+from graphprop.errors import PASSING
+from graphprop.functions.activation import Activation
+from graphprop.graph.layout import Array
+
+NEARBY = 2.0**-10  # how far around a point slopes are looked at for the scale
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Of one node, for all samples: its Jacobians at a, (samples, m, n), their absolute values, and how these change.
+
+    Those of an elementwise function are kept as their diagonal, (samples, n).
+    """
+
+    f: Activation
+    a: Array
+    errors: Array  # of a
+    signed: Array
+
+    @cached_property
+    def sizes(self) -> Array:
+        result: Array = np.abs(self.signed)
+        return result
+
+    @cached_property
+    def moved(self) -> Array:
+        """By how much L changes when a moves by its error."""
+        return _margin(self.f) * _most(self.f, self.a, self.errors, self.signed, self._change)
+
+    def _change(self, there: Array) -> Array:
+        change: Array = np.abs(there - self.signed)
+        return change
+
+    @cached_property
+    def rounded(self) -> Array:
+        """By how much it changes with the last digits of a."""
+        return rounded_slopes(self.f, self.a, self.signed)
+
+    @cached_property
+    def nearby(self) -> Array:
+        """The largest ones around."""
+        near = _most(self.f, self.a, NEARBY * np.maximum(1.0, _finite(self.a)), self.signed, np.abs)
+        largest: Array = np.maximum(self.sizes, near)
+        return largest
+
+
+def applied(L: Array, x: Array) -> Array:
+    """L x for every sample; the Jacobian of an elementwise function is kept as its diagonal."""
+    result: Array = L * x if L.ndim == 2 else np.einsum("skn,sn->sk", L, x)
+    return result
+
+
+def pulled(g: Array, L: Array) -> Array:
+    """g L for every sample."""
+    result: Array = g * L if L.ndim == 2 else np.einsum("sk,skn->sn", g, L)
+    return result
+
+
+def _finite(a: Array) -> Array:
+    return np.where(np.isfinite(a), np.abs(a), 0.0)
+
+
+def _margin(f: Activation) -> float:
+    return 1.0 if f.kind == "elementwise" else 3.0  # for the directions that were not tried
+
+
+def rounded_slopes(f: Activation, a: Array, L: Array) -> Array:
+    """By how much the last digits of a change L; what has kinks has no digits to round."""
+    if f.kinks:
+        return np.zeros(L.shape)
+    return _margin(f) * _most(f, a, 4 * U * _finite(a), L, lambda there: np.abs(there - L))
+
+
+def _most(f: Activation, a: Array, step: Array, L: Array, measure: Callable[[Array], Array]) -> Array:
+    """The largest measure of the Jacobians at points that are off by the step, with several signs."""
+    n, most = a.shape[1], np.zeros(L.shape)
+    pattern = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
+    signs = [np.ones(n)] if f.kind == "elementwise" or n == 1 else [pattern, np.where(np.arange(n) < n // 2, 1.0, -1.0)]
+    for sign in signs:
+        for side in (1.0, -1.0):
+            low, high = f.domain
+            there = np.where(np.isfinite(a), np.clip(a + side * sign * step, low, high), a)
+            most = np.fmax(most, measure(jacobians(f, there)))
+    return most
+
+
+def jacobians(f: Activation, a: Array, o: Array | None = None) -> Array:
+    """L of every sample, (samples, m, n), or its diagonal (samples, n) if elementwise; nan where it is not defined."""
+    if f.kind == "elementwise":
+        flat = a.ravel().tolist()
+        found = _attempt(f, flat, None if o is None else o.ravel().tolist(), [1.0] * len(flat))
+        if found is None:
+            singles = [_attempt(f, [x], None, [1.0]) for x in flat]
+            found = [np.nan if x is None else x[0] for x in singles]
+        return np.array(found).reshape(a.shape)
+    m = 1 if f.kind == "reducing" else a.shape[1]
+    result = np.full((len(a), m, a.shape[1]), np.nan)
+    for s, row in enumerate(a.tolist()):
+        for k in range(m):
+            unit = [float(j == k) for j in range(m)]
+            pulled = _attempt(f, row, None if o is None else o[s].tolist(), unit)
+            if pulled is not None:
+                result[s, k] = pulled
+    return result
+
+
+def _attempt(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
+    try:
+        return f.pull(a, f.outputs(a) if o is None else o, g)
+    except PASSING:
+        raise
+    except Exception:  # outside of its domain; a user's function may raise anything
+        return None
