@@ -72,24 +72,16 @@ def answer(schedule: Schedule, theta: Array, inputs: Array) -> Array | None:
     if loops is None:
         return None
     loops.check_memory()
-    result = np.empty((loops.samples, len(loops.goal_column)), loops.dtype)
+    tables, pieces, width, lanes = loops.places, loops.pieces, loops.width, loops.lanes
+    goal_start, goal_column = loops.goal_start, loops.goal_column
+    result = np.empty((loops.samples, len(goal_column)), loops.dtype)
 
     def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+        # fmt: off
         fine: bool = sparse.answer(
-            tables=loops.places,
-            pieces=loops.pieces,
-            theta=theta,
-            inputs=inputs,
-            goal_start=loops.goal_start,
-            goal_column=loops.goal_column,
-            result=result,
-            memory=memory,
-            width=loops.width,
-            lane=lane,
-            lanes=loops.lanes,
-            first=first,
-            last=last,
+            tables, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last,
         )
+        # fmt: on
         return fine
 
     return result if loops.run(sweep) and all_finite(result) else None
