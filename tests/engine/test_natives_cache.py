@@ -110,7 +110,7 @@ def test_a_second_process_finds_what_the_first_compiled(modules: Path, cache: Pa
 
 
 INNER = """
-    from graphprop.caching import compiled
+    from graphprop.engine.loops.caching import compiled
 
     @compiled()
     def inner(x):
@@ -196,7 +196,7 @@ def test_the_first_compilation_says_so_once_where_somebody_reads_it(
 
 OUTER = """
     import inner
-    from graphprop.caching import compiled
+    from graphprop.engine.loops.caching import compiled
 
     @compiled(uses=(inner,))
     def outer(x):
