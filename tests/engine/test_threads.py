@@ -595,7 +595,7 @@ def test_an_interrupt_leaves_no_lock_held_and_no_thread_lost(run: Callable[[Call
 ENDED = """
     import atexit, time, threading
     atexit.register(lambda: (pool.submit(lambda: print("too late"), 1), time.sleep(0.1)))
-    from graphprop.threads import Pool
+    from graphprop.engine.threads import Pool
 
     def work():
         begun.set()

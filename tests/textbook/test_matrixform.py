@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import graphprop as gp
 from graphprop.textbook import matrixform
 from tests import golden
 from tests.absolute_terms import forward_terms
+from tests.architecture import LATE, read, room_of
 from tests.random_graphs import UNIT, components, graphs, numbers, objectives
 from tests.textbook.test_golden import agrees
 from tests.textbook.test_identities import (
@@ -559,36 +559,24 @@ def test_errors_of_a_users_activation_name_the_node() -> None:
 # ------------------------------------------------------------------ an oracle of its own
 
 
-SHARED = {  # by the matrix form, the recursion and the engine, as docs/matrix_form.md says
-    "the tables": {"activations", "losses", "soft_targets", "twofold", "differentiable", "trials"},
-    "the layout": {"layout", "parameters", "arguments", "arrays", "steps", "errors", "escaping"},
-    "arguments and results": {"inputs", "frames", "objective", "finiteness", "results", "values"},
-    "numbers": {"arithmetic", "foreign"},
-}
+def test_the_matrix_form_shares_no_code_with_the_recursion_and_the_engine_but_what_all_of_them_read() -> None:
+    """At any depth of the imports, it reads the data, and neither of the others; nor do these read it."""
+    sources = read(Path(gp.__file__).parent)
 
-
-def test_the_matrix_form_shares_tables_layout_and_arguments_with_the_recursion_and_the_engine_and_no_more() -> None:
-    """Neither does the matrix form import them, at any depth of the imports, nor do they import it."""
-    package = Path(gp.__file__).parent
-
-    def imported(module: str) -> set[str]:
-        nodes = ast.walk(ast.parse((package / f"{module}.py").read_text()))
-        names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-        found = {name.removeprefix("graphprop.") for name in names if name.startswith("graphprop.")}
-        return found - {"network"}  # for its type alone; what it imports when called is the engine
-
-    def at_any_depth(module: str) -> set[str]:
-        found, todo = {module}, [module]
+    def at_any_depth(name: str) -> set[str]:
+        found, todo = {name}, [name]
         while todo:
-            new = imported(todo.pop()) - found
+            source = sources[todo.pop()]
+            new = {imported for imported in source.top | source.late if (source.name, imported) not in LATE} - found
             found |= new
             todo += new
         return found
 
-    others = {"recursion", "sample", "program", "kernels", "lowering", "engine", "edges", "sorting", "natives"}
-    found, shared = at_any_depth("matrixform"), set().union(*SHARED.values())
-    assert found == shared | {"matrixform", "levels", "labelled"}
-    assert not found & others
-    assert found & at_any_depth("recursion") == found & at_any_depth("engine") == shared
-    for module in others:
-        assert not imported(module) & {"matrixform", "levels", "labelled"}
+    own = {"textbook/matrixform", "textbook/labelled_matrix"}
+    others = at_any_depth("textbook/recursion") | at_any_depth("engine/general")
+    shared = at_any_depth("textbook/matrixform") - own
+    assert {room_of(name).split("/")[0] for name in shared} == {
+        *("atomic", "errors", "notation", "given", "functions", "graph", "passes")
+    }
+    assert not own & others
+    assert shared & others == shared - {"graph/levels"}
