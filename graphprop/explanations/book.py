@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.explanations.places import Symbols
 from graphprop.explanations.printed_formulas import (
     is_identity,
     loss_formula,
@@ -23,7 +24,7 @@ from graphprop.explanations.printed_formulas import (
 )
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.functions.softmax import SOFTMAX
-from graphprop.graph.layout import Array, Layout, Node
+from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
 from graphprop.notation.expressions import (
     ONE,
@@ -49,12 +50,6 @@ Key = tuple[Any, ...]
 Derived = tuple[Expression | None, str]  # a formula, and words on it
 
 
-def grouped(places: Array, size: int) -> tuple[Array, Array]:
-    """The indices that hold each place, in order: those of place p are ``order[start[p] : start[p + 1]]``."""
-    start = np.concatenate(([0], np.cumsum(np.bincount(places, minlength=size))))
-    return np.argsort(places, kind="stable"), start
-
-
 def without_numbers(trace: Trace) -> Gradients:
     """Gradients of nothing for a trace, in which every number is nan."""
     layout = trace.layout
@@ -64,7 +59,7 @@ def without_numbers(trace: Trace) -> Gradients:
     return Gradients(layout, goal, math.nan, *nothing, *uses, trace.batched, 0)
 
 
-class Book:
+class Book(Symbols):
     """The numbers of one trace and its gradients. `labelled` puts the sample into the symbols.
 
     With `gaps` a number that was not computed is nan, and does not raise. Numbers are floats, whatever they were
@@ -80,9 +75,9 @@ class Book:
         gaps: bool = False,
         numbers: Floats | Formulas | None = None,
     ) -> None:
-        self.layout: Layout = trace.layout
+        super().__init__(trace.layout, labelled)
         self.goal = gradients.objective
-        self.form, self.labelled, self.samples, self.gaps = form, labelled, trace.samples, gaps
+        self.form, self.samples, self.gaps = form, trace.samples, gaps
         self.numbers = numbers or Floats()
         read: Callable[[Any], Any] = as_floats if numbers is None else np.asarray
         self.a, self.o, self.theta = map(read, (trace.a_flat, trace.o_flat, trace.theta))
@@ -92,6 +87,7 @@ class Book:
         self.read = {int(column): j for j, column in enumerate(self.goal.columns)}
         self.terms, self.seed = self._evaluate()
         self.is_output = self.goal.loss is None and len(self.read) == 1 and bool((self.seed == 1).all())
+        self.output = next(iter(self.read)) if self.is_output else None
         self._slopes: dict[Key, list[float]] = {}
         self._softmax: dict[Key, list[float]] = {}
         self._reached: dict[Key, dict[int, float]] = {}
@@ -111,48 +107,10 @@ class Book:
                 raise
             return [math.nan] * (len(z) * max(len(self.goal.heads), 1)), np.full(z.shape, np.nan)
 
-    # ------------------------------------------------------------------ structure
-
-    @cached_property
-    def into(self) -> tuple[Array, Array]:
-        return grouped(self.layout.row, int(self.layout.a_start[-1]))
-
-    @cached_property
-    def out_of(self) -> tuple[Array, Array]:
-        return grouped(self.layout.column, int(self.layout.o_start[-1]))
-
     @cached_property
     def leading(self) -> set[int]:
         """The nodes on which the objective depends."""
         return set(between(self.layout, range(len(self.layout.names)), self.goal.reads))
-
-    def uses_into(self, row: int) -> list[int]:
-        order, start = self.into
-        uses: list[int] = order[start[row] : start[row + 1]].tolist()
-        return uses
-
-    def uses_of(self, column: int) -> list[int]:
-        order, start = self.out_of
-        uses: list[int] = order[start[column] : start[column + 1]].tolist()
-        return uses
-
-    def at_row(self, row: int) -> tuple[int, int]:
-        v = int(np.searchsorted(self.layout.a_start, row, side="right")) - 1
-        return v, row - int(self.layout.a_start[v])
-
-    def at_column(self, column: int) -> tuple[int, int]:
-        v = int(np.searchsorted(self.layout.o_start, column, side="right")) - 1
-        return v, column - int(self.layout.o_start[v])
-
-    def row_of(self, v: int, i: int = 0) -> int:
-        return int(self.layout.a_start[v]) + i
-
-    def column_of(self, v: int, k: int = 0) -> int:
-        return int(self.layout.o_start[v]) + k
-
-    def node(self, v: int) -> Node:
-        node: Node = self.layout.nodes[v]
-        return node
 
     # ------------------------------------------------------------------ symbols and numbers
 
@@ -165,37 +123,6 @@ class Book:
         """How the quantity of a key is made of others; without a formula if it was given."""
         derived: Derived = getattr(self, f"_derive_{key[0]}")(*key[1:])
         return derived
-
-    def _marked(self, s: int | None) -> int | None:
-        return s if self.labelled else None
-
-    def _symbol(self, letter: str, v: int, component: int, length: int, s: int | None) -> Symbol:
-        index = (component,) if length > 1 else ()
-        return Symbol(letter, (label(self.layout.names[v]), *index), sample=self._marked(s))
-
-    def _a_symbol(self, letter: str, s: int, row: int) -> Symbol:
-        v, i = self.at_row(row)
-        return self._symbol(letter, v, i, self.node(v).n, s)
-
-    def _o_symbol(self, letter: str, s: int | None, column: int) -> Symbol:
-        v, k = self.at_column(column)
-        return self._symbol(letter, v, k, self.node(v).m, s)
-
-    def goal_symbol(self) -> Symbol:
-        """What is differentiated: the output of a node, or J."""
-        if self.is_output and not self.labelled:
-            return self._o_symbol("o", None, next(iter(self.read)))
-        return Symbol("J")
-
-    def by_goal(self, by: Symbol, s: int | None = None) -> Derivative:
-        return Derivative(self.goal_symbol(), by)
-
-    def weight_symbol(self, use: int) -> Symbol:
-        (v, i), (u, k) = self.at_row(int(self.layout.row[use])), self.at_column(int(self.layout.column[use]))
-        source = label(self.layout.names[u])
-        to = (i,) if self.node(v).n > 1 else ()
-        of = (source, k) if self.node(u).m > 1 else source
-        return Symbol("w", round=(*to, of, label(self.layout.names[v])))
 
     def w(self, use: int) -> Quantity:
         return Quantity(self.weight_symbol(use), self._number(self.theta[self.layout.position[use]]))

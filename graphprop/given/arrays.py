@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graphprop.errors import PASSING, GraphpropError
+from graphprop.errors import PASSING, GraphpropError, LimitError
 from graphprop.given.frames import refuse_names
 
 Array = NDArray[Any]
@@ -43,6 +43,8 @@ def read_array(given: Any, where: str) -> Array:
     """What numpy makes of it, and of a tensor of torch that is being differentiated or on a GPU."""
     try:
         return np.asarray(given)
+    except MemoryError as error:  # of a sequence that says it is longer than anything, too
+        raise LimitError(f"{where}: its numbers do not fit into memory") from error
     except PASSING:
         raise
     except Exception:  # an array of another library may raise anything
