@@ -23,6 +23,8 @@ from graphprop.graph.graph import G, Graph
 MOST_BYTES = 2**28
 PIECE = 2**20
 DEEPEST = 100  # lists and objects in each other; Python's parser would need its stack for more
+LIST, OBJECT = 4, 12  # bytes that one takes at least where names are no lists in lists
+SPARE = 2**22  # bytes, for names that are
 _STEPS = np.array([1 if c in b"[{" else -1 if c in b"]}" else 0 for c in range(256)], np.int8)
 
 
@@ -48,7 +50,9 @@ def save(net: Graph, path: str | os.PathLike[str]) -> None:
     except GraphpropError as error:
         error.args = (f"{checked}: {error}", *error.args[1:])
         raise error from None
-    write_whole(checked, text.encode())
+    data = text.encode()
+    _check_brackets(data, checked)
+    write_whole(checked, data)
 
 
 def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
@@ -65,8 +69,7 @@ def parse_json(data: bytes, where: str) -> Any:
         text = data.decode("utf-8-sig")
         if not text or text.isspace():
             raise GraphpropError(f"{where}: the file is empty")
-        if _depth(data) > DEEPEST:
-            raise GraphpropError(f"{where}: its lists and objects nest more than {DEEPEST} deep")
+        _check_brackets(data, where)
         return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -79,17 +82,25 @@ def parse_json(data: bytes, where: str) -> Any:
         ) from None
 
 
-def _depth(data: bytes) -> int:
-    """How deep brackets stand in brackets, outside of texts."""
+def _check_brackets(data: bytes, where: str) -> None:
+    """Refuse texts that nest too deep, or whose lists and objects would take many times the memory of a network's."""
     plain = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
-    depth = deepest = quotes = 0
+    depth = deepest = quotes = lists = objects = 0
     for first in range(0, len(plain), 2**20):
         block = plain[first : first + 2**20]
         before = np.cumsum(block == ord('"')) + quotes  # an odd number of quotes before it: in a text
-        steps = np.cumsum(_STEPS[block[before % 2 == 0]], dtype=np.int64) + depth
+        outside = block[before % 2 == 0]
+        lists += int(np.count_nonzero(outside == ord("[")))
+        objects += int(np.count_nonzero(outside == ord("{")))
+        steps = np.cumsum(_STEPS[outside], dtype=np.int64) + depth
         quotes, deepest = int(before[-1]), max(deepest, int(steps.max(initial=depth)))
         depth = int(steps[-1]) if len(steps) else depth
-    return deepest
+    if deepest > DEEPEST:
+        raise GraphpropError(f"{where}: its lists and objects nest more than {DEEPEST} deep")
+    if LIST * lists + OBJECT * objects > len(data) + SPARE:
+        raise LimitError(
+            f"{where}: {lists:,} lists and {objects:,} objects in {len(data):,} bytes are more than a network needs"
+        )
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

@@ -623,6 +623,36 @@ def test_what_is_read_takes_a_time_and_memory_that_are_linear_in_the_text(name: 
     attack.load(HOSTILE[name](1_000_000).encode(), tmp_path / "net.json", name)
 
 
+@pytest.mark.parametrize(
+    "name", ["lists in lists", "objects in objects", "empty lists", "empty objects", "small objects", "deep names"]
+)
+def test_lists_and_objects_that_no_network_needs_are_refused_before_they_are_made(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's parser would take up to fifty times the file for them."""
+    made: list[Any] = []
+    right = json.loads
+    monkeypatch.setattr(json, "loads", lambda *text, **how: made.append(text) or right(*text, **how))
+    with pytest.raises(gp.LimitError, match=r"objects in [0-9,]+ bytes are more than a network needs"):
+        gp.load(put(tmp_path, HOSTILE[name](13_000_000).encode()))
+    assert not made
+
+
+def test_a_network_whose_names_are_very_many_lists_is_refused_when_it_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving, "SPARE", 1000)
+    net = gp.Network()
+    name: Any = 0
+    for _ in range(31):
+        name = (name,)
+    for i in range(50):
+        net.add_input((i, name))
+    with pytest.raises(gp.LimitError, match="more than a network needs"):
+        net.save(tmp_path / "net.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_name_is_compared_with_few_names_and_the_nearest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right, compared = errors.difflib.get_close_matches, []
 
