@@ -25,14 +25,16 @@ the same pass. What differs between them is in truth different:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from graphprop.checks.jacobians import Slopes, applied, jacobians, pulled
 from graphprop.checks.rounding import TINY, Inside, Numbers
 from graphprop.checks.scales import Scales, finite, packed
-from graphprop.errors import PASSING
+from graphprop.errors import PASSING, LimitError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
 from graphprop.passes.entries import Entries
@@ -41,6 +43,7 @@ from graphprop.passes.results import Trace
 from graphprop.passes.sweep import Run
 from graphprop.passes.sweep import pulled as pulled_by
 
+MOST_SLOPES = 2**23  # of all vector nodes in all samples; each is a call's part, and stands in several arrays
 TELLS = 1e-3  # an error that may be more than this part of the terms of an entry says nothing about it
 
 
@@ -65,6 +68,7 @@ class Bounds:
     scale: Array
     lost: Array  # whether what is below the smallest number is a term of it
     value: Array  # of each sample's term of the objective
+    slopes: dict[int, Slopes]  # of all nodes that are no inputs, by number
 
 
 def errors_made_elsewhere(run: Run, numbers: Numbers) -> Errors:
@@ -83,8 +87,9 @@ def bounds(
     inside: Inside,
     shift: tuple[Array, ...] | None = None,
     response: Array | None = None,
+    slopes: Mapping[int, Slopes] | None = None,
 ) -> Bounds:
-    """The bounds for the library's own ways at a trace.
+    """The bounds for the library's own ways at a trace; its slopes are known if bounds were found there before.
 
     `shift` are differences of a, o and L of another way that are known and allowed for. In a deep network the worst
     case grows without limit where real errors cancel: `response`, how far all entries moved when the data was changed
@@ -97,7 +102,7 @@ def bounds(
         moved = (response[entries.place(k)].reshape(x.shape) for k, x in (("a", run.a), ("o", run.o)))
         known = replace(known, response=tuple(moved))
     with np.errstate(all="ignore"):
-        ahead = _forward(run, numbers, known)
+        ahead = _forward(run, numbers, known, slopes or {})
         scales = Scales(run, ahead.slopes)
         flow = Flow(scales.obar, scales.delta, by_paths=True)
         found = _backward(run, numbers, ahead, flow, known.jumps)
@@ -109,12 +114,25 @@ def bounds(
         scale, lost = scales.packed(entries), scales.faded(entries)
     for kind, errors in (("value", found.total), ("a", ahead.a), ("o", ahead.o)):
         shared[entries.place(kind)] = own[entries.place(kind)] = np.ravel(errors)
-    return Bounds(shared, own, scale, lost, found.value)
+    return Bounds(shared, own, scale, lost, found.value, ahead.slopes)
 
 
 def _by_entry(entries: Entries, errors: Errors) -> Array:
     """Sums over uses round, too."""
     return packed(entries, errors.delta, errors.obar, errors.weights, errors.biases, sum_of_uses=2)
+
+
+def check_slopes(trace: Trace) -> None:
+    """Refuse what would not end: a vector node has as many slopes in a sample as pairs of components."""
+    nodes = [node for node in trace.layout.nodes if node.kind_of_function == "vector"]
+    slopes = trace.samples * sum(node.n**2 for node in nodes)
+    if slopes > MOST_SLOPES:
+        samples = "1 sample" if trace.samples == 1 else f"{trace.samples} samples"
+        raise LimitError(
+            f"the bounds of a check take all slopes of the vector nodes, and these have {slopes:,} in {samples}, the "
+            f"widest node {max(node.n for node in nodes)}^2 in each; at most {MOST_SLOPES:,} are looked at: give "
+            "fewer samples, or check a smaller network of the kind"
+        )
 
 
 # ------------------------------------------------------------------ forward
@@ -140,7 +158,7 @@ class Ahead:
     slopes: dict[int, Slopes]
 
 
-def _forward(run: Run, numbers: Numbers, known: Known) -> Ahead:
+def _forward(run: Run, numbers: Numbers, known: Known, at: Mapping[int, Slopes] = MappingProxyType({})) -> Ahead:
     """Inputs are exact."""
     layout, w, a, o = run.layout, np.abs(finite(run.w)), finite(run.a), finite(run.o)
     sums = np.zeros(a.shape)
@@ -163,9 +181,9 @@ def _forward(run: Run, numbers: Numbers, known: Known) -> Ahead:
         node, rows, columns = layout.nodes[v], layout.a_slice(v), layout.o_slice(v)
         assert node.activation is not None
         f, given = node.activation, (run.a[:, rows], run.o[:, columns])
-        slopes[v] = slope = Slopes(f, given[0], errors, jacobians(f, *given))
+        slopes[v] = slope = at[v].with_errors(errors) if v in at else Slopes(f, given[0], errors, jacobians(f, *given))
         largest = np.abs(a[:, rows]).max(axis=1, keepdims=True)
-        here = numbers.function(numbers.output_terms(node, a[:, rows], o[:, columns]), largest)
+        here = numbers.function(node, numbers.output_terms(node, a[:, rows], o[:, columns]), largest)
         passed = applied(slope.sizes + slope.moved, errors)
         if known.response is not None:
             passed = np.minimum(passed, known.response[1][:, columns])
@@ -212,7 +230,7 @@ def _backward(
         if jumps is not None:
             passed += np.abs(obar).sum(axis=1, keepdims=True) * jumps[:, rows]
         terms = numbers.slope_terms(node, a[:, rows], o[:, columns], flow.delta[:, rows], largest)
-        return passed + numbers.function(terms, largest.max(axis=1, keepdims=True))
+        return passed + numbers.function(node, terms, largest.max(axis=1, keepdims=True))
 
     def terms(uses: Array, errors: Array) -> Array:
         rounded = u * (fan_out[layout.column[uses]] + 1) * size[:, layout.row[uses]]

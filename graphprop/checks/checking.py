@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.checks.bounds import TELLS, bounds
+from graphprop.checks.bounds import TELLS, bounds, check_slopes
 from graphprop.checks.by_direction import by_directions
 from graphprop.checks.by_library import by_library
 from graphprop.checks.culprits import constant_ratio, wrong_derivatives, wrong_loss
@@ -98,6 +98,7 @@ def check(
     rng = generator(seed if seeds is None else 0)
     layout = net.layout
     trace = _random_trace(net, rng) if inputs is None else recursion.forward(net, inputs)
+    check_slopes(trace)
     arguments: dict[str, Any] = {"node": node, "component": component, "loss": loss, "target": target}
     arguments |= {"sample_weight": sample_weight, "seed": seeds}
     if loss is not None and target is None:

@@ -201,27 +201,36 @@ def units(layout: Layout) -> Iterator[Unit]:
 
 
 def values_of(f: Activation, a: Array) -> Array:
-    """The outputs of a node in every copy; nan where a function cannot be computed. Equal rows are computed once."""
+    """The outputs of a node in every copy; nan where a function cannot be computed. Equal ones are computed once."""
+    if f.kind == "elementwise":
+        return _elementwise(f, a)
     rows = a.reshape(len(a), -1)  # of one copy: all samples
     same = (rows == rows[0]).all(axis=1)
     same[0] = False
     told = a[~same].reshape(-1, a.shape[2])
-    if f.kind == "elementwise":
-        flat = told.ravel().tolist()
-        try:
-            found = f.outputs(flat)
-        except PASSING:
-            raise
-        except Exception:  # of one of them; a user's function may raise anything
-            found = [x for entry in flat for x in _attempt(f, [entry], 1)]
-    else:
-        m = 1 if f.kind == "reducing" else a.shape[2]
-        found = [x for row in told.tolist() for x in _attempt(f, row, m)]
+    m = 1 if f.kind == "reducing" else a.shape[2]
+    found = [x for row in told.tolist() for x in _attempt(f, row, m)]
     numbers = np.array(found).reshape(int((~same).sum()), a.shape[1], -1)
     o = np.empty((*a.shape[:2], numbers.shape[2]))
     o[~same] = numbers
     o[same] = numbers[0]
     return o
+
+
+def _elementwise(f: Activation, a: Array) -> Array:
+    """Only the components that differ from copy 0 are computed: of a wide node, copies change few."""
+    other = a != a[0]
+    other[0] = True
+    flat = a[other].tolist()
+    try:
+        found = f.outputs(flat)
+    except PASSING:
+        raise
+    except Exception:  # of one of them; a user's function may raise anything
+        found = [x for entry in flat for x in _attempt(f, [entry], 1)]
+    o = np.empty(a.shape)
+    o[other] = found
+    return np.where(other, o, o[0])
 
 
 def _attempt(f: Activation, a: list[float], m: int) -> list[float]:

@@ -11,14 +11,14 @@ An entry that is wrong only because another one is keeps to them; where they bre
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from graphprop.checks.central_differences import LEVELS, slopes
 from graphprop.checks.copies import objective_terms, values_of
-from graphprop.checks.jacobians import jacobians, pulled, rounded_slopes
-from graphprop.checks.rounding import FUNCTION, TINY, Inside, U
+from graphprop.checks.jacobians import Slopes, jacobians, pulled
+from graphprop.checks.rounding import FUNCTION, TINY, Inside, Numbers, U
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
@@ -28,6 +28,7 @@ from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
 
 MOST = 3  # findings of one kind that are told
+LOOKED_AT = 4_000_000  # numbers, in all components whose slopes are measured one after the other
 
 
 class Equations:
@@ -37,7 +38,15 @@ class Equations:
     next to a wrong entry the equations of right ones break too.
     """
 
-    def __init__(self, g: Gradients, trace: Trace, objective: Objective, entries: Entries, inside: Inside) -> None:
+    def __init__(
+        self,
+        g: Gradients,
+        trace: Trace,
+        objective: Objective,
+        entries: Entries,
+        inside: Inside,
+        at: Mapping[int, Slopes],
+    ) -> None:
         self.entries, self.gradients, layout = entries, g, trace.layout
         theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
         direct = np.zeros(o.shape)
@@ -48,7 +57,7 @@ class Equations:
         for own, sizes, added in zip(obar, size, self.terms, strict=True):
             np.add.at(own, layout.column, added)
             np.add.at(sizes, layout.column, np.abs(added))
-        delta, allowed_delta = _through_nodes(g, trace, inside)
+        delta, allowed_delta = _through_nodes(g, trace, at, inside)
         products, biases = g.a_flat[:, layout.row] * o[:, layout.column], g.a_flat[:, layout.bias_row]
         total, sizes = np.zeros((2, layout.size))
         for positions, uses in ((layout.position, g.weight_uses), (layout.bias_position, g.bias_uses)):
@@ -149,19 +158,15 @@ def told_apart(stated: float, right: float) -> tuple[str, str]:
     return f"{stated:.{digits}g}", f"{right:.{digits}g}"
 
 
-def _through_nodes(g: Gradients, trace: Trace, inside: Inside) -> tuple[Array, Array]:
+def _through_nodes(g: Gradients, trace: Trace, nodes: Mapping[int, Slopes], inside: Inside) -> tuple[Array, Array]:
     """obar L of every node, and how far rounding may be off in it."""
-    layout = trace.layout
+    layout, numbers = trace.layout, Numbers.of_the_ways(inside)
     delta, allowed = np.zeros((2, *trace.a_flat.shape))
-    for v, node in enumerate(layout.nodes):
-        if (f := node.activation) is None:
-            continue
-        rows, out = layout.a_slice(v), layout.o_slice(v)
-        a, own = trace.a_flat[:, rows], g.o_flat[:, out]
-        L = jacobians(f, a, trace.o_flat[:, out])
-        rounded = rounded_slopes(f, a, L) + inside.nodes.get(v, (0.0, 0.0))[1]
-        delta[:, rows] = pulled(own, L)
-        allowed[:, rows] = pulled(np.abs(own), FUNCTION * np.abs(L) + rounded) + TINY
+    for v, at in nodes.items():
+        rows, own = layout.a_slice(v), g.o_flat[:, layout.o_slice(v)]
+        rounded = at.rounded + inside.nodes.get(v, (0.0, 0.0))[1]
+        delta[:, rows] = pulled(own, at.signed)
+        allowed[:, rows] = pulled(np.abs(own), numbers.digits(layout.nodes[v]) * U * at.sizes + rounded) + TINY
     return delta, allowed
 
 
@@ -200,12 +205,12 @@ def wrong_derivatives(trace: Trace) -> Iterator[str]:
         rows = layout.a_slice(v)
         a = trace.a_flat[:, rows]
         L = jacobians(f, a, trace.o_flat[:, layout.o_slice(v)])
-        for i in range(a.shape[1]):
-            measured, error = _local(f, a, i)
-            if f.kind == "elementwise":
-                measured, error, stated = measured[:, i], error[:, i], L[:, i]
+        elementwise = _local(f, a, slice(None)) if f.kind == "elementwise" else None
+        for i in range(a.shape[1]) if elementwise else drawn(a.shape[1], a.size):
+            if elementwise:
+                measured, error, stated = elementwise[0][:, i], elementwise[1][:, i], L[:, i]
             else:
-                stated = L[:, :, i]
+                (measured, error), stated = _local(f, a, i), L[:, :, i]
             with np.errstate(invalid="ignore"):
                 wrong = np.abs(stated - measured) > error + 1e-9 * np.abs(measured)
             if wrong.any():
@@ -218,9 +223,15 @@ def wrong_derivatives(trace: Trace) -> Iterator[str]:
                 break
 
 
-def _local(f: Activation, a: Array, i: int) -> tuple[Array, Array]:
-    """Differences of all outputs of a node in its component i, per sample, with their errors."""
-    step = 2.0**-8 * np.maximum(1.0, np.abs(a[:, i].astype(float)).min())
+def drawn(count: int, size_of_one: int) -> list[int]:
+    """All of so many components, or as many as can be looked at, evenly spread."""
+    most = max(8, LOOKED_AT // max(size_of_one, 1))
+    return list(range(count)) if count <= most else np.linspace(0, count - 1, most).astype(int).tolist()
+
+
+def _local(f: Activation, a: Array, i: int | slice) -> tuple[Array, Array]:
+    """Differences of all outputs of a node in its component i, or in each its own, per sample, with their errors."""
+    step = 2.0**-8 * np.maximum(1.0, np.abs(a[:, i].astype(float)).min(axis=0))
     shift = np.zeros(a.shape)
     shift[:, i] = step
     with np.errstate(invalid="ignore"):  # a mask stays one
@@ -240,7 +251,7 @@ def wrong_loss(trace: Trace, objective: Objective) -> str:
     z = trace.o_flat[:, objective.columns]
     with np.errstate(all="ignore"):
         stated = objective.evaluate(z, Floats())[1]
-    for k in range(z.shape[1]):
+    for k in drawn(z.shape[1], z.size):
         step = 2.0**-8 * max(1e-3, float(np.abs(z[:, k]).min()))
         shift = step * (np.arange(z.shape[1]) == k)
         sides = np.stack([z, *(z + side * level * shift for level in LEVELS for side in (1, -1))])

@@ -31,6 +31,14 @@ class Slopes:
     errors: Array  # of a
     signed: Array
 
+    def with_errors(self, errors: Array) -> Slopes:
+        """The same at other errors of a; what does not depend on them is not found again."""
+        other = Slopes(self.f, self.a, errors, self.signed)
+        vars(other).update(
+            {name: array for name, array in vars(self).items() if name in ("sizes", "rounded", "nearby")}
+        )
+        return other
+
     @cached_property
     def sizes(self) -> Array:
         result: Array = np.abs(self.signed)
@@ -102,26 +110,39 @@ def jacobians(f: Activation, a: Array, o: Array | None = None) -> Array:
     """L of every sample, (samples, m, n), or its diagonal (samples, n) if elementwise; nan where it is not defined."""
     if f.kind == "elementwise":
         flat = a.ravel().tolist()
-        found = _attempt(f, flat, None if o is None else o.ravel().tolist(), [1.0] * len(flat))
+        found = _attempt(f, flat, _outputs(f, flat) if o is None else o.ravel().tolist(), [1.0] * len(flat))
         if found is None:
-            singles = [_attempt(f, [x], None, [1.0]) for x in flat]
+            singles = [_attempt(f, [x], _outputs(f, [x]), [1.0]) for x in flat]
             found = [np.nan if x is None else x[0] for x in singles]
         return np.array(found).reshape(a.shape)
     m = 1 if f.kind == "reducing" else a.shape[1]
     result = np.full((len(a), m, a.shape[1]), np.nan)
     for s, row in enumerate(a.tolist()):
+        own = _outputs(f, row) if o is None else o[s].tolist()
+        if own is None:
+            continue
         for k in range(m):
-            unit = [float(j == k) for j in range(m)]
-            pulled = _attempt(f, row, None if o is None else o[s].tolist(), unit)
+            unit = [0.0] * m
+            unit[k] = 1.0
+            pulled = _attempt(f, row, own, unit)
             if pulled is not None:
                 result[s, k] = pulled
     return result
 
 
-def _attempt(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
+def _outputs(f: Activation, a: list[float]) -> list[float] | None:
     try:
-        return f.pull(a, f.outputs(a) if o is None else o, g)
+        return f.outputs(a)
     except PASSING:
         raise
     except Exception:  # outside of its domain; a user's function may raise anything
+        return None
+
+
+def _attempt(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
+    try:
+        return None if o is None else f.pull(a, o, g)
+    except PASSING:
+        raise
+    except Exception:
         return None

@@ -55,9 +55,13 @@ class Numbers:
         """The floats of the library's own ways, which underflow by digits, down to 2^-1074."""
         return cls(U, TINY * U / FUNCTION, FUNCTION / U, inside=inside)
 
-    def function(self, size: Array, largest: Array) -> Array:
+    def digits(self, node: Node) -> float:
+        """How many roundings are in the function of a node, and in each slope; a sum of more terms has more."""
+        return self.roundings if node.kind_of_function == "elementwise" else max(self.roundings, 2.0 * node.n)
+
+    def function(self, node: Node, size: Array, largest: Array) -> Array:
         """The error of a function whose terms have this size, and which has multiplied what is as large as that."""
-        result: Array = self.roundings * (self.unit * size + self.tiny * (largest + 1))
+        result: Array = self.digits(node) * (self.unit * size + self.tiny * (largest + 1))
         return result
 
     def output_terms(self, node: Node, a: Array, o: Array) -> Array:

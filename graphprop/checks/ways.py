@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.checks.bounds import Bounds, bounds
+from graphprop.checks.bounds import MOST_SLOPES, Bounds, bounds
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
 from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
@@ -21,7 +21,7 @@ from graphprop.checks.jacobians import jacobians
 from graphprop.checks.rounding import Inside, U
 from graphprop.errors import PASSING, GraphpropError, LimitError, NoCompilerError
 from graphprop.functions.arithmetic import Floats
-from graphprop.graph.layout import Array
+from graphprop.graph.layout import Array, Layout
 from graphprop.network import Network
 from graphprop.notation.escaping import label, plain
 from graphprop.passes.entries import Entries
@@ -36,6 +36,9 @@ FADED = 2.0**-520  # slopes below it, times the imaginary step, may be near that
 WORK = 2_000_000  # how many values of activations the differences may take; above it some entries are drawn
 CALLS = 20_000  # of the form over paths
 RECURSION_WORK = 2_000_000  # products in the form over parents
+MOST_WORK = 10_000_000  # of these, for the nodes that are drawn where all would be too many
+SLOPE = 8  # products take as long as an entry of a Jacobian
+PATHS_WORK = 20_000_000  # products in the form over paths, in which a call for a wide node makes many
 
 
 @dataclass
@@ -84,7 +87,8 @@ class Question:
         )
         known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
         shift = *(_early_rounding(x[0].real, y) for x, y in ((a, self.trace.a_flat), (o, known))), _formula_slopes(self)
-        errors = bounds(self.entries, self.trace, self.objective, self.inside, shift, self.response).own
+        given = self.entries, self.trace, self.objective, self.inside, shift, self.response
+        errors = bounds(*given, slopes=self.bounds.slopes).own
         forward = slice(0, self.entries.place("o").stop)
         told = self.entries.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
         errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
@@ -134,24 +138,45 @@ class NotApplicableError(Exception):
 
 def by_recursion(q: Question, form: str, letter: str) -> Way:
     def run(way: Way) -> None:
+        layout = q.trace.layout
         given: dict[str, Any] = {"form": form, "limit": CALLS}
+        if form == "paths":
+            given["limit"] = max(1, min(CALLS, PATHS_WORK // (q.trace.samples * _widest(layout))))
         if form == "parents":
-            layout = q.trace.layout
-            whole = int(layout.a_start[-1]) * max(len(layout.row), 1) * q.trace.samples
-            asked = max(1, len(layout.names) * RECURSION_WORK // whole)
+            each, once = _parents_work(q)
+            asked = max(1, len(layout.names) * RECURSION_WORK // int(each.sum()))
             given["limit"] = 10**18
-            if asked < len(layout.names):
-                drawn = q.rng.choice(len(layout.names), min(asked, 8), replace=False)
+            drawn = np.arange(len(layout.names))
+            if asked < len(drawn):
+                drawn = q.rng.choice(len(drawn), min(asked, 8), replace=False)
                 way.complete = False
                 given["of"] = [layout.names[v] for v in sorted(drawn.tolist())]
                 way.reason = f"of {len(drawn)} nodes of {len(layout.names)}"
+            if (work := int(each[drawn].sum()) + once) > MOST_WORK:
+                raise NotApplicableError(f"it would take about {work:.1e} products {way.reason}".rstrip())
         g = recursion.backpropagate(q.net, q.trace, **q.arguments, **given)
         trace = q.entries.of_trace(q.trace) if form == "children" else {}
         _take(way, q, g, q.bounds.shared, **trace)
         if form == "children":
-            way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside)
+            way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside, q.bounds.slopes)
 
     return timed(f"recursion ({letter}), {form}", "derivatives", run)
+
+
+def _parents_work(q: Question) -> tuple[Array, int]:
+    """Products of the form over parents: for each node in all others, and once for the Jacobians of all nodes."""
+    nodes = q.trace.layout.nodes
+    slopes = np.array([node.n * node.m if node.activation is not None and node.n > 1 else 0 for node in nodes])
+    components = np.array([node.n if node.activation is not None else node.m for node in nodes], dtype=float)
+    each = components * np.maximum(len(q.trace.layout.row) + slopes.sum() - slopes, 1)
+    return q.trace.samples * each, SLOPE * q.trace.samples * int(slopes.sum())
+
+
+def _widest(layout: Layout) -> int:
+    """The most products that one node takes in a call: its components and the weights into it."""
+    uses = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
+    into = np.add.reduceat(np.append(uses, 0), layout.a_start[:-1]) * (np.diff(layout.a_start) > 0)
+    return int((into + np.diff(layout.a_start)).max(initial=1))
 
 
 def by_engine(q: Question) -> Way:
@@ -159,7 +184,7 @@ def by_engine(q: Question) -> Way:
         own = q.net.forward(_inputs(q))
         g = q.net.backward(q.trace, **q.arguments)
         _take(way, q, g, q.bounds.shared, **q.entries.of_trace(own))
-        way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside)
+        way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside, q.bounds.slopes)
 
     return timed_again("engine, backward", "derivatives", run)
 
@@ -411,6 +436,8 @@ def _formula_slopes(q: Question) -> Array:
             own = formula_of(f, (a + 1j * IMAGINARY)[None])[0].imag / IMAGINARY
             change = 4 * np.abs(own - L)
         else:
+            if len(a) * node.n**2 > MOST_SLOPES:
+                raise GraphpropError(f"the formula of {label(f.name)} would be taken {len(a) * node.n**2:,} times")
             sides = np.array([a + 1j * IMAGINARY * (np.arange(node.n) == i) for i in range(node.n)])
             own = formula_of(f, sides).imag / IMAGINARY  # (n, samples, m)
             change = np.maximum(4 * np.abs(np.moveaxis(own, 0, -1) - L).max(axis=1), 8 * U)
