@@ -198,7 +198,7 @@ def test_labels_may_be_any_whole_numbers(kind: Any) -> None:
     rows, labels, goal = np.ones((3, 2)), np.array([0, 3, 1]), {"loss": "softmax_cross_entropy"}
     expected = by_recursion(net, rows, labels, **goal)
     assert_same_descent(net.program.value_and_grad(net.theta, rows, labels.astype(kind), **goal), expected)
-    assert fast.descend(net.program, net.theta, rows, labels.astype(kind), **goal) is not None
+    assert fast.descend(net.program.schedule, net.theta, rows, labels.astype(kind), **goal) is not None
 
 
 def test_no_samples_and_a_logit_that_is_infinite_are_refused() -> None:
@@ -211,7 +211,7 @@ def test_no_samples_and_a_logit_that_is_infinite_are_refused() -> None:
     net.add_node("p", "product", {"x": [1.0, None], "y": [None, -1.0]})
     net.add_node("q", "identity", {"x": 1.0})
     net.set_outputs(["p", "q"])
-    with pytest.raises(gp.NumberError, match="'p': the output is -inf"):
+    with pytest.raises(gp.NumberError, match="'p': the output of product is -inf"):
         net.program.value_and_grad(
             net.theta, np.full((1, 2), 1e200), np.array([[0.0, 1.0]]), loss="softmax_cross_entropy"
         )

@@ -201,7 +201,7 @@ def test_who_finds_all_taken_waits_for_what_others_have_taken(
     left = [dense.WAITING] * 3
     loop = dense.learn_dense
     shared_out.setattr(dense, "learn_dense", lambda *given: left.pop() if left else loop(*given))
-    found = fast.descend(net.program, *arrays, "half_squared")
+    found = fast.descend(net.program.schedule, *arrays, "half_squared")
     assert found is not None
     assert not left
     assert found[0] == value

@@ -16,7 +16,6 @@ import pytest
 import graphprop as gp
 from tests.golden import CASES, GRAPHS, build, inputs, objective
 from tests.pictures import HOSTILE, hostile_net, ladder
-from tests.project import ROOT
 
 WIDE = {"width": 1360, "height": 800}
 TAG = re.compile(r"<[^>]*>")
@@ -901,14 +900,3 @@ def test_the_file_stands_alone_and_is_the_same_each_time(tmp_path: Path) -> None
     assert set(re.findall(r"https?://[^\"' ]*", one)) == {"http://www.w3.org/2000/svg"}
     assert "url(" not in one
     assert "@import" not in one
-
-
-def test_the_files_of_the_page_are_in_the_wheel() -> None:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    listed = set(project["tool"]["setuptools"]["package-data"]["graphprop"])
-    there = {path.relative_to(ROOT / "graphprop") for path in (ROOT / "graphprop").rglob("*.*")}
-    wanted = {path.as_posix() for path in there if path.suffix in (".css", ".html", ".js")}
-    assert wanted
-    assert wanted <= listed
