@@ -1,7 +1,7 @@
 """What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one.
 
-Of each property the quick run tries a few cases, the same ones everywhere; the thorough run tries many, and others each
-time. hypothesis measures no time: where others use the machine, a test is no worse for being slow.
+Of each property the quick run tries a few cases, the same ones everywhere; the thorough run tries many, by a
+seed. hypothesis measures no time: where others use the machine, a test is no worse for being slow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 os.environ["COLUMNS"] = "80"
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.register_profile("quick", patient, max_examples=20, derandomize=True)
-settings.register_profile("thorough", patient, max_examples=300)
+settings.register_profile("thorough", patient, max_examples=100)
 settings.load_profile("quick")
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

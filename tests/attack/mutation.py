@@ -34,8 +34,10 @@ from tests.project import ROOT
 
 LIMIT = 900.0  # seconds for the tests of one mutant; what takes longer hangs
 CONCERNED = {  # of each module, the tests that should notice besides its own examples, the fastest first
-    "textbook/recursion": ("golden", "recursion", "identities", "deep"),
-    "engine/general": ("engine_golden", "program_arguments", "cuts", "engine", "program", "own_activations", "natives"),
+    "textbook/recursion": ("golden", "recursion", "identities_graphs", "recursion_refusals", "deep"),
+    "engine/general": ("engine_golden", "program_arguments", "cuts", "engine", "program", "own_in_python", "natives"),
+    "engine/sweeping": ("engine_golden", "cuts", "program_arguments", "engine", "own_in_python", "natives"),
+    "engine/in_python": ("engine_golden", "cuts", "own_in_python", "own_activations", "overflow"),
     "engine/loops/sparse": ("engine_golden", "pieces", "cuts", "program_arguments", "engine", "program_from_edges"),
     "engine/loops/dense": ("products", "dense_blocks"),
     "engine/fast_sparse": ("pieces", "cuts", "engine_golden", "program_arguments", "engine"),
@@ -54,8 +56,8 @@ CONCERNED = {  # of each module, the tests that should notice besides its own ex
     "functions/losses": ("losses", "golden", "recursion", "overflow"),
     "functions/elementwise": ("activations", "golden", "overflow"),
     "functions/reducing": ("activations", "golden", "overflow"),
-    "functions/softmax": ("activations", "golden", "overflow"),
-    "textbook/matrixform": ("matrixform",),
+    "functions/softmax": ("activations", "golden", "overflow", "identities", "losses"),
+    "textbook/matrixform": ("matrixform", "matrixform_layers", "matrixform_numbers", "matrixform_refusals"),
     "passes/results": ("results", "recursion", "golden", "explanations"),
     "passes/objective": ("recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
 }

@@ -20,7 +20,9 @@ from graphprop.render.placing.by_columns import NODE_GAP, Item, place_in_columns
 from graphprop.render.placing.placement import Curve, Link, Node, Point
 from tests.benchmarks.promises import irregular
 from tests.pictures import ENGINES, ladder
-from tests.render.test_drawing import two_layers
+from tests.render.drawing_cases import (
+    two_layers,
+)
 
 
 @st.composite
