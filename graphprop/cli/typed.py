@@ -9,7 +9,12 @@ from typing import Any
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.files.document import brief, read_name, wrong
-from graphprop.files.saving import parse_json, read_json
+from graphprop.files.json_text import (
+    parse_json,
+)
+from graphprop.files.saving import (
+    read_json,
+)
 from graphprop.given.arguments import generator
 from graphprop.graph.layout import Name
 from graphprop.network import Network

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from graphprop.errors import GraphpropError, check_choice
-from graphprop.files.saving import checked_path, write_whole
+from graphprop.files.disk import (
+    checked_path,
+    write_whole,
+)
 from graphprop.graph.layout import Name
 from graphprop.network import Network
 from graphprop.notation.escaping import visible

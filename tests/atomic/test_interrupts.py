@@ -30,7 +30,7 @@ from graphprop.engine import schedule as schedule_module
 from graphprop.engine.loops import dense, edges, sparse
 from graphprop.engine.lowering import towards
 from graphprop.engine.schedule import Schedule
-from tests.attack import Found, interrupts
+from tests.attack import Found, interrupt_cases, interrupts
 from tests.attack.interrupts import disturbed_at, interrupted_at, structure
 from tests.cases import one_of
 
@@ -38,9 +38,9 @@ from tests.cases import one_of
 @pytest.mark.parametrize("module", [edges, sparse, dense], ids=lambda module: module.__name__)
 def test_no_loop_that_python_calls_gives_an_array(module: ModuleType) -> None:
     """To make one, numba runs a line of Python and looks for no error in it: an interrupt there is a SystemError."""
-    net = interrupts.dense()
+    net = interrupt_cases.dense()
     gp.compile(net).value_and_grad(net.theta, [[0.5] * 60], [[0.0] * 10], loss="half_squared")
-    interrupts.sparse().predict([0.5] * (len(interrupts.edges()[0]) + 3000), [[0.5] * 20])
+    interrupt_cases.sparse().predict([0.5] * (len(interrupt_cases.edges()[0]) + 3000), [[0.5] * 20])
     loops = [loop for loop in vars(module).values() if isinstance(loop, CPUDispatcher) and is_kept(loop)]
     given = [kernel.signature.return_type for loop in loops for kernel in loop.overloads.values()]
     assert given
@@ -57,7 +57,7 @@ def is_kept(loop: Any) -> bool:
 
 
 def network() -> gp.Network:
-    net = interrupts.small()
+    net = interrupt_cases.small()
     net.set_outputs("z")
     net.add_node("late", "tanh", {"u": 0.5})
     net.add_node("later", "tanh", {"u": 0.5, "late": 0.25}, bias=0.5)
@@ -126,14 +126,14 @@ def test_a_run_that_is_interrupted_gives_blas_its_threads_back(call: str) -> Non
     gp.set_threads(1)
     try:
         with libraries.limit(limits=2):
-            run = interrupts.run_of(lambda: gp.compile(interrupts.dense()), call, 30)
-            expected = interrupts.frozen(run())
+            run = interrupt_cases.run_of(lambda: gp.compile(interrupt_cases.dense()), call, 30)
+            expected = interrupt_cases.frozen(run())
             for place in itertools.count():
                 interrupted = interrupted_at(place, run)
                 assert [library.get_num_threads() for library in libraries.lib_controllers] == [2] * len(libraries)
                 if not interrupted:
                     break
-            assert interrupts.frozen(run()) == expected
+            assert interrupt_cases.frozen(run()) == expected
     finally:
         gp.set_threads(before)
     assert place > 20
@@ -145,8 +145,8 @@ def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str
     """Of a network with a function that is run in Python; also where numpy sets and resets them."""
     half = gp.Activation("half", lambda a: [a * 0.5][0], lambda a, o: [0.5][0])
     program = gp.compile(gp.mlp([2, 2, 1], half, seed=0))
-    run = interrupts.run_of(lambda: program, call, 2, dtype)
-    expected = interrupts.frozen(run())
+    run = interrupt_cases.run_of(lambda: program, call, 2, dtype)
+    expected = interrupt_cases.frozen(run())
     places = str(Path(gp.__file__).parent), np.errstate.__enter__.__code__.co_filename
     for place in itertools.count():
         with np.errstate(all="warn", over="raise"):
@@ -155,7 +155,7 @@ def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str
             assert np.geterr() == before
         if not interrupted:
             break
-    assert interrupts.frozen(run()) == expected
+    assert interrupt_cases.frozen(run()) == expected
     assert place > 100
 
 

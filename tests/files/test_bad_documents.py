@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphprop as gp
-from graphprop.files import reading, saving
+from graphprop.files import json_text, reading
 from graphprop.files.document import TooLong, Twice
 from graphprop.files.reading import read_network
 from graphprop.files.writing import write_network
@@ -332,7 +332,7 @@ def test_nothing_but_our_error_comes_of_mutated_bytes(data: st.DataObject) -> No
         inserted = st.binary(max_size=3) | st.sampled_from([b'"', b"[", b"}", b"-", b"9"])
         text[start : start + length] = data.draw(inserted)
     with contextlib.suppress(gp.GraphpropError):
-        read_network(saving.parse_json(bytes(text), "net.json"), OWN, gp.Network)
+        read_network(json_text.parse_json(bytes(text), "net.json"), OWN, gp.Network)
 
 
 def test_files_changed_at_random_give_a_network_or_an_error_of_ours() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 import graphprop as gp
 from graphprop import errors
-from graphprop.files import saving
-from graphprop.files.document import MOST_LONE_COMPONENTS, MOST_OF_ONE_HASH
+from graphprop.files import json_text, saving
+from graphprop.files.document import MOST_DIGITS, MOST_LONE_COMPONENTS, MOST_OF_ONE_HASH
 from tests.attack import files as attack
 from tests.attack.hostile_texts import HOSTILE, ONE_HASH, document
 from tests.files.file_cases import (
@@ -55,7 +55,7 @@ def test_lists_and_objects_that_no_network_needs_are_refused_before_they_are_mad
 def test_a_network_whose_names_are_very_many_lists_is_refused_when_it_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saving, "SPARE", 1000)
+    monkeypatch.setattr(json_text, "SPARE", 1000)
     net = gp.Network()
     name: Any = 0
     for _ in range(31):
@@ -317,7 +317,7 @@ def test_a_hundred_thousand_edges_come_back(tmp_path: Path) -> None:
 
 def test_the_page_states_the_limits() -> None:
     page = (ROOT / "docs" / "file_format.md").read_text(encoding="utf-8")
-    for number in (f"{saving.DEEPEST} deep", f"{saving.MOST_BYTES:,}", f"{2**27:,}", str(saving.MOST_DIGITS)):
+    for number in (f"{json_text.DEEPEST} deep", f"{saving.MOST_BYTES:,}", f"{2**27:,}", str(MOST_DIGITS)):
         assert number in page
     assert f"| components of all vector nodes without edges together | {MOST_LONE_COMPONENTS:,} |" in page
     assert f"| nodes, or parameters, whose names have the same hash in Python | {MOST_OF_ONE_HASH} |" in page

@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 from graphprop.errors import GraphpropError
-from graphprop.files.saving import write_whole
+from graphprop.files.disk import (
+    write_whole,
+)
 
 
 def cache_folder() -> Path | None:
