@@ -43,16 +43,14 @@ def read_array(given: Any, where: str) -> Array:
     """What numpy makes of it, and of a tensor of torch that is being differentiated or on a GPU."""
     try:
         return np.asarray(given)
-    except MemoryError as error:  # of a sequence that says it is longer than anything, too
-        raise LimitError(f"{where}: its numbers do not fit into memory") from error
-    except PASSING:
-        raise
     except Exception:  # an array of another library may raise anything
         pass
     try:
         return np.asarray(_off_the_tape(given))
-    except PASSING:
-        raise
+    except MemoryError:  # of a sequence that says it is longer than anything, too
+        raise LimitError(f"{where}: its numbers do not fit into memory") from None
+    except RecursionError:
+        raise GraphpropError(f"{where}: its lists are nested too deeply") from None
     except Exception as error:
         if hasattr(given, "dtype"):
             what = f"this {type(given).__name__} of {given.dtype}"

@@ -13,7 +13,7 @@ import graphprop as gp
 from tests.absolute_terms import absolute_terms, roundings
 from tests.against_recursion import assert_same_descent
 from tests.random_graphs import graphs, objectives
-from tests.textbook import test_identities as identities
+from tests.textbook import identity_cases as identities
 
 
 @given(st.data())
