@@ -124,7 +124,8 @@ class Function:
             raise GraphpropError(f"the value has shape {value.shape}; it has to be one number")
         self.kind = np.promote_types(self.kind, float_kind(value)).type
         number = float(value.ravel()[0])
-        self.seems_single &= float(np.float32(number)) == number
+        with np.errstate(over="ignore"):
+            self.seems_single &= float(np.float32(number)) == number
         return number, result[1], given
 
     def last_digit(self, value: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graphprop.errors import PASSING, GraphpropError, LimitError
+from graphprop.errors import GraphpropError, LimitError
 from graphprop.given.frames import refuse_names
 
 Array = NDArray[Any]
@@ -82,8 +82,6 @@ def object_array(given: Any, where: str) -> Array:
     refuse_names(given, where)
     try:
         return np.array(given, dtype=object)
-    except PASSING:
-        raise
     except Exception:
         return read_array(given, where).astype(object)
 

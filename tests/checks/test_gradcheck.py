@@ -369,3 +369,8 @@ def test_what_swings_where_theta_is_large_is_never_called_wrong(scale: float) ->
             theta = scale * rng.standard_normal(2)
             report = gp.gradcheck(lambda t: (np.sin(speed * t).sum(), speed * np.cos(speed * t)), theta)  # noqa: B023
             assert report.rows[0].verdict != "fails", theta
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e39])
+def test_a_value_beyond_float32_is_a_value_like_others(value: float) -> None:
+    assert gp.gradcheck(lambda theta: (value, np.zeros(3)), [1.0, 2.0, 3.0]).ok
