@@ -18,6 +18,7 @@ from graphprop.checks.report import Report
 from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.functions.activation import FINITE, Activation
 from graphprop.functions.catalogue import ACTIVATIONS, resolve
+from graphprop.given.arguments import is_whole
 from graphprop.graph.layout import Name
 from graphprop.graph.parameters import Parameter
 from graphprop.network import Network
@@ -159,7 +160,7 @@ def graphs(
     if not kinds:
         raise GraphpropError("graphs: there is no activation to choose from")
     for what, limit in (("max_nodes", max_nodes), ("max_size", max_size), ("max_depth", max_depth)):
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+        if limit is not None and not is_whole(limit, 1):
             raise GraphpropError(f"graphs: {what} is a whole number of at least 1, not {limit!r}")
     networks: SearchStrategy[Network]
     if layered:
@@ -186,7 +187,7 @@ def samples(net: Network, batch: int | None = None) -> SearchStrategy[dict[Name,
     {('x', 0): 0.0, ('x', 1): 0.51}
     """
     st = _strategies()
-    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1):
+    if batch is not None and not is_whole(batch, 1):
         raise GraphpropError(f"samples: batch is a whole number of at least 1, not {batch!r}")
     number = st.integers(-200, 200).map(lambda k: k / 100 * LARGEST_INPUT / 2)
 

@@ -11,6 +11,7 @@ from graphprop.engine.loops.edges import sort_by, sort_topologically
 from graphprop.errors import CycleError, GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import resolve
+from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import is_masked_array
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import AlikeNodes, Array, Layout
@@ -111,7 +112,7 @@ def _refuse_cycle(cycle: list[int]) -> None:
 
 
 def _whole_number(given: Any, where: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 0 <= given <= MOST:
+    if not is_whole(given, 0, MOST):
         raise GraphpropError(f"{where} is a whole number from 0 to {MOST}, not {given!r}")
     return int(given)
 

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-import numpy as np
-
 from graphprop.atomic.forking import LOADING
 from graphprop.atomic.steps import Steps, changed, take
 from graphprop.engine.blas import find_symbol
 from graphprop.errors import GraphpropError
+from graphprop.given.arguments import is_whole
 
 Work: TypeAlias = Callable[[], None]
 _lock = threading.Lock()
@@ -40,7 +39,7 @@ def set_threads(count: int) -> None:
     >>> gp.set_threads(before)
     """
     global _count
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= 1024:
+    if not is_whole(count, 1, 1024):
         raise GraphpropError(f"set_threads: a whole number from 1 to 1024, not {count!r}")
     with _lock:
         if count != _count:

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from graphprop.errors import GraphpropError
+from graphprop.given.arguments import is_whole
 from graphprop.notation.escaping import latex_text, markup
 from graphprop.notation.expressions import Expression, Minus, Quantity, Sum, decimal, enough_digits
 from graphprop.notation.writing import Html, Latex, Text, write, write_symbol
@@ -104,7 +103,7 @@ class Explanation:
 
     def text(self, width: int | None = None) -> str:
         """Lines of at most `width` characters, that of the terminal if it is not given, broken at spaces."""
-        if width is not None and (isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1):
+        if width is not None and not is_whole(width, 1):
             raise GraphpropError(f"width is a whole number of characters, not {width!r}")
         width = max(width or shutil.get_terminal_size().columns, NARROWEST)
         blocks = [textwrap.fill(self.title, width)] if self.title else []

@@ -15,6 +15,7 @@ from graphprop.errors import GraphpropError, check_choice, unknown
 from graphprop.explanations.book import Book, Key, without_numbers
 from graphprop.explanations.derivation import Explanation, Step
 from graphprop.functions.arithmetic import Mpmath, arithmetic
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout
 from graphprop.notation.escaping import label
@@ -111,7 +112,7 @@ def _precision(trace: Trace, gradients: Gradients, digits: int) -> tuple[int, Mp
 def _check_count(given: Any, name: str, optional: bool = False) -> None:
     if optional and given is None:
         return
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+    if not is_whole(given, 1):
         allowed = "a whole number from 1 on, or None for everything" if optional else "a whole number from 1 on"
         raise GraphpropError(f"{name} is {allowed}, not {given!r}")
 
@@ -122,7 +123,7 @@ def _read_sample(trace: Trace, what: Any, sample: int | None) -> tuple[str, int 
         raise GraphpropError(f"what is a tuple that begins with one of {', '.join(map(repr, WHAT))}, not {what!r}")
     kind: str = what[0]
     if sample is not None:
-        if isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < trace.samples:
+        if not is_whole(sample, 0, trace.samples - 1):
             raise GraphpropError(f"sample={sample!r} is out of range; the trace has 0 to {trace.samples - 1}")
         if kind == "value":
             raise GraphpropError("the value is of all samples; leave sample= out")

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.explanations.printed_formulas import is_identity
 from graphprop.functions.arithmetic import Floats
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout, Name
 from graphprop.notation.escaping import label, markup
@@ -207,7 +206,7 @@ def sum_paths(
     sample: int | None = None,
 ) -> PathSum:
     """`paths`, of a trace whose network is not at hand."""
-    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 0:
+    if not is_whole(top, 0):
         raise GraphpropError(f"top is a whole number, 0 or more, not {top!r}")
     s = _read_sample(trace, sample)
     layout = trace.layout
@@ -235,7 +234,7 @@ def _read_sample(trace: Trace, sample: Any) -> int:
         if trace.samples != 1:
             raise GraphpropError(f"the trace has {trace.samples} samples; say which one with sample=")
         return 0
-    if isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < trace.samples:
+    if not is_whole(sample, 0, trace.samples - 1):
         raise GraphpropError(f"sample={sample!r} is out of range; the trace has 0 to {trace.samples - 1}")
     return int(sample)
 
@@ -245,7 +244,7 @@ def _component(given: Any, length: int, name: str, node: Name) -> int:
         if length != 1:
             raise GraphpropError(f"node {node!r} has {length} components; say which one with {name}=")
         return 0
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 0 <= given < length:
+    if not is_whole(given, 0, length - 1):
         raise GraphpropError(f"{name}={given!r} is out of range; node {node!r} has the components 0 to {length - 1}")
     return int(given)
 

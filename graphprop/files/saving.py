@@ -9,14 +9,13 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from graphprop.errors import GraphpropError
 from graphprop.files.disk import checked_path, read_bytes, write_whole
 from graphprop.files.json_text import check_brackets, parse_json
 from graphprop.files.reading import read_network
 from graphprop.files.writing import write_network
 from graphprop.functions.activation import Activation
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import G, Graph
 
 MOST_BYTES = 2**28
@@ -52,6 +51,6 @@ def save(net: Graph, path: str | os.PathLike[str]) -> None:
 def read_json(path: str | os.PathLike[str], max_bytes: int = MOST_BYTES) -> Any:
     """What a JSON file holds; an object with a key twice is a `Twice`, a number that is too long a `TooLong`."""
     where = checked_path(path)
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int | np.integer) or max_bytes < 1:
+    if not is_whole(max_bytes, 1):
         raise GraphpropError(f"max_bytes is a whole number of at least 1, not {max_bytes!r}")
     return parse_json(read_bytes(where, int(max_bytes)), where)

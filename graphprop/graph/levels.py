@@ -12,6 +12,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.functions.activation import Activation
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.notation.escaping import label
@@ -82,7 +83,7 @@ def _grouped(level: Array, count: int) -> list[Array]:
 
 
 def check_bytes(numbers: int, limit: int) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
+    if not is_whole(limit):
         raise GraphpropError(f"limit is a whole number of bytes, not {limit!r}")
     if 8 * numbers > limit:
         raise LimitError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import cut_into_matrices
 from graphprop.given.memory import NODE_BYTES, check_large
 from graphprop.graph.graph import G, Graph, assemble, checked_graph
@@ -109,7 +110,7 @@ def unroll(cell: G, feedback: Mapping[Any, Any], steps: int) -> G:
     >>> net.parents(("h_next", 2)), len(net.theta)
     ((('x', 2), ('h_next', 1)), 2)
     """
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+    if not is_whole(steps, 1):
         raise GraphpropError(f"steps is a whole number of at least 1, not {steps!r}")
     if not isinstance(feedback, Mapping):
         raise GraphpropError(f"feedback is a mapping from nodes to the inputs they feed, not {feedback!r}")

@@ -19,6 +19,7 @@ from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.loss import Loss, check_targets, is_labels, one_hot
 from graphprop.functions.losses import loss, of_logits
+from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import all_finite, object_array, real_array
 from graphprop.given.frames import along_samples, by_name, hint, is_series
 from graphprop.graph.layout import Array, Heads, Layout, Name, default_heads
@@ -180,7 +181,7 @@ def _read_node(layout: Layout, samples: int, name: Name, component: int | None) 
         if m > 1:
             raise GraphpropError(f"node {name!r} has {m} outputs; say which one with component=")
         component = 0
-    if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < m:
+    if not is_whole(component, 0, m - 1):
         raise GraphpropError(f"node {name!r}: component={component!r} is out of range; it has 0 to {m - 1}")
     title = f"o[{label(name)}]" + (f"[{component}]" if m > 1 else "")
     return Objective(title, samples, (v,), layout.o_start[v] + np.array([component]), np.ones((samples, 1)))

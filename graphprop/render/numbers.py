@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout
 from graphprop.notation.foreign import Formula, floats, readable
@@ -169,8 +170,6 @@ def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | 
     known = trace if trace is not None or gradients is None else gradients.trace
     theta = numbers_of(net, layout).copy() if known is None else known.theta
     numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")
-    if sample is not None and (
-        isinstance(sample, bool) or not isinstance(sample, int | np.integer) or not 0 <= sample < numbers.samples
-    ):
+    if sample is not None and not is_whole(sample, 0, numbers.samples - 1):
         raise GraphpropError(f"sample={sample!r} is out of range; there are the samples 0 to {numbers.samples - 1}")
     return numbers

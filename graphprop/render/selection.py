@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.given.arguments import is_whole
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.render.drawn.lettering import name_text
 from graphprop.render.picture import Detail
@@ -86,7 +87,7 @@ def _nodes(k: int, n: int) -> str:
 
 
 def _whole(given: Any, what: str, least: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < least:
+    if not is_whole(given, least):
         raise GraphpropError(f"{what}= is a whole number of at least {least}, not {given!r}")
     return int(given)
 

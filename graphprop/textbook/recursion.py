@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
 from graphprop.functions.loss import Loss
+from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
@@ -208,7 +209,7 @@ def backpropagate(
     (12.0, 23.0, 4)
     """
     check_trace(trace, checked_graph(net).layout)
-    if isinstance(limit, bool) or not isinstance(limit, int | np.integer):
+    if not is_whole(limit):
         raise GraphpropError(f"limit is a whole number, not {limit!r}")
     check_choice(form, ("parents", "children", "paths"), "form")
     if numbers is not None and trace.numbers not in (None, numbers):
