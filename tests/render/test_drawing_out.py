@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop.files import saving
+from graphprop.files import disk
 from graphprop.render.placing import by_graphviz
 from tests.pictures import ENGINES, hostile_net, ladder
 from tests.project import ROOT
@@ -67,7 +67,7 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(saving if fails == "open" else os, fails, full, raising=False)
+        patched.setattr(disk if fails == "open" else os, fails, full, raising=False)
         with pytest.raises(gp.GraphpropError, match=rf"net\.{suffix}: cannot be written: No space left on device"):
             drawing.save(old)
     assert old.read_text() == "the old picture"
