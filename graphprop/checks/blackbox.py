@@ -107,12 +107,14 @@ class Function:
     def __init__(self, function: Callable[[Any], Any], theta: Theta) -> None:
         self.function, self.theta, self.seconds = function, theta, 0.0
         self.kind, self.seems_single = np.float16, True
+        self.warned = np.geterr()  # what the caller wants to hear of numpy
 
     def _call(self, flat: Array) -> tuple[float, Any, Any]:
         """Value, gradient, and the theta that was given, which may have been changed."""
         given = self.theta.shaped(flat)
         try:
-            result = self.function(given)
+            with np.errstate(**self.warned):
+                result = self.function(given)
         except PASSING:
             raise
         except Exception as error:
@@ -124,8 +126,7 @@ class Function:
             raise GraphpropError(f"the value has shape {value.shape}; it has to be one number")
         self.kind = np.promote_types(self.kind, float_kind(value)).type
         number = float(value.ravel()[0])
-        with np.errstate(over="ignore"):
-            self.seems_single &= float(np.float32(number)) == number
+        self.seems_single &= float(np.float32(number)) == number
         return number, result[1], given
 
     def last_digit(self, value: float) -> float:

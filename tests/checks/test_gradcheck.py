@@ -374,3 +374,14 @@ def test_what_swings_where_theta_is_large_is_never_called_wrong(scale: float) ->
 @pytest.mark.parametrize("value", [1e308, -1e308, 1e39])
 def test_a_value_beyond_float32_is_a_value_like_others(value: float) -> None:
     assert gp.gradcheck(lambda theta: (value, np.zeros(3)), [1.0, 2.0, 3.0]).ok
+
+
+def test_products_that_overflow_warn_of_nothing_and_the_functions_own_warnings_are_heard() -> None:
+    report = gp.gradcheck(lambda w: (1.0, np.full(1, 1e308)), np.full(1, 1e308))
+    assert not report.ok
+
+    def warns(w: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(np.exp(1000.0 * w).sum() * 0), np.zeros(1)
+
+    with np.errstate(over="raise"), pytest.raises(gp.GraphpropError, match="FloatingPointError: overflow"):
+        gp.gradcheck(warns, np.ones(1))
