@@ -19,7 +19,7 @@ def calls_python(schedule: Schedule, dtype: np.dtype[Any]) -> bool:
 
 
 def natives_of(schedule: Schedule, dtype: np.dtype[Any]) -> dict[int, Native]:
-    """The activations that it uses, by the number of their kind, as the kernels call them."""
+    """The activations that it uses, by the number of their kind, as the loops call them."""
     found: dict[int, Native] | None = schedule.natives.get(dtype)
     if found is not None:
         return found
@@ -44,7 +44,7 @@ def renewed(schedule: Schedule) -> Schedule:
 
 
 def table_of(schedule: Schedule, dtype: np.dtype[Any], by_use: bool = False) -> Table:
-    """The arrays that the kernels read; `by_use` has derivatives by each use of a parameter in place of its sum."""
+    """The arrays that the loops read; `by_use` has derivatives by each use of a parameter in place of its sum."""
     found: Table | None = schedule.tables.get((dtype, by_use))
     if found is not None:
         return found

@@ -1,6 +1,6 @@
 """Where a number comes from: its derivation in the textbook's notation, grown as a tree from the formulas of a book.
 
-How a tree is shown stands in `derivations.py`, which formula makes which number in `quantities.py`.
+How a tree is shown stands in `derivation.py`, which formula makes which number in `book.py`.
 """
 
 from __future__ import annotations

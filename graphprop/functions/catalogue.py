@@ -1,7 +1,7 @@
 """The table of activations: each function once, in the form that is right to the last digit, with its textbook formula.
 
-To add one, add an entry to its family, in `elementwise.py`, `reducing.py` or `softmax.py`; it is then tested,
-documented and usable everywhere.
+To add one, add an entry to its family, in `elementwise.py`, `reducing.py` or `softmax.py`, and name it in the test of
+all names and in the lists of the pages; it is then tested and usable everywhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The gradients p T - t of cross-entropies where both terms nearly agree, as they do once a network fits soft targets.
 
 Their difference is then lost in the rounding of p, and no other form avoids it: so they are computed again with twice
-the digits. What is far apart is left as it was. `soft_kernels.py` has loops of its own around the same equations.
+the digits. What is far apart is left as it was. `soft_losses.py` has loops of its own around the same equations.
 """
 
 from __future__ import annotations

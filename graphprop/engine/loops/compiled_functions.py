@@ -1,4 +1,4 @@
-"""Activations and losses as machine code that the kernels call by address.
+"""Activations and losses as machine code that the loops call by address.
 
 The functions of the tables are compiled as they stand, with the `math.exp` of Python replaced by one that
 the compiler can vectorise; a user's as they were traced. What was compiled is kept on disk, keyed by what it was
@@ -233,7 +233,7 @@ MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
 
 @dataclass(frozen=True, eq=False)
 class Native:
-    """An activation as the kernels call it."""
+    """An activation as the loops call it."""
 
     record: Array  # the address of its machine code, its domain, its numbers
     code: Any  # here to be held
@@ -381,7 +381,7 @@ def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[A
 
 
 def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
-    """Its functions, ready for numba, with the kernels' own in place of some of `math` if they are to be fast."""
+    """Its functions, ready for numba, with the loops' own in place of some of `math` if they are to be fast."""
     of_math = {function.__name__: own if fast else function for function, own in _FAST_NEAR.items()}
     space = _NAMES | {"math": math} | of_math
     exec(compile(traced.source, "<traced>", "exec"), space)
@@ -410,7 +410,7 @@ def _compilable_pair(functions: tuple[Any, Any], fast: dict[Any, Any]) -> dict[s
 
 
 def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
-    """The function and all those it calls, ready for numba, with the kernels' own in place of some of `math`."""
+    """The function and all those it calls, ready for numba, with the loops' own in place of some of `math`."""
     if isinstance(function, BuiltinFunctionType):
         return fast.get(function, function)
     if not isinstance(function, FunctionType):

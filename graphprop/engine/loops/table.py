@@ -13,7 +13,7 @@ from graphprop.given.arrays import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Table(Record):
-    """The arrays of a schedule that the kernels read."""
+    """The arrays of a schedule that the loops read."""
 
     function: Array  # of uint64
     row_first: Array
