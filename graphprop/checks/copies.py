@@ -16,7 +16,6 @@ import numpy as np
 
 from graphprop.errors import PASSING, GraphpropError
 from graphprop.functions.activation import Activation
-from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.objective import Objective
 
@@ -365,7 +364,3 @@ def _loss_terms(objective: Objective, z: Array, t: Array) -> Array:
     if not np.isfinite(found).all():
         raise GraphpropError(f"the formula of loss {entry.name} overflows")
     return found
-
-
-def value_of(terms: Array) -> float:
-    return float(Floats().total(terms.tolist()))

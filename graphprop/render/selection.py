@@ -6,7 +6,7 @@ shapes only; of more nodes a summary by level. `focus`, `top`, `path` and `group
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -186,9 +186,3 @@ def _read_mapping(layout: Layout, group: Mapping[Any, Any]) -> Callable[[Any], A
     for name in group:
         layout.find(name)
     return lambda name: group.get(name, "others")
-
-
-def shown_of(items: Iterable[Any], most: int) -> tuple[list[Any], int]:
-    """The first items, and how many more there are."""
-    everything = list(items)
-    return everything[:most], max(len(everything) - most, 0)
