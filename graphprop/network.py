@@ -16,8 +16,9 @@ from graphprop.functions.loss import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
 from graphprop.graph.layout import Name
+from graphprop.passes.goals import Seeds, Target
 from graphprop.passes.inputs import Inputs
-from graphprop.passes.objective import Seeds, Target
+from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
 from graphprop.program import Program, compile_layout
 from graphprop.textbook import recursion
@@ -63,7 +64,7 @@ class Network(Graph):
     def backward(
         self,
         trace: Trace,
-        node: Name | None = None,
+        node: Name | Objective | None = None,
         *,
         component: int | None = None,
         loss: str | Loss | None = None,
@@ -78,7 +79,8 @@ class Network(Graph):
         trace : Trace
             What `forward` gave.
         node, component
-            The output of a node, of one component if it has several; the sum over the samples.
+            The output of a node, of one component if it has several; the sum over the samples. In place of a node, and
+            alone, stands an objective that was read before: the `objective` of other gradients.
         loss, target, sample_weight
             A loss on the outputs, by name or as a `gp.Loss`; the mean over the samples, each counted with its weight.
             The target is an array with the columns of the outputs in order, integers as class labels

@@ -20,11 +20,12 @@ from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
-from graphprop.graph.layout import Array, Layout
+from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
 from graphprop.passes.finiteness import check_gradients
+from graphprop.passes.goals import read_loss, read_objective, read_seeds
 from graphprop.passes.inputs import read_inputs
-from graphprop.passes.objective import Objective, read_loss, read_objective, read_seeds
+from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Program:
         return outputs if batched else outputs[0]
 
     def value_and_grad(
-        self, theta: Any, inputs: Any, target: Any, *, loss: str | Loss, sample_weight: Any = None
+        self, theta: Any, inputs: Any, target: Any, *, loss: str | Loss | None = None, sample_weight: Any = None
     ) -> tuple[float, Array]:
         """A loss of the outputs, its mean over the samples, and its gradient by theta.
 
@@ -186,7 +187,7 @@ class Program:
             In float32 everything is computed so; else in float64.
         inputs : array (samples, inputs), or mapping from names
         target : array, or mapping from names
-            As for `Network.backward`.
+            As for `Network.backward`. In its place, and alone, stands the `objective` of gradients.
         loss : str or Loss
         sample_weight : array, optional
             What each sample counts for.
@@ -243,7 +244,7 @@ class Program:
     def backward(
         self,
         trace: Trace,
-        node: Any = None,
+        node: Name | Objective | None = None,
         *,
         component: int | None = None,
         loss: str | Loss | None = None,

@@ -38,8 +38,9 @@ from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.network import Network
 from graphprop.passes.entries import Entries
+from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.inputs import Inputs
-from graphprop.passes.objective import Objective, Seeds, Target, read_objective
+from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
 from graphprop.textbook import recursion
 
@@ -53,7 +54,7 @@ INDEPENDENT = ("values", "formulas", "automatic")
 def check(
     net: Network,
     inputs: Inputs | None = None,
-    node: Name | None = None,
+    node: Name | Objective | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,
@@ -108,10 +109,10 @@ def check(
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
     _check_value(objective, trace)
     entries = Entries(layout, trace.samples, trace.batched)
-    response = _response(net, trace, arguments, entries, rng) if len(layout.names) > DEEP else None
+    response = _response(net, trace, objective, entries, rng) if len(layout.names) > DEEP else None
     inside = rounding_inside(trace, objective)
     bound = bounds(entries, trace, objective, inside, response=response)
-    q = Question(net, trace, arguments, objective, entries, inside, bound, response, rng)
+    q = Question(net, trace, objective, entries, inside, bound, response, rng)
     where, whole = places(q)
     forms = [by_recursion(q, *form) for form in (("children", "b"), ("parents", "a"), ("paths", "c"))]
     ways = [*forms, by_engine(q), by_program(q), by_matrices(q), by_complex_step(q, where), by_differences(q, where)]
@@ -171,13 +172,11 @@ def _random_target(layout: Layout, entry: Loss, trace: Trace, rng: np.random.Gen
     return target
 
 
-def _response(
-    net: Network, trace: Trace, arguments: dict[str, Any], entries: Entries, rng: np.random.Generator
-) -> Array:
+def _response(net: Network, trace: Trace, objective: Objective, entries: Entries, rng: np.random.Generator) -> Array:
     """How far every entry moves when all data is changed in its 44th bit, some hundred times what rounding does."""
 
     def entries_of(trace: Trace) -> Array:
-        g = recursion.backpropagate(net, trace, **arguments)
+        g = recursion.backpropagate(net, trace, objective)
         return entries.pack(**entries.of_gradients(g), **entries.of_trace(trace))
 
     base, most = entries_of(trace), np.zeros(entries.size)

@@ -70,7 +70,6 @@ class Question:
 
     net: Network
     trace: Trace
-    arguments: dict[str, Any]  # node, component, loss, ... as for Network.backward
     objective: Objective
     entries: Entries
     inside: Inside
@@ -154,7 +153,7 @@ def by_recursion(q: Question, form: str, letter: str) -> Way:
                 way.reason = f"of {len(drawn)} nodes of {len(layout.names)}"
             if (work := int(each[drawn].sum()) + once) > MOST_WORK:
                 raise NotApplicableError(f"it would take about {work:.1e} products {way.reason}".rstrip())
-        g = recursion.backpropagate(q.net, q.trace, **q.arguments, **given)
+        g = recursion.backpropagate(q.net, q.trace, q.objective, **given)
         trace = q.entries.of_trace(q.trace) if form == "children" else {}
         _take(way, q, g, q.bounds.shared, **trace)
         if form == "children":
@@ -182,7 +181,7 @@ def _widest(layout: Layout) -> int:
 def by_engine(q: Question) -> Way:
     def run(way: Way) -> None:
         own = q.net.forward(_inputs(q))
-        g = q.net.backward(q.trace, **q.arguments)
+        g = q.net.backward(q.trace, q.objective)
         _take(way, q, g, q.bounds.shared, **q.entries.of_trace(own))
         way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside, q.bounds.slopes)
 
@@ -194,15 +193,12 @@ def by_program(q: Question) -> Way:
     name = "vjp" if q.objective.loss is None else "value_and_grad"
 
     def run(way: Way) -> None:
-        entries, program, given = q.entries, q.net.program, q.arguments
+        entries, program = q.entries, q.net.program
         if q.objective.loss is not None:
-            target, weights = given["target"], given["sample_weight"]
-            value, theta = program.value_and_grad(
-                q.trace.theta, _inputs(q), target, loss=q.objective.loss, sample_weight=weights
-            )
+            value, theta = program.value_and_grad(q.trace.theta, _inputs(q), q.objective)
             told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"value": value}
         else:
-            theta, by_inputs = program.vjp(q.trace.theta, _inputs(q), _seeds(q))
+            theta, by_inputs = program.vjp(q.trace.theta, _inputs(q), q.objective)
             obar = np.full(q.trace.o_flat.shape, np.nan)
             obar[:, q.trace.layout.input_columns] = np.reshape(by_inputs, (q.trace.samples, -1))
             told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"obar": obar}
@@ -213,7 +209,7 @@ def by_program(q: Question) -> Way:
 
 def by_matrices(q: Question) -> Way:
     def run(way: Way) -> None:
-        _take(way, q, matrixform.backpropagate(q.net, q.trace, **q.arguments), q.bounds.shared)
+        _take(way, q, matrixform.backpropagate(q.net, q.trace, q.objective), q.bounds.shared)
 
     return timed("matrix form", "derivatives", run)
 
@@ -225,16 +221,6 @@ def _take(way: Way, q: Question, g: Gradients, errors: Array, **more: Any) -> No
 def _inputs(q: Question) -> Array:
     rows: Array = q.trace.o_flat[:, q.trace.layout.input_columns]
     return rows if q.trace.batched else rows[0]
-
-
-def _seeds(q: Question) -> dict[Any, Any]:
-    """The seeds of an objective that has them, by node."""
-    layout = q.trace.layout
-    seeds = np.zeros(q.trace.o_flat.shape)
-    assert q.objective.seed is not None
-    seeds[:, q.objective.columns] = q.objective.seed
-    own = {layout.names[v]: seeds[:, layout.o_slice(v)] for v in q.objective.reads}
-    return own if q.trace.batched else {name: rows[0] for name, rows in own.items()}
 
 
 # ------------------------------------------------------------------ ways that take values alone

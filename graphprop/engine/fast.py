@@ -21,7 +21,8 @@ from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array, Heads
-from graphprop.passes.objective import Objective, outputs_of, read_labels, reading_of
+from graphprop.passes.goals import outputs_of, read_labels, reading_of
+from graphprop.passes.objective import Objective
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 NAMED = str, Loss

@@ -53,7 +53,7 @@ Derived = tuple[Expression | None, str]  # a formula, and words on it
 def without_numbers(trace: Trace) -> Gradients:
     """Gradients of nothing for a trace, in which every number is nan."""
     layout = trace.layout
-    goal = Objective("nothing", trace.samples, (), np.zeros(0, np.intp), seed=np.zeros((trace.samples, 0)))
+    goal = Objective("nothing", layout, trace.samples, (), np.zeros(0, np.intp), seed=np.zeros((trace.samples, 0)))
     nothing = np.full(trace.a_flat.shape, math.nan), np.full(trace.o_flat.shape, math.nan)
     uses = np.full(len(layout.position), math.nan), np.full(len(layout.bias_position), math.nan)
     return Gradients(layout, goal, math.nan, *nothing, *uses, trace.batched, 0)

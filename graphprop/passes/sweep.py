@@ -6,7 +6,7 @@ Which gradient, or which bound of an error, is computed in this way is not known
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -68,8 +68,7 @@ class Run:
         """The run of a trace, whose numbers may be of another kind, such as those of mpmath."""
         theta, a, o = map(as_floats, (trace.theta, trace.a_flat, trace.o_flat))
         if trace.numbers is not None:
-            seed = None if goal.seed is None else as_floats(goal.seed)
-            goal = replace(goal, seed=seed, targets=tuple(map(as_floats, goal.targets)))
+            goal = goal.in_floats()
         return cls(trace.layout, goal, a, o, theta, levels_of(trace.layout))
 
     @property

@@ -43,8 +43,9 @@ from graphprop.graph.levels import (
     level_numbers,
 )
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
+from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.inputs import Inputs, read_inputs, read_theta
-from graphprop.passes.objective import Objective, Seeds, Target, check_masks, compare_head, read_objective
+from graphprop.passes.objective import Objective, check_masks, compare_head
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.textbook.labelled_matrix import LabelledMatrix
 
@@ -122,7 +123,7 @@ def _outputs(layout: Layout, v: int, a: Array, theta: Array) -> Array:
 def backpropagate(
     net: Graph,
     trace: Trace,
-    node: Name | None = None,
+    node: Name | Objective | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,
@@ -245,7 +246,7 @@ def _total(goal: Objective, terms: Array) -> float:
 def gradients(
     net: Graph,
     trace: Trace,
-    node: Name | None = None,
+    node: Name | Objective | None = None,
     *,
     component: int | None = None,
     loss: str | Loss | None = None,

@@ -27,8 +27,9 @@ from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
+from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.inputs import Inputs, read_inputs, read_theta
-from graphprop.passes.objective import Seeds, Target, read_objective
+from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.textbook.equations import (
     Equations,
@@ -167,7 +168,7 @@ def _values(equations: Equations, given: Vector, sample: int | None) -> tuple[li
 def backpropagate(
     net: Graph,
     trace: Trace,
-    node: Name | None = None,
+    node: Name | Objective | None = None,
     *,
     form: str = "children",
     of: Iterable[Name] | None = None,

@@ -59,7 +59,8 @@ CONCERNED = {  # of each module, the tests that should notice besides its own ex
     "functions/softmax": ("activations", "golden", "overflow", "identities", "losses"),
     "textbook/matrixform": ("matrixform", "matrixform_layers", "matrixform_numbers", "matrixform_refusals"),
     "passes/results": ("results", "recursion", "golden", "explanations"),
-    "passes/objective": ("recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
+    "passes/goals": ("objectives", "recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
+    "passes/objective": ("objectives", "recursion", "losses", "results", "program_arguments", "sample_weights"),
 }
 SHARES = {
     "textbook/recursion": 2.0,
