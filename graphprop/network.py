@@ -16,6 +16,7 @@ from graphprop.functions.loss import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
 from graphprop.graph.layout import Name
+from graphprop.passes.by_name import Named, named
 from graphprop.passes.goals import Seeds, Target
 from graphprop.passes.inputs import Inputs
 from graphprop.passes.objective import Objective
@@ -107,6 +108,18 @@ class Network(Graph):
         if getattr(trace, "numbers", None) is not None:
             return recursion.backpropagate(self, trace, node, **objective)
         return self.program.backward(trace, node, **objective)
+
+    def named(self, flat: ArrayLike) -> Named:
+        """A flat array aligned with theta, such as a gradient that a program gave, read by name.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "tanh", {"x": 3.0})
+        >>> net.named(net.theta + 1).weight["x", "y"]
+        4.0
+        """
+        return named(self.layout, flat)
 
     @property
     def program(self) -> Program:

@@ -22,6 +22,7 @@ from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
+from graphprop.passes.by_name import Named, named
 from graphprop.passes.finiteness import check_gradients
 from graphprop.passes.goals import read_loss, read_objective, read_seeds
 from graphprop.passes.inputs import read_inputs
@@ -276,6 +277,17 @@ class Program:
         for array in arrays:
             array.flags.writeable = False
         return Gradients(layout, objective, value, *arrays, batched=trace.batched, calls=calls, trace=trace)
+
+    def named(self, flat: Any) -> Named:
+        """A flat array aligned with theta, parameters or a gradient, read by name.
+
+        >>> import graphprop as gp
+        >>> program = gp.Program.from_edges(2, [0, 1], [2, 2], "tanh", bias=True)
+        >>> named = program.named([0.5, -0.5, 0.1])
+        >>> named.weight[1, 2], named.bias[2]
+        (-0.5, 0.1)
+        """
+        return named(self.layout, flat)
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled, for float64 or float32."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -130,6 +131,24 @@ class Layout:
     def number(self) -> dict[Name, int]:
         """Node name -> node number."""
         return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def name_array(self) -> Array:
+        """The names as an array: of integers if all are, else of objects."""
+        if isinstance(self.names, range):
+            return np.arange(len(self.names))
+        if set(map(type, self.names)) == {int}:
+            with suppress(OverflowError):
+                return np.array(self.names, dtype=np.int64)
+        return np.fromiter(self.names, dtype=object, count=len(self.names))
+
+    @cached_property
+    def uses_by_name(self) -> dict[str, Array]:
+        """Of each weight use the names of its nodes, and its component of either."""
+        edge = np.repeat(np.arange(len(self.edge_source)), np.diff(self.edge_start))
+        source, target = self.edge_source[edge], self.edge_target[edge]
+        to, of = self.row - self.a_start[target], self.column - self.o_start[source]
+        return {"parent": self.name_array[source], "child": self.name_array[target], "to": to, "of": of}
 
     @cached_property
     def edge_number(self) -> dict[tuple[Name, Name], int]:

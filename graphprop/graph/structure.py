@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from graphprop.errors import GraphpropError, NumberError, UnknownNameError, unknown
 from graphprop.functions.activation import Activation
 from graphprop.given.arrays import read_array, real_array
+from graphprop.graph.columns import Columns, columns_of_biases, columns_of_weights
 from graphprop.graph.layout import Array, Heads, Layout, Name, Node, default_heads, lay_out
 from graphprop.graph.matrix_view import (
     block_matrix,
@@ -108,6 +109,40 @@ class Structure:
         if node.is_input:
             raise UnknownNameError(f"node {v!r} is an input, which has no bias")
         return self._read(np.full(node.n, ABSENT) if node.bias is None else node.bias)
+
+    def weights(self) -> Columns:
+        """The weights of all edges as arrays side by side, with the names of their nodes: columns for a data frame.
+
+        There is a row for each number: `value` is w(to, parent, child)[of], where `to` counts the components of the
+        child and `of` those of the parent's output, and it is theta[position].
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "softmax", {"x": [2.0, 3.0]})
+        >>> net.weights()
+        parent  child  to  of  position  value
+        x       y      0   0   0         2
+        x       y      1   0   1         3
+        >>> dict(net.weights())["value"]
+        array([2., 3.])
+        """
+        layout = self.layout
+        return columns_of_weights(layout, self._vector.values[layout.position])
+
+    def biases(self) -> Columns:
+        """The biases of all nodes as arrays side by side, with the names of their nodes; see `weights`.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "softmax", {"x": [2.0, 3.0]}, bias=[0.5, None])
+        >>> net.biases()
+        node  component  position  value
+        y     0          2         0.5
+        """
+        layout = self.layout
+        return columns_of_biases(layout, self._vector.values[layout.bias_position])
 
     def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
         """The weights of all edges from the nodes `columns` into the nodes `rows`, as one dense matrix.

@@ -25,12 +25,12 @@ def short(value: Any) -> str:
     return text_of(value, 40)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], count: int, most: int = 100) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], count: int, most: int = 100, what: str = "nodes") -> str:
     """An HTML table of at most so many rows, with everything in it escaped."""
 
     def line(cells: Sequence[Any], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{markup(plain(str(cell)))}</{tag}>" for cell in cells) + "</tr>"
 
     shown = [line(cells, "td") for cells, _ in zip(rows, range(most), strict=False)]
-    more = f"<p>{most} of {count} nodes</p>" if count > most else ""
+    more = f"<p>{most} of {count} {what}</p>" if count > most else ""
     return f"<table>{line(heads, 'th')}{''.join(shown)}</table>{more}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from graphprop.errors import UnknownNameError
-from graphprop.graph.layout import Array
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.given.arrays import numbers_as_given
+from graphprop.graph.columns import Columns, columns_of_biases, columns_of_weights
+from graphprop.graph.layout import Array, Layout, Name
 from graphprop.notation.short import number, short
 
 
@@ -58,6 +62,125 @@ class Values(Mapping[Any, Any]):
         return f"{{{first}{more}}}"
 
 
+# ------------------------------------------------------------------ parameters
+
+
+def weights_by_edge(layout: Layout, uses: Array) -> Values:
+    """Numbers of the weight uses, by (parent, child), each shaped like the weight."""
+
+    def read(edge: Any) -> Any:
+        if not isinstance(edge, tuple) or len(edge) != 2:
+            raise UnknownNameError(f"an edge is a pair of node names, weight[u, v], not {edge!r}")
+        return _squeezed(layout.scatter_edge(layout.find_edge(*edge), uses))
+
+    return Values(lambda: layout.edge_number, read, lambda edge: "")
+
+
+def biases_by_node(layout: Layout, uses: Array) -> Values:
+    """Numbers of the bias uses, by the node."""
+
+    def read(name: Name) -> Any:
+        v = layout.find(name)
+        if layout.nodes[v].bias is None:
+            raise UnknownNameError(name)
+        return _squeezed(layout.scatter_bias(v, uses))
+
+    def names() -> Iterator[Name]:
+        return (name for name, node in zip(layout.names, layout.nodes, strict=True) if node.bias is not None)
+
+    return Values(names, read, lambda name: f"node {name!r} has no bias" if name in layout.number else "")
+
+
+def parameters_by_name(layout: Layout, theta: Array) -> Values:
+    """The named slices of a flat array."""
+    positions = layout.parameters
+
+    def read(name: Name) -> Any:
+        if name not in positions:
+            raise unknown("parameter", name, positions)
+        value = theta[positions[name]]
+        return value if isinstance(value, np.ndarray) and value.ndim else number(value)
+
+    return Values(lambda: positions, read, lambda name: "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Named:
+    """A flat array aligned with theta, read by name: parameters, or a gradient; `Program.named` makes it.
+
+    Attributes
+    ----------
+    theta : array
+        A copy of what was given.
+    weight, bias, parameter : mappings
+        By edge, by node, and by the name of a parameter. What is used more than once shows at each use.
+
+    Examples
+    --------
+    >>> import graphprop as gp
+    >>> net = gp.Network()
+    >>> net.add_input("x")
+    >>> net.add_node("y", "square", {"x": 3.0}, bias=1.0)
+    >>> _, gradient = gp.compile(net).value_and_grad(net.theta, [[1.0]], [[0.0]], loss="half_squared")
+    >>> named = net.named(gradient)
+    >>> named
+    <Named numbers: 1 of weights, 1 of biases, 0 named parameters>
+    >>> named.weight["x", "y"], named.bias["y"]
+    (128.0, 128.0)
+    >>> named.weights()
+    parent  child  to  of  position  value
+    x       y      0   0   0         128
+    """
+
+    layout: Layout
+    theta: Array
+
+    @cached_property
+    def _weights(self) -> Array:
+        return self.theta[self.layout.position]
+
+    @cached_property
+    def _biases(self) -> Array:
+        return self.theta[self.layout.bias_position]
+
+    @property
+    def weight(self) -> Values:
+        return weights_by_edge(self.layout, self._weights)
+
+    @property
+    def bias(self) -> Values:
+        return biases_by_node(self.layout, self._biases)
+
+    @property
+    def parameter(self) -> Values:
+        return parameters_by_name(self.layout, self.theta)
+
+    def weights(self) -> Columns:
+        """All weights as arrays side by side, as `Network.weights`."""
+        return columns_of_weights(self.layout, self._weights)
+
+    def biases(self) -> Columns:
+        """All biases as arrays side by side, as `Network.biases`."""
+        return columns_of_biases(self.layout, self._biases)
+
+    def __repr__(self) -> str:
+        weights, biases, parameters = len(self._weights), len(self._biases), len(self.layout.parameters)
+        return f"<Named numbers: {weights} of weights, {biases} of biases, {parameters} named parameters>"
+
+
+def named(layout: Layout, flat: Any) -> Named:
+    """A flat array aligned with theta, by name."""
+    where = "an array aligned with theta"
+    theta = np.array(numbers_as_given(flat, where))
+    if theta.shape != (layout.size,):
+        raise GraphpropError(f"{where} has shape ({layout.size},), not {theta.shape}")
+    theta.flags.writeable = False
+    return Named(layout, theta)
+
+
+# ------------------------------------------------------------------ as they are shown
+
+
 def shown(rows: Array, listed: bool, batched: bool) -> Any:
     view = rows if listed else rows[:, 0]
     if batched:
@@ -65,7 +188,7 @@ def shown(rows: Array, listed: bool, batched: bool) -> Any:
     return view[0].copy() if listed else number(view[0])
 
 
-def squeezed(matrix: Array) -> Any:
+def _squeezed(matrix: Array) -> Any:
     result = np.squeeze(matrix)
     result.flags.writeable = False
     return number(result[()]) if result.ndim == 0 else result

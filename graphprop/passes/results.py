@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.errors import GraphpropError, UnknownNameError
 from graphprop.functions.arithmetic import Floats
 from graphprop.given.arrays import one_number
+from graphprop.graph.columns import Columns, columns_of_biases, columns_of_weights
 from graphprop.graph.layout import Array, Layout, Name, Node
 from graphprop.graph.matrix_view import (
     block_matrix,
@@ -29,8 +29,10 @@ from graphprop.notation.short import (
 )
 from graphprop.passes.by_name import (
     Values,
+    biases_by_node,
+    parameters_by_name,
     shown,
-    squeezed,
+    weights_by_edge,
 )
 from graphprop.passes.objective import Objective
 
@@ -237,12 +239,33 @@ class Gradients:
 
     @property
     def weight(self) -> Values:
-        def read(edge: Any) -> Any:
-            if not isinstance(edge, tuple) or len(edge) != 2:
-                raise UnknownNameError(f"an edge is a pair of node names, weight[u, v], not {edge!r}")
-            return squeezed(self.layout.scatter_edge(self.layout.find_edge(*edge), self.weight_uses))
+        return weights_by_edge(self.layout, self.weight_uses)
 
-        return Values(lambda: self.layout.edge_number, read, lambda edge: "")
+    @property
+    def bias(self) -> Values:
+        return biases_by_node(self.layout, self.bias_uses)
+
+    @property
+    def parameter(self) -> Values:
+        return parameters_by_name(self.layout, self.theta)
+
+    def weights(self) -> Columns:
+        """The derivatives by all weights as arrays side by side, row by row as in `Network.weights`.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "softmax_dot", {"x": [0.0, 0.0]})
+        >>> net.backward(net.forward([2.0]), "y").weights()
+        parent  child  to  of  position  value
+        x       y      0   0   0         1
+        x       y      1   0   1         1
+        """
+        return columns_of_weights(self.layout, self.weight_uses)
+
+    def biases(self) -> Columns:
+        """The derivatives by all biases as arrays side by side, row by row as in `Network.biases`."""
+        return columns_of_biases(self.layout, self.bias_uses)
 
     def weight_matrix(self, rows: Any, columns: Any, order: Literal["C", "F"] = "C") -> Array:
         """The derivatives by the weights from the nodes `columns` into the nodes `rows`, as one dense matrix.
@@ -271,31 +294,6 @@ class Gradients:
             return layout.nodes[layout.find(name)]
 
         return block_matrix(rows, columns, order, node, blocks_into, uses.dtype)
-
-    @property
-    def bias(self) -> Values:
-        layout = self.layout
-
-        def read(name: Name) -> Any:
-            v = layout.find(name)
-            if layout.nodes[v].bias is None:
-                raise UnknownNameError(name)
-            return squeezed(layout.scatter_bias(v, self.bias_uses))
-
-        names = partial(_where, layout, lambda node: node.bias is not None)
-        return Values(names, read, lambda name: f"node {name!r} has no bias" if name in layout.number else "")
-
-    @property
-    def parameter(self) -> Values:
-        positions = self.layout.parameters
-
-        def read(name: Name) -> Any:
-            if name not in positions:
-                raise unknown("parameter", name, positions)
-            value = self.theta[positions[name]]
-            return value if isinstance(value, np.ndarray) and value.ndim else number(value)
-
-        return Values(lambda: positions, read, lambda name: "")
 
     def difference(self, other: Gradients) -> Difference:
         """The entry in which two gradients of one structure differ most, relative to its size.
