@@ -37,7 +37,7 @@ from graphprop.checks.scales import Scales, finite, packed
 from graphprop.errors import PASSING, LimitError
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
-from graphprop.passes.entries import Entries
+from graphprop.passes.addresses import Addresses
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
 from graphprop.passes.sweep import Run
@@ -81,7 +81,7 @@ def errors_made_elsewhere(run: Run, numbers: Numbers) -> Errors:
 
 
 def bounds(
-    entries: Entries,
+    addresses: Addresses,
     trace: Trace,
     objective: Objective,
     inside: Inside,
@@ -99,7 +99,7 @@ def bounds(
     if shift is not None:
         known = replace(known, shift_a=shift[0], shift_o=shift[1], jumps=shift[2])
     if response is not None:
-        moved = (response[entries.place(k)].reshape(x.shape) for k, x in (("a", run.a), ("o", run.o)))
+        moved = (response[addresses.span(k)].reshape(x.shape) for k, x in (("a", run.a), ("o", run.o)))
         known = replace(known, response=tuple(moved))
     with np.errstate(all="ignore"):
         ahead = _forward(run, numbers, known, slopes or {})
@@ -107,19 +107,19 @@ def bounds(
         flow = Flow(scales.obar, scales.delta, by_paths=True)
         found = _backward(run, numbers, ahead, flow, known.jumps)
         shared_errors = _backward(run, numbers, ahead, flow, own=False)
-        own, shared = (_by_entry(entries, errors) for errors in (found, shared_errors))
+        own, shared = (_by_entry(addresses, errors) for errors in (found, shared_errors))
         if response is not None:
-            own = np.where(scales.kinked(entries), own, np.fmin(own, response))
+            own = np.where(scales.kinked(addresses), own, np.fmin(own, response))
             shared = np.fmin(shared, response)
-        scale, lost = scales.packed(entries), scales.faded(entries)
+        scale, lost = scales.packed(addresses), scales.faded(addresses)
     for kind, errors in (("value", found.total), ("a", ahead.a), ("o", ahead.o)):
-        shared[entries.place(kind)] = own[entries.place(kind)] = np.ravel(errors)
+        shared[addresses.span(kind)] = own[addresses.span(kind)] = np.ravel(errors)
     return Bounds(shared, own, scale, lost, found.value, ahead.slopes)
 
 
-def _by_entry(entries: Entries, errors: Errors) -> Array:
+def _by_entry(addresses: Addresses, errors: Errors) -> Array:
     """Sums over uses round, too."""
-    return packed(entries, errors.delta, errors.obar, errors.weights, errors.biases, sum_of_uses=2)
+    return packed(addresses, errors.delta, errors.obar, errors.weights, errors.biases, sum_of_uses=2)
 
 
 def check_slopes(trace: Trace) -> None:

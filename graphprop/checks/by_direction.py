@@ -28,8 +28,8 @@ def by_directions(q: Question, g: Gradients) -> Way:
     def run(way: Way) -> None:
         layout, errors = q.trace.layout, np.zeros(q.trace.layout.size)
         copies = Copies(layout, q.trace.theta, q.trace.o_flat[:, layout.input_columns])
-        np.add.at(errors, layout.position, q.bounds.own[q.entries.place("weight")])
-        np.add.at(errors, layout.bias_position, q.bounds.own[q.entries.place("bias")])
+        np.add.at(errors, layout.position, q.bounds.own[q.addresses.span("weight")])
+        np.add.at(errors, layout.bias_position, q.bounds.own[q.addresses.span("bias")])
         drawn = _units(q) * q.rng.choice([-1.0, 1.0], (DIRECTIONS, layout.size))
 
         def measure(directions: Array) -> Slopes:

@@ -38,7 +38,7 @@ def by_library(q: Question, against: str) -> Way:
         total = np.zeros(layout.size)
         np.add.at(total, layout.position, weight)
         np.add.at(total, layout.bias_position, bias)
-        way.numbers, way.errors = q.entries.pack(**told, theta=total), q.formula_errors
+        way.numbers, way.errors = q.addresses.pack(**told, theta=total), q.formula_errors
 
     return timed(against, "automatic", run)
 

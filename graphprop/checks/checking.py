@@ -37,7 +37,7 @@ from graphprop.given.arguments import generator
 from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.network import Network
-from graphprop.passes.entries import Entries
+from graphprop.passes.addresses import Addresses, of_gradients, of_trace
 from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.inputs import Inputs
 from graphprop.passes.objective import Objective
@@ -108,11 +108,11 @@ def check(
         arguments["seed"] = _random_seeds(layout, trace, rng)
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
     _check_value(objective, trace)
-    entries = Entries(layout, trace.samples, trace.batched)
-    response = _response(net, trace, objective, entries, rng) if len(layout.names) > DEEP else None
+    addresses = Addresses(layout, trace.samples, trace.batched)
+    response = _response(net, trace, objective, addresses, rng) if len(layout.names) > DEEP else None
     inside = rounding_inside(trace, objective)
-    bound = bounds(entries, trace, objective, inside, response=response)
-    q = Question(net, trace, objective, entries, inside, bound, response, rng)
+    bound = bounds(addresses, trace, objective, inside, response=response)
+    q = Question(net, trace, objective, addresses, inside, bound, response, rng)
     where, whole = places(q)
     forms = [by_recursion(q, *form) for form in (("children", "b"), ("parents", "a"), ("paths", "c"))]
     ways = [*forms, by_engine(q), by_program(q), by_matrices(q), by_complex_step(q, where), by_differences(q, where)]
@@ -172,14 +172,16 @@ def _random_target(layout: Layout, entry: Loss, trace: Trace, rng: np.random.Gen
     return target
 
 
-def _response(net: Network, trace: Trace, objective: Objective, entries: Entries, rng: np.random.Generator) -> Array:
+def _response(
+    net: Network, trace: Trace, objective: Objective, addresses: Addresses, rng: np.random.Generator
+) -> Array:
     """How far every entry moves when all data is changed in its 44th bit, some hundred times what rounding does."""
 
     def entries_of(trace: Trace) -> Array:
         g = recursion.backpropagate(net, trace, objective)
-        return entries.pack(**entries.of_gradients(g), **entries.of_trace(trace))
+        return addresses.pack(**of_gradients(g), **of_trace(trace))
 
-    base, most = entries_of(trace), np.zeros(entries.size)
+    base, most = entries_of(trace), np.zeros(addresses.size)
     inputs = trace.o_flat[:, trace.layout.input_columns]
     for _ in range(3):
         rows = inputs * (1 + 2.0**-44 * rng.standard_normal(inputs.shape))
@@ -203,8 +205,8 @@ def _report(q: Question, ways: list[Way]) -> Report:
             way.numbers = np.where(unknown, 0.0, way.numbers)
     sound = [way for way in ran if way.equations is None or not (way.equations.excess > 1).any()]
     reference = _reference(sound or ran)
-    rows, failing, worst = [], [], np.zeros(q.entries.size)
-    covered, told = np.zeros(q.entries.size, bool), np.zeros(q.entries.size, bool)
+    rows, failing, worst = [], [], np.zeros(q.addresses.size)
+    covered, told = np.zeros(q.addresses.size, bool), np.zeros(q.addresses.size, bool)
     for way in ways:
         if not way.ran:
             rows.append(Row(way.name, way.verdict, way.reason, way.entry, way.absolute, way.relative, 0, way.seconds))
@@ -225,17 +227,17 @@ def _report(q: Question, ways: list[Way]) -> Report:
     if (worst > 1).any():
         worst[worst <= 1] = 0
     else:
-        worst[1 : q.entries.place("o").stop] = 0
+        worst[1 : q.addresses.span("o").stop] = 0
     shown = np.argsort(-worst, kind="stable")[:SHOWN].tolist()
     side_by_side = {
-        q.entries.label(i): {way.name: float(way.numbers[i]) for way in ran if not np.isnan(way.numbers[i])}
+        q.addresses.label_entry(i): {way.name: float(way.numbers[i]) for way in ran if not np.isnan(way.numbers[i])}
         for i in shown
         if worst[i] > 0
     }
     value = float(reference.numbers[0]) if not np.isnan(reference.numbers[0]) else float(ran[0].numbers[0])
     samples = f"{q.trace.samples} sample{'' if q.trace.samples == 1 else 's'}"
     title = f"check of {q.objective} = {value:.6g}, {samples}, in {q.net!r}"
-    told_why = tuple(f"{q.entries.label(i)} ({_why(q, i)})" for i in undecided.tolist())
+    told_why = tuple(f"{q.addresses.label_entry(i)} ({_why(q, i)})" for i in undecided.tolist())
     return Report(title, tuple(rows), reference.name, tuple(findings), side_by_side, told_why)
 
 
@@ -277,10 +279,10 @@ def _difference(way: Way, other: Way) -> Array:
 
 def _silent(q: Question, way: Way, reference: Way) -> Array:
     """Where a way that stands on values says nothing about a derivative."""
-    silent = np.zeros(q.entries.size, bool)
+    silent = np.zeros(q.addresses.size, bool)
     if way.kind not in INDEPENDENT:
         return silent
-    b, first = q.bounds, q.entries.place("o").stop
+    b, first = q.bounds, q.addresses.span("o").stop
     both_zero = (b.scale == 0) & (way.numbers == 0) & (reference.numbers == 0)
     with np.errstate(invalid="ignore"):
         coarse = (way.errors > TELLS * b.scale) & ~both_zero
@@ -302,13 +304,13 @@ def _row(q: Question, way: Way, reference: Way, excess: Array, silent: int, comp
     if way.equations is not None and not (excess > 1).any():
         excess = np.fmax(excess, way.equations.excess)
     difference = np.nan_to_num(_difference(way, reference), nan=0.0)
-    difference[1 : q.entries.place("o").stop] *= (excess > 1).any()
+    difference[1 : q.addresses.span("o").stop] *= (excess > 1).any()
     size = np.fmax(np.abs(way.numbers), np.abs(reference.numbers))
     worth = np.fmax(excess, 0) if (excess > 1).any() else difference / np.fmax(np.fmax(size, q.bounds.scale), 1e-300)
     i = int(np.argmax(worth))
     if difference[i] > 0:
         relative = float(difference[i] / size[i])
-        row = replace(row, entry=q.entries.label(i), absolute=float(difference[i]), relative=relative)
+        row = replace(row, entry=q.addresses.label_entry(i), absolute=float(difference[i]), relative=relative)
     else:
         row = replace(row, absolute=0.0, relative=0.0)
     wrong = int((excess > 1).sum())
@@ -331,11 +333,11 @@ def _findings(q: Question, failing: list[Way], reference: Way) -> list[str]:
             failing = [way for way in failing if way.kind != "derivatives"]
     for way in failing:
         excess = _excess(way, reference)
-        worst = q.entries.label(int(np.argmax(excess)))
+        worst = q.addresses.label_entry(int(np.argmax(excess)))
         start = _first_wrong_value(q, way, excess)
         broken = [] if way.equations is None or start else way.equations.broken(excess > 1)
         backward = way.numbers.copy()
-        backward[: q.entries.place("o").stop] = np.nan
+        backward[: q.addresses.span("o").stop] = np.nan
         ratio = constant_ratio(backward, reference.numbers)
         causes = [start] if start else [*filter(None, [ratio]), *broken]
         found += [f"{way.name}: {cause}" for cause in causes or [f"disagrees with all others, most in {worst}"]]
@@ -345,18 +347,17 @@ def _findings(q: Question, failing: list[Way], reference: Way) -> list[str]:
 def _first_wrong_value(q: Question, way: Way, excess: Array) -> str:
     """The first node, parents before children, whose value is wrong in the forward pass."""
     layout = q.trace.layout
-    wrong = {kind: np.reshape(excess[q.entries.place(kind)] > 1, (q.trace.samples, -1)) for kind in ("a", "o")}
+    wrong = {kind: np.reshape(excess[q.addresses.span(kind)] > 1, (q.trace.samples, -1)) for kind in ("a", "o")}
     if not wrong["a"].any() and not wrong["o"].any():
         return ""
     for v in layout.order.tolist():
         for kind, span in (("a", layout.a_slice(v)), ("o", layout.o_slice(v))):
             if wrong[kind][:, span].any():
                 s, i = (int(x) for x in np.argwhere(wrong[kind][:, span])[0])
-                flat = s * wrong[kind].shape[1] + span.start + i
-                entry = q.entries.place(kind).start + flat
-                right = (q.trace.a_flat if kind == "a" else q.trace.o_flat).ravel()[flat]
+                place = int(q.addresses.places(kind)[s, span.start + i])
+                right = of_trace(q.trace)[kind].ravel()[place]
                 return (
-                    f"the forward pass: {q.entries.label(entry)} of a {layout.nodes[v].kind} node is "
-                    f"{way.numbers[entry]:.12g}, the others give {right:.12g}"
+                    f"the forward pass: {q.addresses.label(kind, place)} of a {layout.nodes[v].kind} node is "
+                    f"{way.numbers[q.addresses.span(kind)][place]:.12g}, the others give {right:.12g}"
                 )
     return ""

@@ -21,7 +21,8 @@ from graphprop.given.arrays import float_kind, numbers_as_given, real_array
 from graphprop.graph.layout import Array
 from graphprop.notation.foreign import as_floats
 from graphprop.notation.short import table
-from graphprop.passes.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of
+from graphprop.passes.addresses import Addresses, of_gradients
+from graphprop.passes.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of, whole
 from graphprop.passes.results import Difference, Gradients, Trace, check_comparable
 from graphprop.passes.same_pass import what_differs
 from graphprop.passes.sweep import Run
@@ -214,10 +215,11 @@ def compare(right: Gradients, mine: Any) -> Comparison:
         raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
     known = _Limits(run, {})
     suspects = Suspects(run)
-    pairs, partial = list(_pairs(right, trace, mine)), isinstance(mine, Gradients)
+    addresses = Addresses(right.layout, trace.samples, right.batched)
+    pairs, partial = list(_pairs(right, trace, mine, addresses)), isinstance(mine, Gradients)
     with np.errstate(all="ignore"):
         verdicts = [
-            part if isinstance(part, Verdict) else _judge(part, given, partial, flat, known, suspects)
+            part if isinstance(part, Verdict) else _judge(part, given, partial, flat, addresses, known, suspects)
             for part, given in pairs
         ]
     if all(verdict.status == "right" and not verdict.entries for verdict in verdicts):
@@ -231,19 +233,15 @@ def compare(right: Gradients, mine: Any) -> Comparison:
 
 def _flat(g: Gradients) -> dict[str, Array]:
     """All numbers of a gradient by kind."""
-    numbers = {
-        "value": g.value, "delta": g.a_flat, "o": g.o_flat, "weights": g.weight_uses, "biases": g.bias_uses,
-        "theta": g.theta,
-    }  # fmt: skip
-    return {kind: as_floats(array) for kind, array in numbers.items()}
+    return {kind: as_floats(array) for kind, array in of_gradients(g).items()}
 
 
-def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | Verdict, Any]]:
+def _pairs(right: Gradients, trace: Trace, mine: Any, addresses: Addresses) -> Iterator[tuple[Part | Verdict, Any]]:
     """Each part that was given, and the numbers given for it; a verdict on a layer that there is not.
 
     The numbers of other `Gradients` are nan where they were not asked for.
     """
-    layout, samples, batched = right.layout, trace.samples, right.batched
+    size = right.layout.size
     if isinstance(mine, Gradients):
         check_comparable(right, mine)
         try:
@@ -252,27 +250,27 @@ def _pairs(right: Gradients, trace: Trace, mine: Any) -> Iterator[tuple[Part | V
             raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
         if mine.trace is not None and (told := what_differs(trace, mine.trace, "the first", "the second")):
             raise GraphpropError(f"the second gradient is of another forward pass than the first: {told}")
-        for part in all_parts(layout, samples, batched):
+        for part in all_parts(addresses):
             yield part, flat[part.kind].ravel()[part.index]
         return
     if not isinstance(mine, Mapping):
         numbers = real_array(mine, "the gradient")
-        if numbers.shape != (layout.size,):
+        if numbers.shape != (size,):
             raise GraphpropError(
-                f"the gradient has shape {numbers.shape}; a vector has one entry per parameter, ({layout.size},), "
+                f"the gradient has shape {numbers.shape}; a vector has one entry per parameter, ({size},), "
                 "and matrices are given by name, {'W1': ..., 'b1': ...}"
             )
-        yield part_of(layout, "theta", samples, batched), mine
+        yield whole(addresses, "theta"), mine
         return
     for key, given in mine.items():
         if isinstance(given, Mapping):
             if key not in NAMED:
                 raise GraphpropError(f"{key!r} holds a mapping; that is known of {', '.join(NAMED)}")
             for name, numbers in given.items():
-                yield named_part(layout, key, name, samples, batched), numbers
+                yield named_part(addresses, key, name), numbers
         else:
             try:
-                yield part_of(layout, key, samples, batched), given
+                yield part_of(addresses, key), given
             except NoLayerError as error:
                 yield Verdict(key, "wrong", str(error), 0, 0), given
 
@@ -299,12 +297,18 @@ def _by_kind(run: Run, b: Errors) -> dict[str, Array]:
     theta = np.zeros(layout.size)
     np.add.at(theta, layout.position, b.weights)
     np.add.at(theta, layout.bias_position, b.biases)
-    kinds = {"value": np.array(b.total), "delta": b.delta, "o": b.obar, "weights": b.weights, "biases": b.biases}
+    kinds = {"value": np.array(b.total), "delta": b.delta, "obar": b.obar, "weight": b.weights, "bias": b.biases}
     return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 
 
 def _judge(
-    part: Part, given: Any, partial: bool, flat: dict[str, Array], limits: _Limits, suspects: Suspects
+    part: Part,
+    given: Any,
+    partial: bool,
+    flat: dict[str, Array],
+    addresses: Addresses,
+    limits: _Limits,
+    suspects: Suspects,
 ) -> Verdict:
     """The verdict on the numbers given for a part; of a `partial` gradient those that are nan were not given."""
     numbers = numbers_as_given(given, part.name)
@@ -321,7 +325,7 @@ def _judge(
         found: Array = bound.ravel()[np.maximum(part.index, 0)]
         return np.where(np.isnan(found), np.inf, found)  # where the bound itself overflows, nothing can be told
 
-    case = Case(part, right, right, limit(True, True), limits.run.goal.samples, flat)
+    case = Case(part, right, right, limit(True, True), limits.run.goal.samples, addresses, flat)
     if fitted is None:
         reason = f"its shape is {_by(mine.shape)}, the gradient's is {_by(right.shape)}"
         return Verdict(part.name, "wrong", reason + _what_shape(case, mine, suspects), entries, entries)
@@ -434,7 +438,7 @@ def _worst(case: Case, wrong: Array) -> tuple[Difference, ...]:
 
     def entry(i: int) -> Difference:
         x, y = float(right[i]), float(mine[i])
-        return Difference(case.part.label(int(places[i])), x, y, float(apart[i]), _relative(x, y))
+        return Difference(case.label(int(places[i])), x, y, float(apart[i]), _relative(x, y))
 
     return tuple(map(entry, order.tolist()))
 

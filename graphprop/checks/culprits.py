@@ -23,7 +23,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
-from graphprop.passes.entries import Entries
+from graphprop.passes.addresses import Addresses, of_gradients
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
 
@@ -43,11 +43,11 @@ class Equations:
         g: Gradients,
         trace: Trace,
         objective: Objective,
-        entries: Entries,
+        addresses: Addresses,
         inside: Inside,
         at: Mapping[int, Slopes],
     ) -> None:
-        self.entries, self.gradients, layout = entries, g, trace.layout
+        self.addresses, self.gradients, layout = addresses, g, trace.layout
         theta, o = np.where(np.isinf(trace.theta), 0.0, trace.theta), np.nan_to_num(trace.o_flat, neginf=0.0)
         direct = np.zeros(o.shape)
         with np.errstate(all="ignore"):
@@ -64,17 +64,17 @@ class Equations:
             np.add.at(total, positions, uses)
             np.add.at(sizes, positions, np.abs(uses))
         k = (trace.samples + 3) * U
-        self.expected = entries.pack(
+        self.expected = addresses.pack(
             delta=delta, obar=obar, weight=products.sum(axis=0), bias=biases.sum(axis=0), theta=total
         )
-        self.allowed = TINY + entries.pack(
+        self.allowed = TINY + addresses.pack(
             delta=allowed_delta,
             obar=(children + 3) * U * size + _loss_rounding(objective, direct, inside),
             weight=k * np.abs(products).sum(axis=0),
             bias=k * np.abs(biases).sum(axis=0),
-            theta=(entries.count_of_uses + 3) * U * sizes,
+            theta=(addresses.count_of_uses + 3) * U * sizes,
         )
-        self.given = entries.pack(**entries.of_gradients(g))
+        self.given = addresses.pack(**of_gradients(g))
         with np.errstate(invalid="ignore"):
             excess = np.abs(self.given - self.expected) / self.allowed
         self.excess = np.where(np.isfinite(self.expected), np.nan_to_num(excess, posinf=np.inf), 0.0)
@@ -85,7 +85,7 @@ class Equations:
         broken = broken[wrong[broken]] if wrong[broken].any() else broken
         found = []
         for kind in _NEIGHBOURS:
-            span = self.entries.place(kind)
+            span = self.addresses.span(kind)
             here = broken[(broken >= span.start) & (broken < span.stop)]
             worst = here[np.argsort(-self.excess[here], kind="stable")]
             found += [self._sentence(kind, entry) for entry in worst[:MOST].tolist()]
@@ -95,19 +95,18 @@ class Equations:
 
     def _sentence(self, kind: str, entry: int) -> str:
         stated, right, cause = self.given[entry], self.expected[entry], ""
-        place = entry - self.entries.place(kind).start
+        _, place = self.addresses.at(entry)
         if kind == "obar":
-            sample, column = divmod(place, self.gradients.o_flat.shape[1])
-            cause = self._edge(sample, column, stated - right)
+            cause = self._edge(*self.addresses.in_sample(kind, place), stated - right)
         elif kind == "theta":
-            cause = self._use(int(self.entries.shared[place]), stated - right)
-        label = self.entries.label(entry)
+            cause = self._use(place, stated - right)
+        label = self.addresses.label(kind, place)
         shown, other = told_apart(stated, right)
         return f"{label} is {shown}, but {_NEIGHBOURS[kind]} give {other}{cause or ratio_of(stated, right)}"
 
     def _edge(self, sample: int, column: int, residual: float) -> str:
         """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
-        layout, terms = self.entries.layout, self.terms[sample]
+        layout, terms = self.addresses.layout, self.terms[sample]
         uses = np.flatnonzero(layout.column == column)
         edges = np.searchsorted(layout.edge_start, uses, side="right") - 1
         once = np.unique(edges)
@@ -123,7 +122,7 @@ class Equations:
 
     def _use(self, position: int, residual: float) -> str:
         """The use of a tied parameter that was left out."""
-        layout, g = self.entries.layout, self.gradients
+        layout, g = self.addresses.layout, self.gradients
         uses, biases = np.flatnonzero(layout.position == position), np.flatnonzero(layout.bias_position == position)
         if len(near := _near(-g.weight_uses[uses], residual)):
             return f": its use in {layout.label_use(int(uses[near[0]]))} is missing"

@@ -107,7 +107,7 @@ def numbers_of(run: Run, delta: Array, obar: Array) -> dict[str, Array]:
     theta = np.zeros(layout.size)
     np.add.at(theta, layout.position, weights)
     np.add.at(theta, layout.bias_position, biases)
-    return {"delta": delta, "o": obar, "weights": weights, "biases": biases, "theta": theta}
+    return {"delta": delta, "obar": obar, "weight": weights, "bias": biases, "theta": theta}
 
 
 def _faults(run: Run, single: set[int]) -> Iterator[Fault]:
@@ -288,7 +288,7 @@ def _matrices(layout: Layout) -> Iterator[Part]:
         yield edge_part(layout, (layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]))
     edge_of = np.repeat(np.arange(len(sizes)), sizes)
     for part in layer_parts(layout):
-        if part.kind == "weights" and len(np.unique(edge_of[_uses_in(part)])) > 1:
+        if part.kind == "weight" and len(np.unique(edge_of[_uses_in(part)])) > 1:
             yield part
 
 
@@ -313,9 +313,9 @@ def _with_weights(run: Run, uses: int | Array, instead: float | Array) -> tuple[
 
 def uses_of(layout: Layout, position: int) -> list[tuple[str, str, int]]:
     """The uses of a number of theta: how each is called, of which kind it is, and its index there."""
-    weights = [(layout.label_use(i), "weights", i) for i in np.flatnonzero(layout.position == position).tolist()]
+    weights = [(layout.label_use(i), "weight", i) for i in np.flatnonzero(layout.position == position).tolist()]
     biases = [
-        (layout.label_row(int(layout.bias_row[i]), "b"), "biases", i)
+        (layout.label_row(int(layout.bias_row[i]), "b"), "bias", i)
         for i in np.flatnonzero(layout.bias_position == position).tolist()
     ]
     return weights + biases

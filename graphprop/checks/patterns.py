@@ -13,6 +13,7 @@ import numpy as np
 
 from graphprop.checks.known_mistakes import Suspects, uses_of
 from graphprop.graph.layout import Array
+from graphprop.passes.addresses import Addresses
 from graphprop.passes.parts import Part
 
 
@@ -25,7 +26,12 @@ class Case:
     mine: Array
     tolerance: Array
     samples: int
+    addresses: Addresses
     flat: Mapping[str, Array]  # all that is right, by kind, for the uses of tied weights
+
+    def label(self, place: int) -> str:
+        """The name of the entry at this place of the part's kind."""
+        return self.addresses.label(self.part.kind, place)
 
     @property
     def there(self) -> Array:
@@ -161,14 +167,14 @@ def _factors_of_lines(case: Case, _: Suspects) -> Iterator[str]:
     """Each row, or each column, has a factor of its own."""
     if case.mine.ndim != 2 or min(case.mine.shape) < 2 or not case.there.all():
         return
-    if case.part.kind != "weights":
+    if case.part.kind != "weight":
         return
     for what, meaning, right, mine, tolerance in (
         ("row", "what flows back into its node (delta) is wrong", case.right, case.mine, case.tolerance),
         ("column", "what its edge carries (o) is wrong", case.right.T, case.mine.T, case.tolerance.T),
     ):
         lines = [
-            _common_factor(Case(case.part, x, y, t, case.samples, {}), x, y)
+            _common_factor(Case(case.part, x, y, t, case.samples, case.addresses, {}), x, y)
             for x, y, t in zip(right, mine, tolerance, strict=True)
         ]
         if None in lines:
@@ -197,8 +203,8 @@ def _swaps(case: Case, _: Suspects) -> Iterator[str]:
         slack = max(tolerance[i], tolerance[j])
         if abs(mine[i] - right[j]) <= slack and abs(mine[j] - right[i]) <= slack:
             places = case.part.index.ravel()
-            yield f"{case.part.label(int(places[i]))} and {case.part.label(int(places[j]))} are swapped"
-    if case.mine.ndim != 2 or case.part.kind != "weights" or not case.there.all():
+            yield f"{case.label(int(places[i]))} and {case.label(int(places[j]))} are swapped"
+    if case.mine.ndim != 2 or case.part.kind != "weight" or not case.there.all():
         return
     for what, x, y, t in (
         ("rows", case.right, case.mine, case.tolerance),
@@ -227,12 +233,12 @@ def _uses(case: Case, _: Suspects) -> Iterator[str]:
     texts = []
     for i in np.flatnonzero(case.wrong().ravel()).tolist():
         position = int(case.part.index.ravel()[i])
-        uses = uses_of(case.part.layout, position)
+        uses = uses_of(case.addresses.layout, position)
         right, mine = float(case.right.ravel()[i]), float(case.mine.ravel()[i])
         text = _lost_use(right, mine, [(label, float(case.flat[kind][k])) for label, kind, k in uses])
         if not text:
             return
-        texts.append(f"{case.part.label(position)}: {text}")
+        texts.append(f"{case.label(position)}: {text}")
     yield "; ".join(texts[:3]) + (f"; and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
@@ -273,7 +279,7 @@ def _mistakes(case: Case, suspects: Suspects) -> Iterator[str]:
 
 def _wrong_nodes(case: Case, most: int = 8) -> list[int]:
     """Some of the nodes whose gradients are wrong."""
-    nodes = map(case.part.node, case.part.index[case.wrong()].tolist())
+    nodes = (case.addresses.node(case.part.kind, place) for place in case.part.index[case.wrong()].tolist())
     return list(itertools.islice((v for v in nodes if v is not None), most))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from graphprop.checks.jacobians import Slopes, pulled
 from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array
-from graphprop.passes.entries import Entries
+from graphprop.passes.addresses import Addresses
 from graphprop.passes.sweep import Run
 
 FADED = 2.0**-1000  # slopes below it may have lost digits
@@ -35,18 +35,18 @@ class Scales:
         self.delta, self.obar = self._sums(lambda slope: slope.sizes)
         self._near_delta, self._near_obar = self._sums(lambda slope: slope.nearby)
 
-    def packed(self, entries: Entries) -> Array:
+    def packed(self, addresses: Addresses) -> Array:
         """The sum of the absolute terms of each entry."""
         layout, o, delta = self.run.layout, np.abs(finite(self.run.o)), self._near_delta
         weights = (delta[:, layout.row] * o[:, layout.column]).sum(axis=0)
-        scale: Array = self._pack(entries, delta, self._near_obar, weights)
+        scale: Array = self._pack(addresses, delta, self._near_obar, weights)
         terms, _ = self.run.goal.evaluate(self.run.o[:, self.run.goal.columns], Floats())
         by_sample = np.reshape(np.array(terms, dtype=float), (len(o), -1)).sum(axis=1)
-        scale[entries.place("value")] = np.abs(by_sample).sum()
-        scale[entries.place("a")], scale[entries.place("o")] = np.ravel(np.abs(self.run.a)), np.ravel(o)
+        scale[addresses.span("value")] = np.abs(by_sample).sum()
+        scale[addresses.span("a")], scale[addresses.span("o")] = np.ravel(np.abs(self.run.a)), np.ravel(o)
         return scale
 
-    def faded(self, entries: Entries) -> Array:
+    def faded(self, addresses: Addresses) -> Array:
         """Whether a term of an entry may be below the smallest number."""
         layout = self.run.layout
 
@@ -58,9 +58,9 @@ class Scales:
             flat = nearby if nearby.ndim == 2 else nearby.max(axis=1)
             return (flat < FADED) & (self._near_obar[:, layout.o_slice(v)].max(axis=1, keepdims=True) > 0)
 
-        return self._reached(entries, starts)
+        return self._reached(addresses, starts)
 
-    def kinked(self, entries: Entries) -> Array:
+    def kinked(self, addresses: Addresses) -> Array:
         """Whether it goes through a node that rounding may move across a kink."""
 
         def starts(v: int) -> Any:
@@ -71,7 +71,7 @@ class Scales:
             kinked: Array = largest > CROSSED * (1 if nearby.size == 0 else nearby.max())
             return kinked
 
-        return self._reached(entries, starts)
+        return self._reached(addresses, starts)
 
     def _sums(self, matrix: Callable[[Slopes], Array]) -> tuple[Array, Array]:
         """Of delta and obar, with these matrices in the place of the Jacobians."""
@@ -81,7 +81,7 @@ class Scales:
 
         return self.run.backward(self.direct, step, lambda uses, delta: self.w[uses] * delta)
 
-    def _reached(self, entries: Entries, starts: Callable[[int], Any]) -> Array:
+    def _reached(self, addresses: Addresses, starts: Callable[[int], Any]) -> Array:
         """Which entries have a path through a place that this is true of, among those that the objective depends on."""
         layout, joined = self.run.layout, self.w > 0
 
@@ -93,7 +93,7 @@ class Scales:
 
         nothing = np.zeros(self.run.o.shape)
         delta, obar = self.run.backward(nothing, step, lambda uses, delta: joined[uses] * delta)
-        return self._pack(entries, delta, obar, delta[:, layout.row].sum(axis=0)) > 0
+        return self._pack(addresses, delta, obar, delta[:, layout.row].sum(axis=0)) > 0
 
     @cached_property
     def _depends(self) -> Array:
@@ -107,17 +107,19 @@ class Scales:
         _, found = self.run.backward(reads, step, lambda uses, read: read)
         return np.asarray(found.max(axis=0) > 0)
 
-    def _pack(self, entries: Entries, delta: Array, obar: Array, weights: Array) -> Array:
+    def _pack(self, addresses: Addresses, delta: Array, obar: Array, weights: Array) -> Array:
         biases = delta[:, self.run.layout.bias_row].sum(axis=0)
-        return packed(entries, delta, obar, weights, biases)
+        return packed(addresses, delta, obar, weights, biases)
 
 
-def packed(entries: Entries, delta: Array, obar: Array, weights: Array, biases: Array, sum_of_uses: float = 1) -> Array:
+def packed(
+    addresses: Addresses, delta: Array, obar: Array, weights: Array, biases: Array, sum_of_uses: float = 1
+) -> Array:
     """All entries; those of theta are sums over uses."""
-    theta = np.zeros(entries.layout.size)
-    np.add.at(theta, entries.layout.position, weights)
-    np.add.at(theta, entries.layout.bias_position, biases)
-    return entries.pack(delta=delta, obar=obar, weight=weights, bias=biases, theta=sum_of_uses * theta)
+    theta = np.zeros(addresses.layout.size)
+    np.add.at(theta, addresses.layout.position, weights)
+    np.add.at(theta, addresses.layout.bias_position, biases)
+    return addresses.pack(delta=delta, obar=obar, weight=weights, bias=biases, theta=sum_of_uses * theta)
 
 
 def finite(x: Array) -> Array:

@@ -24,7 +24,7 @@ from graphprop.functions.arithmetic import Floats
 from graphprop.graph.layout import Array, Layout
 from graphprop.network import Network
 from graphprop.notation.escaping import label, plain
-from graphprop.passes.entries import Entries
+from graphprop.passes.addresses import Addresses, of_gradients, of_trace
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
 from graphprop.textbook import matrixform, recursion
@@ -71,7 +71,7 @@ class Question:
     net: Network
     trace: Trace
     objective: Objective
-    entries: Entries
+    addresses: Addresses
     inside: Inside
     bounds: Bounds
     response: Array | None  # see bounds
@@ -86,10 +86,10 @@ class Question:
         )
         known = np.where(np.isinf(self.trace.o_flat), 0.0, self.trace.o_flat)
         shift = *(_early_rounding(x[0].real, y) for x, y in ((a, self.trace.a_flat), (o, known))), _formula_slopes(self)
-        given = self.entries, self.trace, self.objective, self.inside, shift, self.response
+        given = self.addresses, self.trace, self.objective, self.inside, shift, self.response
         errors = bounds(*given, slopes=self.bounds.slopes).own
-        forward = slice(0, self.entries.place("o").stop)
-        told = self.entries.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
+        forward = slice(0, self.addresses.span("o").stop)
+        told = self.addresses.pack(value=abs(self.value), a=np.abs(self.trace.a_flat), o=np.abs(known))
         errors[forward] = self.bounds.own[forward] + 1e-12 * (1 + told[forward])
         return errors
 
@@ -154,10 +154,10 @@ def by_recursion(q: Question, form: str, letter: str) -> Way:
             if (work := int(each[drawn].sum()) + once) > MOST_WORK:
                 raise NotApplicableError(f"it would take about {work:.1e} products {way.reason}".rstrip())
         g = recursion.backpropagate(q.net, q.trace, q.objective, **given)
-        trace = q.entries.of_trace(q.trace) if form == "children" else {}
+        trace = of_trace(q.trace) if form == "children" else {}
         _take(way, q, g, q.bounds.shared, **trace)
         if form == "children":
-            way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside, q.bounds.slopes)
+            way.equations = Equations(g, q.trace, q.objective, q.addresses, q.inside, q.bounds.slopes)
 
     return timed(f"recursion ({letter}), {form}", "derivatives", run)
 
@@ -182,8 +182,8 @@ def by_engine(q: Question) -> Way:
     def run(way: Way) -> None:
         own = q.net.forward(_inputs(q))
         g = q.net.backward(q.trace, q.objective)
-        _take(way, q, g, q.bounds.shared, **q.entries.of_trace(own))
-        way.equations = Equations(g, q.trace, q.objective, q.entries, q.inside, q.bounds.slopes)
+        _take(way, q, g, q.bounds.shared, **of_trace(own))
+        way.equations = Equations(g, q.trace, q.objective, q.addresses, q.inside, q.bounds.slopes)
 
     return timed_again("engine, backward", "derivatives", run)
 
@@ -193,16 +193,16 @@ def by_program(q: Question) -> Way:
     name = "vjp" if q.objective.loss is None else "value_and_grad"
 
     def run(way: Way) -> None:
-        entries, program = q.entries, q.net.program
+        addresses, program = q.addresses, q.net.program
         if q.objective.loss is not None:
             value, theta = program.value_and_grad(q.trace.theta, _inputs(q), q.objective)
-            told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"value": value}
+            told = addresses.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"value": value}
         else:
             theta, by_inputs = program.vjp(q.trace.theta, _inputs(q), q.objective)
             obar = np.full(q.trace.o_flat.shape, np.nan)
             obar[:, q.trace.layout.input_columns] = np.reshape(by_inputs, (q.trace.samples, -1))
-            told = entries.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"obar": obar}
-        way.numbers, way.errors, way.complete = entries.pack(**told), q.bounds.own, False
+            told = addresses.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"obar": obar}
+        way.numbers, way.errors, way.complete = addresses.pack(**told), q.bounds.own, False
 
     return timed_again(f"engine, {name}", "derivatives", run)
 
@@ -215,7 +215,7 @@ def by_matrices(q: Question) -> Way:
 
 
 def _take(way: Way, q: Question, g: Gradients, errors: Array, **more: Any) -> None:
-    way.numbers, way.errors, way.gradients = q.entries.pack(**q.entries.of_gradients(g), **more), errors, g
+    way.numbers, way.errors, way.gradients = q.addresses.pack(**of_gradients(g), **more), errors, g
 
 
 def _inputs(q: Question) -> Array:
@@ -233,7 +233,7 @@ class Places:
     rows: Array
     columns: Array
     uses: Array
-    shared: Array  # numbers among entries.shared
+    shared: Array  # numbers among addresses.shared
     units: Array  # of each in this order, the step that moves a pre-activation by about 1
 
     def __len__(self) -> int:
@@ -258,8 +258,8 @@ def places(q: Question) -> tuple[Places, bool]:
     of_column = 1 / np.where(heaviest == 0, 1, heaviest)
     of_position = np.ones(layout.size)
     np.minimum.at(of_position, layout.position, of_use)
-    counts = int(layout.a_start[-1]), int(layout.o_start[-1]), len(layout.position), len(q.entries.shared)
-    unit = np.concatenate((np.ones(counts[0]), of_column, of_use, of_position[q.entries.shared]))
+    counts = int(layout.a_start[-1]), int(layout.o_start[-1]), len(layout.position), len(q.addresses.shared)
+    unit = np.concatenate((np.ones(counts[0]), of_column, of_use, of_position[q.addresses.shared]))
     rows, columns, uses, shared = (np.arange(n) for n in counts)
     every = Places(rows, columns, uses, shared, unit)
     most = max(8, WORK // (2 * len(LEVELS) * q.trace.samples * _cost_of_a_pass(q)))
@@ -276,12 +276,12 @@ def _cost_of_a_pass(q: Question) -> int:
 
 def changes(q: Question, where: Places, steps: Array) -> Changes:
     """A copy without change, then one for each place."""
-    layout, entries = q.trace.layout, q.entries
+    layout, addresses = q.trace.layout, q.addresses
     of = np.arange(1, len(where) + 1)
     cuts = np.cumsum([len(where.rows), len(where.columns), len(where.uses)])
     row_of, column_of, use_of, shared_of = np.split(of, cuts)
     number = np.full(layout.size, -1)
-    number[entries.shared[where.shared]] = shared_of
+    number[addresses.shared[where.shared]] = shared_of
     of_use, of_bias = number[layout.position], number[layout.bias_position]
     tied, tied_bias = np.flatnonzero(of_use >= 0), np.flatnonzero(of_bias >= 0)
     return Changes(
@@ -303,7 +303,7 @@ def pack_places(q: Question, where: Places, found: Array) -> dict[str, Array]:
     obar = np.full((samples, int(layout.o_start[-1])), np.nan)
     weight, theta = np.full(len(layout.position), np.nan), np.full(layout.size, np.nan)
     delta[:, where.rows], obar[:, where.columns] = rows.T, columns.T
-    weight[where.uses], theta[q.entries.shared[where.shared]] = uses.sum(axis=1), shared.sum(axis=1)
+    weight[where.uses], theta[q.addresses.shared[where.shared]] = uses.sum(axis=1), shared.sum(axis=1)
     return {
         "delta": delta,
         "obar": obar,
@@ -325,8 +325,8 @@ def by_differences(q: Question, where: Places) -> Way:
         told = pack_places(q, where, found.derivative)
         errors = pack_places(q, where, found.error)
         told |= {"a": a[0], "o": o[0], "value": np.array(_value(q, o[0]))}
-        errors |= {kind: q.bounds.own[q.entries.place(kind)] for kind in ("a", "o", "value")}
-        way.numbers, way.errors = q.entries.pack(**told), q.entries.pack(**errors)
+        errors |= {kind: q.bounds.own[q.addresses.span(kind)] for kind in ("a", "o", "value")}
+        way.numbers, way.errors = q.addresses.pack(**told), q.addresses.pack(**errors)
         steps = found.step[np.isfinite(found.error)]
         if steps.size:
             way.reason = f"steps {steps.min():.1e} to {steps.max():.1e}"
@@ -393,11 +393,11 @@ def by_complex_step(q: Question, where: Places) -> Way:
             base = {"a": a[0].real, "o": o[0].real}
             base["value"] = objective_terms(objective, o[:, :, objective.columns])[0].real.sum()
             way.errors = q.formula_errors.copy()
-            way.errors[q.entries.place("o").stop :] += FADED
+            way.errors[q.addresses.span("o").stop :] += FADED
         except GraphpropError as error:
             raise NotApplicableError(str(error)) from None
         told = pack_places(q, where, np.concatenate(found))
-        way.numbers = q.entries.pack(**told, **base)
+        way.numbers = q.addresses.pack(**told, **base)
 
     return timed("complex step", "formulas", run)
 

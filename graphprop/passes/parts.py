@@ -1,6 +1,6 @@
-"""The parts of a gradient by the names that people give them: W1, an edge, a parameter, theta; and their entries.
+"""The parts of a gradient by the names that people give them: W1, an edge, a parameter, theta.
 
-A part is a matrix of places in the flat arrays of a gradient. What numbers stand there is not known here.
+A part is a matrix of places as `addresses.py` numbers them. What numbers stand there is not known here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.levels import check_layered, level_numbers
 from graphprop.notation.escaping import label
+from graphprop.passes.addresses import Addresses
 
-BY_NODE = ("delta", "gamma", "o", "input")
-NAMED = ("weight", "bias", "parameter", *BY_NODE)
+NAMED = ("weight", "bias", "parameter", "delta", "gamma", "o", "input")
+IN_WORDS = {"weight": "weights", "bias": "biases", "theta": "theta"}  # kinds that two things of one name may be of
 
 
 class NoLayerError(UnknownNameError):
@@ -27,52 +28,16 @@ class NoLayerError(UnknownNameError):
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """`index` says where each entry stands in the flat array of a kind, -1 where there is none."""
+    """`index` says at which place of its kind each entry stands, -1 where there is none."""
 
     name: str
-    kind: str  # weights, biases, theta, delta, o or value
+    kind: str  # weight, bias, theta, delta, obar or value
     index: Array
-    layout: Layout
-    batched: bool = False
-
-    def label(self, place: int) -> str:
-        """The name of the entry at this place of the flat array."""
-        layout = self.layout
-        if self.kind == "weights":
-            return layout.label_use(place)
-        if self.kind == "biases":
-            return layout.label_row(int(layout.bias_row[place]), "b")
-        if self.kind == "theta":
-            return layout.label_position(place)
-        if self.kind == "value":
-            return "value"
-        width = int((layout.a_start if self.kind == "delta" else layout.o_start)[-1])
-        node = layout.nodes[self.node(place) or 0]
-        if self.kind == "delta":
-            name = layout.label_row(place % width, "delta" if node.vector else "gamma")
-        else:
-            name = layout.label_column(place % width, "input" if node.is_input else "obar")
-        return f"{name} of sample {place // width}" if self.batched else name
-
-    def node(self, place: int) -> int | None:
-        """The number of the node whose gradient stands there; None of a tied parameter, which belongs to several."""
-        layout = self.layout
-        if self.kind == "o":
-            return int(np.searchsorted(layout.o_start, place % int(layout.o_start[-1]), side="right")) - 1
-        if self.kind == "delta":
-            rows = np.array([place % int(layout.a_start[-1])])
-        elif self.kind == "weights":
-            rows = layout.row[[place]]
-        elif self.kind == "biases":
-            rows = layout.bias_row[[place]]
-        else:
-            rows = np.append(layout.row[layout.position == place], layout.bias_row[layout.bias_position == place])
-        return int(np.searchsorted(layout.a_start, rows[0], side="right")) - 1 if len(rows) == 1 else None
 
 
-def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
+def part_of(addresses: Addresses, key: Any) -> Part:
     """What a name stands for: an edge, a node's bias, a parameter, else "theta", "value", "W1", "b1", ..."""
-    found = []
+    layout, found = addresses.layout, []
     if _is_edge(layout, key):
         found.append(edge_part(layout, key))
     if _is_in(key, layout.number):
@@ -80,17 +45,15 @@ def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
     if _is_in(key, layout.parameters):
         found.append(parameter_part(layout, key))
     if len(found) > 1:
-        names = " and ".join(f"{part.kind} {part.name}" for part in found)
+        names = " and ".join(f"{IN_WORDS[part.kind]} {part.name}" for part in found)
         raise GraphpropError(
             f"{key!r} is the name of two things, {names}; say which one with "
             f"{{'weight': ...}}, {{'bias': ...}} or {{'parameter': ...}} around it"
         )
     if found:
         return found[0]
-    if key == "theta":
-        return Part("theta", "theta", np.arange(layout.size), layout)
-    if key == "value":
-        return Part("value", "value", np.array(0), layout)
+    if key in ("theta", "value"):
+        return whole(addresses, key)
     if isinstance(key, str) and (named := re.fullmatch(r"([Wb])([1-9]\d*)", key)):
         return layer_part(layout, *named.groups())
     if _is_in(key, layout.number):
@@ -103,8 +66,14 @@ def part_of(layout: Layout, key: Any, samples: int, batched: bool) -> Part:
     raise unknown("part of the gradient", key, [*layers, "theta", "value", *known, *edges][:10_001])
 
 
-def named_part(layout: Layout, what: str, key: Any, samples: int, batched: bool) -> Part:
+def whole(addresses: Addresses, kind: str, name: str = "") -> Part:
+    """All of a kind."""
+    return Part(name or kind, kind, addresses.places(kind))
+
+
+def named_part(addresses: Addresses, what: str, key: Any) -> Part:
     """What `Gradients` has under this name: its weight, bias, parameter, delta, gamma, o or input of key."""
+    layout = addresses.layout
     if what == "weight":
         if not isinstance(key, tuple) or len(key) != 2:
             raise UnknownNameError(f"weight: an edge is a pair of node names, not {key!r}")
@@ -126,13 +95,11 @@ def named_part(layout: Layout, what: str, key: Any, samples: int, batched: bool)
         raise UnknownNameError(f"the sensitivity of node {key!r} is {'delta' if node.vector else 'gamma'}[{key!r}]")
     if what == "input" and not node.is_input:
         raise UnknownNameError(f"{key!r} is no input")
-    span, width = (layout.a_slice(v), layout.a_start[-1]) if by_a else (layout.o_slice(v), layout.o_start[-1])
-    index = np.arange(samples)[:, None] * int(width) + np.arange(span.start, span.stop)
+    kind, span = ("delta", layout.a_slice(v)) if by_a else ("obar", layout.o_slice(v))
+    index = addresses.places(kind)[:, span]
     if not (node.vector if by_a else node.listed):
         index = index[:, 0]
-    return Part(
-        f"{what}[{label(key, most=0)}]", "delta" if by_a else "o", index if batched else index[0], layout, batched
-    )
+    return Part(f"{what}[{label(key, most=0)}]", kind, index if addresses.batched else index[0])
 
 
 def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
@@ -141,7 +108,7 @@ def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
     index = np.full(layout.edge_shape(e), -1)
     rows = layout.row[uses] - layout.a_start[layout.edge_target[e]]
     index[rows, layout.column[uses] - layout.o_start[layout.edge_source[e]]] = uses
-    return Part(_edge_name(*edge), "weights", index, layout)
+    return Part(_edge_name(*edge), "weight", index)
 
 
 def bias_part(layout: Layout, name: Any) -> Part:
@@ -149,11 +116,11 @@ def bias_part(layout: Layout, name: Any) -> Part:
     first, last = np.searchsorted(layout.bias_row, layout.a_start[v : v + 2])
     index = np.full(layout.nodes[v].n, -1)
     index[layout.bias_row[first:last] - layout.a_start[v]] = np.arange(first, last)
-    return Part(_bias_name(name), "biases", index, layout)
+    return Part(_bias_name(name), "bias", index)
 
 
 def parameter_part(layout: Layout, name: Any) -> Part:
-    return Part(label(name, most=0), "theta", layout.parameters[name], layout)
+    return Part(label(name, most=0), "theta", layout.parameters[name])
 
 
 def _is_in(key: Any, names: Mapping[Any, Any]) -> bool:
@@ -186,12 +153,12 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
         if not len(uses):
             raise NoLayerError(f"layer {k} has no bias")
         index[place[layout.bias_row[uses]]] = uses
-        return Part(name, "biases", index, layout)
+        return Part(name, "bias", index)
     columns = np.flatnonzero(np.repeat(level == k - 1, np.diff(layout.o_start)))
     index = np.full((len(rows), len(columns)), -1)
     uses = np.flatnonzero(place[layout.row] >= 0)
     index[place[layout.row[uses]], np.searchsorted(columns, layout.column[uses])] = uses
-    return Part(name, "weights", index, layout)
+    return Part(name, "weight", index)
 
 
 def layer_parts(layout: Layout) -> list[Part]:
@@ -210,47 +177,47 @@ def layer_parts(layout: Layout) -> list[Part]:
     return found
 
 
-def all_parts(layout: Layout, samples: int, batched: bool) -> Iterator[Part]:
+def all_parts(addresses: Addresses) -> Iterator[Part]:
     """Everything that a gradient holds: by layers if there are some, else all weights and all biases."""
-    yield Part("value", "value", np.array(0), layout)
+    layout = addresses.layout
+    yield whole(addresses, "value")
     layers = layer_parts(layout)
     yield from layers
     if not layers:
-        yield Part("weights", "weights", np.arange(len(layout.row)), layout)
+        yield whole(addresses, "weight", "weights")
         if len(layout.bias_row):
-            yield Part("biases", "biases", np.arange(len(layout.bias_row)), layout)
-    if len(np.unique(np.concatenate((layout.position, layout.bias_position)))) < len(layout.row) + len(layout.bias_row):
-        yield Part("theta", "theta", np.arange(layout.size), layout)
-    rows, columns = int(layout.a_start[-1]), int(layout.o_start[-1])
-    yield Part("delta", "delta", np.arange(samples * rows).reshape(samples, rows), layout, batched)
-    yield Part("o", "o", np.arange(samples * columns).reshape(samples, columns), layout, batched)
+            yield whole(addresses, "bias", "biases")
+    if (addresses.count_of_uses > 1).any():
+        yield whole(addresses, "theta")
+    yield whole(addresses, "delta")
+    yield whole(addresses, "obar", "o")
 
 
 def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
     """The names of what the derivatives by theta lack: layers, if there are some, else parameters, edges and nodes."""
-    lacks = {"weights": np.ones(len(layout.row), bool), "biases": np.ones(len(layout.bias_row), bool)}
+    lacks = {"weight": np.ones(len(layout.row), bool), "bias": np.ones(len(layout.bias_row), bool)}
     theta = np.ones(layout.size, bool)
     for part in given:
         if part.kind in lacks or part.kind == "theta":
             (theta if part.kind == "theta" else lacks[part.kind])[part.index[part.index >= 0]] = False
-    lacks["weights"] &= theta[layout.position]
-    lacks["biases"] &= theta[layout.bias_position]
-    if not lacks["weights"].any() and not lacks["biases"].any():
+    lacks["weight"] &= theta[layout.position]
+    lacks["bias"] &= theta[layout.bias_position]
+    if not lacks["weight"].any() and not lacks["bias"].any():
         return ()
     if layers := layer_parts(layout):
         return tuple(part.name for part in layers if lacks[part.kind][part.index[part.index >= 0]].any())
-    uses = np.append(layout.position[lacks["weights"]], layout.bias_position[lacks["biases"]])
+    uses = np.append(layout.position[lacks["weight"]], layout.bias_position[lacks["bias"]])
     names = [label(name, most=0) for name, positions in layout.parameters.items() if np.isin(positions, uses).any()]
     named = np.zeros(layout.size, bool)
     for positions in layout.parameters.values():
         named[positions] = True
     edges = np.unique(
         np.repeat(np.arange(len(layout.edge_source)), np.diff(layout.edge_start))[
-            lacks["weights"] & ~named[layout.position]
+            lacks["weight"] & ~named[layout.position]
         ]
     )
     ends = [(layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]) for e in edges.tolist()]
-    rows = layout.bias_row[lacks["biases"] & ~named[layout.bias_position]]
+    rows = layout.bias_row[lacks["bias"] & ~named[layout.bias_position]]
     nodes = np.unique(np.searchsorted(layout.a_start, rows, side="right") - 1)
     return (*names, *(_edge_name(u, v) for u, v in ends), *(_bias_name(layout.names[v]) for v in nodes.tolist()))
 
