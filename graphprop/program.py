@@ -129,8 +129,12 @@ class Program:
         source: Any,
         target: Any,
         activation: Any = "sigmoid",
-        bias: bool = False,
+        bias: Any = False,
         outputs: Any = None,
+        *,
+        component: Any = None,
+        position: Any = None,
+        names: Any = None,
     ) -> Program:
         """A program from arrays, for graphs too large to be declared node by node.
 
@@ -141,15 +145,26 @@ class Program:
         source, target : arrays of integers
             The edges, in any order. The nodes are numbered from 0 to the largest number that is there.
         activation : name, Activation, or one per node that is no input
-            Scalar functions only.
-        bias : bool
-            Whether every node that is no input has a bias.
+            Elementwise and reducing ones, which give a number each.
+        bias : bool, or an array
+            Whether every node that is no input has a bias, or of each whether it has one (True and False), or where in
+            theta it is (-1 where there is none). A reducing node has one for each of its components, one behind
+            the other.
         outputs : array of integers, optional
-            The nodes whose outputs are computed, one head together; the sinks if it is not given.
+            The nodes whose outputs are computed, one head together; the sinks if it is not given. With two axes,
+            or as a list of arrays, each of them is a head.
+        component : array of integers, optional
+            Of each edge, which component of its target it leads into, where that is a reducing node; 0 for others.
+            Without it each edge is one component, in the order of the edges.
+        position : array of integers, optional
+            Of each edge, where in theta its weight is; edges that share a position are tied.
+        names : array, optional
+            A name for each node, a text or an integer, by which results and errors then call it.
 
         Notes
         -----
-        theta holds the weights in the order of the edges, then the biases by node.
+        theta holds the weights in the order of the edges, then the biases by node. With `position` the biases stand
+        behind the largest that is given, if `bias` does not say where.
 
         Examples
         --------
@@ -159,8 +174,15 @@ class Program:
         <Program: 4 nodes, 3 edges, 3 levels, 0 dense blocks, 80 bytes per sample>
         >>> program.predict([0.5, 0.5, 1.0], [[1.0, -1.0]])
         array([[0.]])
+
+        One weight for both edges, and the larger of two numbers:
+
+        >>> tied = gp.Program.from_edges(2, [0, 1], [2, 2], "max", position=[0, 0], names=["p", "q", "larger"])
+        >>> tied.forward([3.0], {"p": 1.0, "q": 2.0}).o["larger"]
+        6.0
         """
-        return compile_layout(load(_import_edge_arrays)(n_inputs, source, target, activation, bias, outputs))
+        lay_out = load(_import_edge_arrays)
+        return compile_layout(lay_out(n_inputs, source, target, activation, bias, outputs, component, position, names))
 
     # ------------------------------------------------------------------ running
 

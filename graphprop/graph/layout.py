@@ -64,33 +64,44 @@ class Node:
 
 
 class AlikeNodes(Sequence[Node]):
-    """The scalar nodes of a graph given as arrays: node v is an input, or has the activation `activations[which[v]]`.
+    """The nodes of a graph given as arrays, in place of an object for each; those are made when they are asked for.
 
-    Its bias, if it has one, is at `bias_first + v - inputs` of theta. The objects are made when they are asked for.
+    Node v has `n[v]` pre-activations and `m[v]` outputs, is a vector node if `vector[v]`, and has the activation
+    `activations[which[v]]`; without pre-activations it is an input. `bias` has the positions of all biases, by
+    pre-activation, with -1 where there is none; it is None if there is none at all.
     """
 
-    def __init__(self, activations: Sequence[Activation | None], which: Array, inputs: int, bias_first: int | None):
-        self.activations, self.which, self._inputs, self._bias_first = activations, which, inputs, bias_first
+    def __init__(
+        self, activations: Sequence[Activation], which: Array, n: Array, m: Array, vector: Array, bias: Array | None
+    ) -> None:
+        self.activations, self.which, self.n, self.m, self.vector, self.bias = activations, which, n, m, vector, bias
+        self._start = np.concatenate(([0], np.cumsum(n, dtype=np.intp)))
 
     def __len__(self) -> int:
-        return len(self.which)
+        return len(self.n)
 
     def __iter__(self) -> Iterator[Node]:
-        biases: Iterable[Array | None] = itertools.repeat(None)
-        if self._bias_first is not None:
-            biases = self._bias_first + np.arange(len(self) - self._inputs).reshape(-1, 1)
-        yield from itertools.repeat(Node(None, 0, 1, False), self._inputs)
-        for which, bias in zip(self.which[self._inputs :].tolist(), biases, strict=False):
-            yield Node(self.activations[which], 1, 1, False, bias)
+        return self._made(0, len(self))
 
     def __getitem__(self, v: Any) -> Any:
         if isinstance(v, slice):
             return [self[i] for i in range(*v.indices(len(self)))]
         v = range(len(self))[v]
-        if v < self._inputs:
-            return Node(None, 0, 1, False)
-        bias = None if self._bias_first is None else np.array([self._bias_first + v - self._inputs])
-        return Node(self.activations[self.which[v]], 1, 1, False, bias)
+        return next(self._made(v, v + 1))
+
+    def _made(self, first: int, last: int) -> Iterator[Node]:
+        columns = [array[first:last].tolist() for array in (self.which, self.n, self.m, self.vector)]
+        for which, n, m, vector, bias in zip(*columns, self._biases(first, last), strict=False):
+            yield Node(self.activations[which] if n else None, n, m, vector, bias)
+
+    def _biases(self, first: int, last: int) -> Iterable[Array | None]:
+        if self.bias is None:
+            return itertools.repeat(None)
+        start = self._start[first : last + 1]
+        rows = self.bias[start[0] : start[-1]]
+        has = np.concatenate(([0], np.cumsum(rows >= 0)))[start - start[0]]
+        slices = itertools.pairwise((start - start[0]).tolist())
+        return (rows[i:k] if some else None for (i, k), some in zip(slices, np.diff(has).tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,14 +182,16 @@ class Layout:
         """The activations, each once, and for each node which of them it has; 0 for an input."""
         found: dict[Activation, int] = {}
         if isinstance(self.nodes, AlikeNodes):
-            per_kind = [0 if f is None else found.setdefault(f, len(found)) for f in self.nodes.activations]
-            return tuple(found), np.array(per_kind, dtype=np.uint32)[self.nodes.which]
+            per_kind = np.array(
+                [found.setdefault(f, len(found)) for f in self.nodes.activations] or [0], dtype=np.uint32
+            )
+            return tuple(found), np.where(self.nodes.n > 0, per_kind[self.nodes.which], np.uint32(0))
         seen: dict[int, int] = {id(None): 0}  # objects are told apart faster than compared
         for f in (node.activation for node in self.nodes):
             if id(f) not in seen and f is not None:
                 seen[id(f)] = found.setdefault(f, len(found))
-        numbers = (seen[id(node.activation)] for node in self.nodes)
-        return tuple(found), np.fromiter(numbers, dtype=np.uint32, count=len(self.nodes))
+        of_nodes = (seen[id(node.activation)] for node in self.nodes)
+        return tuple(found), np.fromiter(of_nodes, dtype=np.uint32, count=len(self.nodes))
 
     @cached_property
     def maskable(self) -> Array:

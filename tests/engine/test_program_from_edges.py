@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "n_inputs huge": (lambda: from_edges(2**31, [0], [1]), "n_inputs is a whole number from 0 to"),
     "activation unknown": (lambda: from_edges(1, [0], [1], "tnah"), "unknown activation 'tnah'; did you mean 'tanh'?"),
     "activation in array": (lambda: from_edges(1, [0], [1], np.array(["tnah"])), "unknown activation 'tnah'"),
-    "activation vector": (lambda: from_edges(1, [0], [1], "softmax"), "'softmax' is of vectors .*scalar"),
+    "activation vector": (lambda: from_edges(1, [0], [1], "softmax"), "'softmax' is of vectors; .*one output"),
     "activation None": (
         lambda: from_edges(1, [0], [1], None),
         "activation is one for all, or one for each of the 1 node",
@@ -168,7 +168,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "activations square": (lambda: from_edges(1, [0, 1], [1, 2], np.full((2, 2), "tanh")), "activation"),
     "activation no axes": (lambda: from_edges(1, [0], [1], np.array("tanh")), "activation"),
     "activation number": (lambda: from_edges(1, [0], [1], [3]), "an activation is a name or a gp.Activation, not 3"),
-    "bias number": (lambda: from_edges(1, [0], [1], bias=1), "bias is True or False, not 1"),  # type: ignore[arg-type]
+    "bias number": (lambda: from_edges(1, [0], [1], bias=1), "bias is True or False, or an array .*, not 1"),
     "outputs empty": (lambda: from_edges(1, [0], [1], outputs=[]), "outputs is empty"),
     "outputs twice": (lambda: from_edges(1, [0], [1], outputs=[1, 1]), "outputs names a node twice"),
     "outputs input": (lambda: from_edges(1, [0], [1], outputs=[0]), "outputs: 0 is an input; nodes are 1 to 1"),
