@@ -294,7 +294,7 @@ class Program:
         )
         numbers = trace.theta, trace.a_flat, trace.o_flat
         value, a_grad, o_grad, weights, biases, calls = _engine().backtrace(self.schedule, *numbers, objective)
-        check_gradients(layout, list(range(len(layout.names))), a_grad, o_grad, weights)
+        check_gradients(layout, None, a_grad, o_grad, weights)
         arrays = a_grad, o_grad, weights, biases
         for array in arrays:
             array.flags.writeable = False

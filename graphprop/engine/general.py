@@ -22,7 +22,7 @@ from graphprop.engine.schedule import Schedule
 from graphprop.engine.sweeping import RefusedError, State, Sweep
 from graphprop.functions.arithmetic import Floats
 from graphprop.given.arrays import all_finite, with_warnings_kept
-from graphprop.given.memory import check_memory
+from graphprop.given.memory import check_large
 from graphprop.graph.layout import Array
 from graphprop.passes.finiteness import (
     check_gradients,
@@ -31,6 +31,7 @@ from graphprop.passes.finiteness import (
 from graphprop.passes.objective import Objective
 
 FLOATS = Floats()
+ALL = slice(None)
 _NOTHING = np.zeros((0, 0))
 Result = TypeVar("Result")
 
@@ -109,7 +110,7 @@ def _differentiate(
         state = seeded(part, memory)
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
         if to_inputs:
-            own = sweep.read(state.g, np.arange(schedule.input_width), part)
+            own = sweep.read(state.g, slice(schedule.input_width), part)
             by_inputs[sweep.cut.parts[part], schedule.input_columns] = own
 
     with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
@@ -130,10 +131,9 @@ def _check_part(sweep: Sweep, number: int, state: State) -> None:
     a_grad, o_grad = (
         np.zeros((part.stop - part.start, int(starts[-1]))) for starts in (layout.a_start, layout.o_start)
     )
-    a_grad[:, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), number)
-    o_grad[:, schedule.columns] = sweep.read(state.g, np.arange(len(schedule.columns)), number)
-    nodes = list(range(len(layout.names)))
-    check_gradients(layout, nodes, a_grad, o_grad, np.empty(0), sweep.python.sample(number, 0, 0))
+    a_grad[:, schedule.rows] = sweep.read(state.a, ALL, number)
+    o_grad[:, schedule.columns] = sweep.read(state.g, ALL, number)
+    check_gradients(layout, None, a_grad, o_grad, np.empty(0), sweep.python.sample(number, 0, 0))
 
 
 def _added(gradients: list[Array]) -> Array:
@@ -146,9 +146,9 @@ def _added(gradients: list[Array]) -> Array:
 def trace(schedule: Schedule, theta: Array, inputs: Array) -> tuple[Array, Array]:
     """Every a and o, numbered as in the layout, a row for each sample."""
     layout = schedule.layout
-    schedule = renewed(towards(schedule, range(len(layout.names))))
+    schedule = renewed(towards(schedule, None))
     sizes = int(layout.a_start[-1]), int(layout.o_start[-1])
-    check_memory(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
+    check_large(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
     return _with_python_if_need_be(lambda asks: _trace(schedule, theta, inputs, asks), schedule, theta.dtype)
 
 
@@ -161,8 +161,8 @@ def _trace(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> tuple
         state = sweep.forward(part, sparse.VALUE, memory)
         sweep.check_outputs(state, part)
         samples = sweep.cut.parts[part]
-        a_flat[samples, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), part)
-        o_flat[samples, schedule.columns] = sweep.read(state.o, np.arange(len(schedule.columns)), part)
+        a_flat[samples, schedule.rows] = sweep.read(state.a, ALL, part)
+        o_flat[samples, schedule.columns] = sweep.read(state.o, ALL, part)
 
     sweep.each_part(run)
     return a_flat, o_flat
@@ -199,8 +199,8 @@ def _backtrace(
         state = sweep.replay(*values, part, memory)
         sweep.seed(state.g, columns, seeds[samples])
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], by_use=True, to_inputs=True)
-        a_grad[samples, schedule.rows] = sweep.read(state.a, np.arange(len(schedule.rows)), part)
-        o_grad[samples, schedule.columns] = sweep.read(state.g, np.arange(len(schedule.columns)), part)
+        a_grad[samples, schedule.rows] = sweep.read(state.a, ALL, part)
+        o_grad[samples, schedule.columns] = sweep.read(state.g, ALL, part)
 
     uses = len(layout.row) + len(layout.bias_row)
     with sweep.gradients(uses) as gradients:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from graphprop.engine.loops.edges import find_cuts, find_levels, mark_ancestors,
 from graphprop.engine.loops.table import Before
 from graphprop.engine.schedule import Block, Run, Schedule
 from graphprop.graph.layout import Array, Layout
+from graphprop.passes.goals import outputs_of
 
 DENSE_FROM = 1024  # weights; fewer are as fast in the sparse loops as in a call of BLAS
 PIECE = 512  # numbers for one sample; what is smaller is not cut into pieces
@@ -41,12 +42,14 @@ def lower_layout(layout: Layout) -> Schedule:
     return lower(layout, goals, heads)
 
 
-def towards(schedule: Schedule, goals: Iterable[int]) -> Schedule:
-    """The schedule of the same network that computes the outputs of these nodes, by number."""
-    wanted = tuple(goals)
+def towards(schedule: Schedule, wanted: tuple[int, ...] | None) -> Schedule:
+    """The schedule of the same network that computes the outputs of these nodes, by number; None are all nodes."""
+    if wanted and schedule.layout.heads and wanted is outputs_of(schedule.layout)[0]:
+        return schedule
     found = schedule.towards.get(wanted)
     if found is None:
-        numbers = np.unique(np.array(wanted, dtype=np.intp))
+        goals = range(len(schedule.layout.names)) if wanted is None else wanted
+        numbers = np.unique(np.array(goals, dtype=np.intp))
         same = np.array_equal(numbers, np.unique(schedule.goals))
         found = schedule if same else lower(schedule.layout, numbers)
         if len(schedule.towards) > 32:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,16 @@ def table_of(schedule: Schedule, dtype: np.dtype[Any], by_use: bool = False) -> 
                 held=natives,
             )
         return found
+
+
+def table_alone(schedule: Schedule, dtype: np.dtype[Any]) -> Table:
+    """The same with nodes that read nothing, where the sums of their terms are there."""
+    found: Table | None = schedule.tables.get((dtype, "alone"))
+    if found is None:
+        whole = table_of(schedule, dtype)
+        made = replace(whole, start=np.zeros_like(whole.start), bias=np.full_like(whole.bias, -1))
+        found = schedule.tables.setdefault((dtype, "alone"), made)
+    return found
 
 
 def _functions(schedule: Schedule, natives: dict[int, Native]) -> Array:

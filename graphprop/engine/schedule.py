@@ -140,7 +140,7 @@ class Schedule:
     levels: int
     # what is kept of it by those who run it: its goals' own schedules, its activations
     # and its table for the loops, plans for batches
-    towards: dict[tuple[int, ...], Schedule] = field(init=False, default_factory=dict)
+    towards: dict[tuple[int, ...] | None, Schedule] = field(init=False, default_factory=dict)
     natives: dict[Any, Any] = field(init=False, default_factory=dict)
     tables: dict[Any, Any] = field(init=False, default_factory=dict)
     plans: dict[Any, Any] = field(init=False, default_factory=dict)
@@ -245,6 +245,12 @@ class Schedule:
     @cached_property
     def maskable_rows(self) -> Array:
         return np.flatnonzero(np.repeat(self._nodes_whose(lambda f: f.masks), np.diff(self.row_first)))
+
+    @cached_property
+    def maskable_bias(self) -> Array:
+        """The positions of their biases; -1 where there is none."""
+        positions: Array = self.bias_position[self.maskable_rows]
+        return positions
 
     @cached_property
     def log_columns(self) -> Array:

@@ -11,7 +11,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from graphprop.engine.in_python import InPython
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.table import Table
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs
-from graphprop.engine.machine_form import table_of
+from graphprop.engine.machine_form import table_alone, table_of
 from graphprop.engine.schedule import Block, Schedule
 from graphprop.engine.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import WORTH_CHECKING, Cut, cut_batch
@@ -172,15 +172,14 @@ class Sweep:
 
     def _learn(self, number: int, state: State) -> None:
         """Put the derivatives of elementwise nodes where their a stand."""
-        table, schedule = self.table, self.schedule
-        alone = replace(table, start=np.zeros_like(table.start), bias=np.full_like(table.bias, -1))
+        schedule = self.schedule
         nodes = schedule.inputs, len(schedule.nodes), True
-        self._run_nodes(alone, number, sparse.LEARN, state, nodes, state.a.copy())
+        self._run_nodes(table_alone(schedule, self.theta.dtype), number, sparse.LEARN, state, nodes, state.a.copy())
 
     def _check_masks(self, state: State, number: int) -> None:
         """Refuse -inf in a node that takes it as a mask where it is not its bias, and in outputs of others."""
         schedule, rows = self.schedule, self.schedule.maskable_rows
-        bias = schedule.bias_position[rows]
+        bias = schedule.maskable_bias
         masked = (bias >= 0) & (self.theta[bias] == -np.inf)
         if masked.any() or state.a[:, rows].min() == -np.inf:
             stray = (np.isneginf(state.a[:, rows]) != masked[:, None]).any(axis=(0, 2))
@@ -279,9 +278,9 @@ class Sweep:
         if tiles.shape[0] == tiles.shape[2] == 1:
             one: Array = tiles[0, columns].T
             return one
-        part = self.cut.parts[number]
+        part, picked = self.cut.parts[number], tiles[:, columns]
         samples = tiles.shape[0] * tiles.shape[2]
-        rows: Array = tiles[:, columns].transpose(0, 2, 1).reshape(samples, len(columns))[: part.stop - part.start]
+        rows: Array = picked.transpose(0, 2, 1).reshape(samples, picked.shape[1])[: part.stop - part.start]
         return rows
 
     def each_part(self, run: Callable[[int, Array], None], loss: Loss | None = None) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import numpy as np
-
 from graphprop.errors import GraphpropError
 from graphprop.graph.layout import Array, Layout
 from graphprop.notation.escaping import label
@@ -89,7 +87,4 @@ def columns_of_weights(layout: Layout, values: Array) -> Columns:
 
 def columns_of_biases(layout: Layout, values: Array) -> Columns:
     """The bias uses of a layout by name, with a number for each."""
-    node = np.searchsorted(layout.a_start, layout.bias_row, side="right") - 1
-    component = layout.bias_row - layout.a_start[node]
-    names = layout.name_array[node]
-    return Columns(node=names, component=component, position=layout.bias_position, value=values)
+    return Columns(**layout.biases_by_name, position=layout.bias_position, value=values)

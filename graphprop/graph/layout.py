@@ -162,6 +162,12 @@ class Layout:
         return {"parent": self.name_array[source], "child": self.name_array[target], "to": to, "of": of}
 
     @cached_property
+    def biases_by_name(self) -> dict[str, Array]:
+        """Of each bias use the name of its node, and its component."""
+        node = np.searchsorted(self.a_start, self.bias_row, side="right") - 1
+        return {"node": self.name_array[node], "component": self.bias_row - self.a_start[node]}
+
+    @cached_property
     def edge_number(self) -> dict[tuple[Name, Name], int]:
         names = self.names
         pairs = zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True)
@@ -169,7 +175,11 @@ class Layout:
 
     @cached_property
     def inputs(self) -> tuple[Name, ...]:
-        return tuple(name for name, node in zip(self.names, self.nodes, strict=True) if node.is_input)
+        return tuple(self.input_nodes)
+
+    @cached_property
+    def input_nodes(self) -> dict[Name, Node]:
+        return {name: node for name, node in zip(self.names, self.nodes, strict=True) if node.is_input}
 
     @cached_property
     def input_columns(self) -> Array:
@@ -192,6 +202,15 @@ class Layout:
                 seen[id(f)] = found.setdefault(f, len(found))
         of_nodes = (seen[id(node.activation)] for node in self.nodes)
         return tuple(found), np.fromiter(of_nodes, dtype=np.uint32, count=len(self.nodes))
+
+    @cached_property
+    def ties(self) -> tuple[tuple[int, Array], ...]:
+        """The positions that are used more than once, each with its uses: those of weights, then those of biases."""
+        positions = np.concatenate((self.position, self.bias_position))
+        order = np.argsort(positions, kind="stable")
+        used, first, count = np.unique(positions[order], return_index=True, return_counts=True)
+        tied = (array[count > 1].tolist() for array in (used, first, count))
+        return tuple((position, order[i : i + k]) for position, i, k in zip(*tied, strict=True))
 
     @cached_property
     def maskable(self) -> Array:

@@ -176,12 +176,19 @@ class Structure:
     @property
     def inputs(self) -> tuple[Name, ...]:
         """The names of the inputs, in the order of the columns of an array of inputs."""
+        layout: Layout | None = self._made.get("layout")
+        if layout is not None:
+            return layout.inputs
         return tuple(name for name, node in list(self._nodes.items()) if node.is_input)
 
     @property
     def outputs(self) -> tuple[Name, ...]:
         """The nodes that a loss reads, in the order of a target's columns: those declared, else the sinks."""
-        heads = self._unchanged(self._default_heads) if self._heads is None else self._heads
+        layout: Layout | None = self._made.get("layout")
+        if layout is not None:
+            heads = layout.heads
+        else:
+            heads = self._unchanged(self._default_heads) if self._heads is None else self._heads
         return tuple(name for head in heads for name in head)
 
     def _default_heads(self) -> Heads:

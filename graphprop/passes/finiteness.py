@@ -101,17 +101,20 @@ def check_slopes(layout: Layout, v: int, L: list[Vector], sample: int | None) ->
 
 
 def check_gradients(
-    layout: Layout, sources: list[int], a_grad: Array, o_grad: Array, weights: Array, first: int | None = None
+    layout: Layout, sources: list[int] | None, a_grad: Array, o_grad: Array, weights: Array, first: int | None = None
 ) -> None:
     """Refuse derivatives that are not finite, naming the first; nan stands only for what was not asked for.
 
-    The rows are samples, from number `first` on if they are some of several.
+    `sources` are the nodes that were; None if all were. The rows are samples, from number `first` on if they are some
+    of several.
     """
     if first is None and len(a_grad) > 1:
         first = 0
-    asked = np.zeros(len(layout.names), dtype=bool)
-    asked[sources] = True
-    wrong = np.isinf(a_grad) | (np.isnan(a_grad) & np.repeat(asked, np.diff(layout.a_start)))
+    wrong = ~np.isfinite(a_grad)
+    if sources is not None:
+        asked = np.zeros(len(layout.names), dtype=bool)
+        asked[sources] = True
+        wrong &= np.isinf(a_grad) | np.repeat(asked, np.diff(layout.a_start))
     if wrong.any():
         sample, row, through = _origin(layout, wrong, o_grad, first)
         what, number = layout.label_row(row), a_grad[sample, row]

@@ -38,21 +38,20 @@ def read_theta(layout: Layout, own: Array, theta: Any, kind: Floats | Formulas) 
 
 def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[Array, bool]:
     """What the user gave, as a row of columns per sample, and whether it was a batch."""
-    widths = {name: layout.nodes[layout.number[name]].m for name in layout.inputs}
-    named = by_name(inputs)
+    named, width = by_name(inputs), len(layout.input_columns)
     if named is not None:
+        nodes = layout.input_nodes
         for name in named:
-            if name not in widths:
-                known = ", ".join(repr(x) for x in list(widths)[:8]) or "none"
+            if name not in nodes:
+                known = ", ".join(repr(x) for x in list(nodes)[:8]) or "none"
                 raise UnknownNameError(f"unknown input {name!r}; the inputs are {known}{hint(inputs)}")
-        missing = [name for name in widths if name not in named]
+        missing = [name for name in nodes if name not in named]
         if missing:
             raise GraphpropError(
                 f"input {missing[0]!r} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else "")
             )
-        axes = {x: int(layout.nodes[layout.number[x]].vector) for x in widths}
-        columns = {x: _input_array(named[x], kind, f"input {x!r}", axes[x], widths[x]) for x in widths}
-        batched = {x: column.ndim > axes[x] for x, column in columns.items()}
+        columns = {x: _input_array(named[x], kind, f"input {x!r}", node.vector, node.m) for x, node in nodes.items()}
+        batched = {x: column.ndim > nodes[x].vector for x, column in columns.items()}
         counts = {x: len(c) if batched[x] else None for x, c in columns.items()}
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{x!r} {'one number' if c is None else c}" for x, c in list(counts.items())[:8])
@@ -66,8 +65,8 @@ def read_inputs(layout: Layout, inputs: Any, kind: Floats | Formulas) -> tuple[A
         def label(column: int) -> str:
             return layout.label_column(int(layout.input_columns[column]))
 
-        array = _input_array(inputs, kind, "the array of inputs", 1, sum(widths.values()), label)
-        is_batch, rows = array.ndim == 2, array.reshape(-1, sum(widths.values()))
+        array = _input_array(inputs, kind, "the array of inputs", 1, width, label)
+        is_batch, rows = array.ndim == 2, array.reshape(-1, width)
     if rows is None:
         rows = np.empty((1, 0))
     if not len(rows):

@@ -182,11 +182,7 @@ class Gradients:
     theta: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        theta = _summed_by_position(
-            np.concatenate((self.layout.position, self.layout.bias_position)),
-            np.concatenate((self.weight_uses, self.bias_uses)),
-            self.layout.size,
-        )
+        theta = _summed_by_position(self.layout, self.weight_uses, self.bias_uses)
         theta.flags.writeable = False
         object.__setattr__(self, "theta", theta)
 
@@ -368,15 +364,15 @@ def _where(layout: Layout, condition: Callable[[Node], bool]) -> Iterator[Name]:
     return (name for name, node in zip(layout.names, layout.nodes, strict=True) if condition(node))
 
 
-def _summed_by_position(positions: Array, uses: Array, size: int) -> Array:
+def _summed_by_position(layout: Layout, weight_uses: Array, bias_uses: Array) -> Array:
     """The sum of the uses of each position; those of a tied one exactly, so that their order does not matter."""
-    theta = np.zeros(size, dtype=uses.dtype)
-    order = np.argsort(positions, kind="stable")
-    tied, first, count = np.unique(positions[order], return_index=True, return_counts=True)
-    theta[positions] = uses
-    total = sum if uses.dtype == object else Floats().total
-    for position, i, k in zip(tied[count > 1], first[count > 1], count[count > 1], strict=True):
-        theta[position] = total(uses[order[i : i + k]].tolist())
+    theta = np.zeros(layout.size, dtype=np.result_type(weight_uses, bias_uses))
+    theta[layout.position], theta[layout.bias_position] = weight_uses, bias_uses
+    if layout.ties:
+        uses = np.concatenate((weight_uses, bias_uses))
+        total = sum if uses.dtype == object else Floats().total
+        for position, own in layout.ties:
+            theta[position] = total(uses[own].tolist())
     return theta
 
 

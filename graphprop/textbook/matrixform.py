@@ -170,7 +170,7 @@ def backpropagate(
             gradient = delta[:, level.rows].T @ trace.o_flat[:, level.reads]
             weights[level.uses] = gradient[level.entry_row, level.entry_column]
         biases = delta.sum(axis=0)[layout.bias_row]
-    check_gradients(layout, list(range(len(layout.names))), delta, o_bar, weights)
+    check_gradients(layout, None, delta, o_bar, weights)
     arrays = (frozen(delta), frozen(o_bar), frozen(weights), frozen(biases))
     return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=len(levels), trace=trace)
 

@@ -192,11 +192,11 @@ def test_goals_are_found_whatever_other_threads_ask_for_meanwhile(every: int) ->
 
         def others(schedule: Schedule = schedule) -> None:
             schedule.towards.update({(i, i): schedule for i in range(40)})
-            towards(schedule, [3])
+            towards(schedule, (3,))
 
         been_there, found = disturbed_at(
             place,
-            lambda schedule=schedule: towards(schedule, [count - 3]),  # type: ignore[misc]
+            lambda schedule=schedule: towards(schedule, (count - 3,)),  # type: ignore[misc]
             others,
             within=str(lowering.__file__),
             after=EVERYWHERE,

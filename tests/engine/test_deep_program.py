@@ -61,7 +61,7 @@ def test_a_very_long_chain_of_nodes(length: int) -> None:
     found = program.backward(trace, length)
     assert np.abs(found.o_flat[0] - g).max() < 1e-10 * max(g)
     assert len(repr(trace) + repr(found) + trace._repr_html_()) < 100_000
-    half = towards(program.schedule, [length // 2])
+    half = towards(program.schedule, (length // 2,))
     assert len(half.nodes) == length // 2 + 1
     other = pickle.loads(pickle.dumps(program))
     assert other.predict(theta, [0.5]) == program.predict(theta, [0.5])

@@ -83,9 +83,9 @@ def test_a_schedule_towards_some_goals_runs_what_leads_to_them() -> None:
     net = diamond()
     whole = gp.compile(net).schedule
     h, side, y = (net.layout.find(name) for name in ("h", "side", "y"))
-    assert [len(towards(whole, goals).nodes) for goals in ([h], [side], [h, side])] == [2, 2, 4]
-    assert towards(whole, [y]) is whole
-    assert towards(whole, [h]) is towards(whole, [h])
+    assert [len(towards(whole, goals).nodes) for goals in ((h,), (side,), (h, side))] == [2, 2, 4]
+    assert towards(whole, (y,)) is whole
+    assert towards(whole, (h,)) is towards(whole, (h,))
 
 
 def test_a_program_says_how_large_it_is() -> None:

@@ -201,7 +201,7 @@ def test_all_programs_that_have_it_notice_and_no_other() -> None:
     net.add_node("y", g, {"h": 0.5})
     copy, other = net.copy(), networks(g)["chain"]
     kept = other.program.predict(other.theta, POINTS)
-    middle = towards(net.program.schedule, [net.layout.find("h")])
+    middle = towards(net.program.schedule, (net.layout.find("h"),))
     for k in (2.0, 0.125, -4):
         space["K"] = k
         trace = gp.recursion.forward(net, POINTS)
@@ -210,7 +210,7 @@ def test_all_programs_that_have_it_notice_and_no_other() -> None:
             back = each.backward(each.forward(POINTS), seed={"h": np.ones(3)})
             right = gp.recursion.backpropagate(net, trace, seed={"h": np.ones(3)})
             np.testing.assert_allclose(back.theta, right.theta, rtol=1e-13)
-        assert middle is towards(net.program.schedule, [net.layout.find("h")])
+        assert middle is towards(net.program.schedule, (net.layout.find("h"),))
         assert gp.check(net, POINTS, loss="half_squared", target=np.zeros((3, 1))).ok
         np.testing.assert_allclose(gp.matrixform.forward(net, POINTS).o["y"], trace.o["y"], rtol=1e-13)
         np.testing.assert_array_equal(other.program.predict(other.theta, POINTS), kept)
