@@ -1,7 +1,8 @@
 """What all tests and snippets see: a terminal of 80 columns, however wide it is; a browser, if there is one.
 
 Of each property the quick run tries a few cases, the same ones everywhere; the thorough run tries many, by a
-seed. hypothesis measures no time: where others use the machine, a test is no worse for being slow.
+seed. hypothesis measures no time: where others use the machine, a test is no worse for being slow. Nor does it draw the
+constants of the modules that are imported already, which are others in each process and after any change.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 os.environ["COLUMNS"] = "80"
 patient = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 settings.register_profile("quick", patient, max_examples=20, derandomize=True)
 settings.register_profile("thorough", patient, max_examples=100)
 settings.load_profile("quick")
+if hasattr(providers, "is_local_module_file"):  # nothing public turns it off
+    providers.is_local_module_file = lambda path: False
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "" if BROWSER else "Chromium"
