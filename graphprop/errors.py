@@ -54,9 +54,6 @@ class LimitError(GraphpropError):
     """A computation that was counted first and found to exceed its limit, which can be raised."""
 
 
-PASSING = MemoryError, RecursionError  # of what a user's function raises, what is none of its numbers
-
-
 def check_choice(given: object, allowed: Iterable[str], what: str) -> None:
     """Refuse what is none of a few words."""
     words = list(allowed)

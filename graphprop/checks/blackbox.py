@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from graphprop.checks.roughness import POINTS, jitter
-from graphprop.errors import PASSING, GraphpropError, NumberError
+from graphprop.errors import GraphpropError, NumberError
+from graphprop.functions.calling import Told
 from graphprop.given.arrays import float_kind, numbers_as_given, real_array
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
@@ -98,6 +99,10 @@ class Theta:
         return first + k * shape[0] + j if j != k else None
 
 
+def _raised(error: Exception) -> GraphpropError:
+    return GraphpropError(f"the function raised {type(error).__name__}: {error}")
+
+
 class Function:
     """The user's function of a flat vector, with what it may do wrong told in words.
 
@@ -112,13 +117,8 @@ class Function:
     def _call(self, flat: Array) -> tuple[float, Any, Any]:
         """Value, gradient, and the theta that was given, which may have been changed."""
         given = self.theta.shaped(flat)
-        try:
-            with np.errstate(**self.warned):
-                result = self.function(given)
-        except PASSING:
-            raise
-        except Exception as error:
-            raise GraphpropError(f"the function raised {type(error).__name__}: {error}") from error
+        with Told(_raised), np.errstate(**self.warned):
+            result = self.function(given)
         if not isinstance(result, tuple) or len(result) != 2:
             raise GraphpropError(f"the function has to return (value, gradient), not {_short(result)}")
         value = numbers_as_given(result[0], "the value")

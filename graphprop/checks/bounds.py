@@ -34,8 +34,9 @@ import numpy as np
 from graphprop.checks.jacobians import Slopes, applied, jacobians, pulled
 from graphprop.checks.rounding import TINY, Inside, Numbers
 from graphprop.checks.scales import Scales, finite, packed
-from graphprop.errors import PASSING, LimitError
+from graphprop.errors import LimitError
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.calling import attempt
 from graphprop.graph.layout import Array
 from graphprop.passes.addresses import Addresses
 from graphprop.passes.objective import Objective
@@ -302,12 +303,8 @@ def _moved_direct(goal: Objective, z: Array, errors: Array, direct: Array) -> Ar
         for sign in (1.0, -1.0):
             there = z.copy()
             there[:, columns] += sign * errors[:, columns]
-            try:
-                step = np.abs(goal.evaluate(there, Floats())[1] - direct)
-            except PASSING:
-                raise
-            except Exception:  # outside of what the loss reads
-                continue
-            most = np.maximum(most, np.where(np.isfinite(step), step, 0.0))
+            if (found := attempt(goal.evaluate, there, Floats())) is not None:  # inside of what the loss reads
+                step = np.abs(found[1] - direct)
+                most = np.maximum(most, np.where(np.isfinite(step), step, 0.0))
         result += most
     return result

@@ -7,15 +7,16 @@ textbook formulas. With the recursion and the engine it shares these values, tho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
-from graphprop.errors import PASSING, GraphpropError
+from graphprop.errors import GraphpropError
 from graphprop.functions.activation import Activation
+from graphprop.functions.calling import Told, attempt
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.objective import Objective
 
@@ -208,7 +209,7 @@ def values_of(f: Activation, a: Array) -> Array:
     same[0] = False
     told = a[~same].reshape(-1, a.shape[2])
     m = 1 if f.kind == "reducing" else a.shape[2]
-    found = [x for row in told.tolist() for x in _attempt(f, row, m)]
+    found = [x for row in told.tolist() for x in _outputs(f, row, m)]
     numbers = np.array(found).reshape(int((~same).sum()), a.shape[1], -1)
     o = np.empty((*a.shape[:2], numbers.shape[2]))
     o[~same] = numbers
@@ -221,25 +222,17 @@ def _elementwise(f: Activation, a: Array) -> Array:
     other = a != a[0]
     other[0] = True
     flat = a[other].tolist()
-    try:
-        found = f.outputs(flat)
-    except PASSING:
-        raise
-    except Exception:  # of one of them; a user's function may raise anything
-        found = [x for entry in flat for x in _attempt(f, [entry], 1)]
+    found = attempt(f.outputs, flat)
+    if found is None:  # of one of them
+        found = [x for entry in flat for x in _outputs(f, [entry], 1)]
     o = np.empty(a.shape)
     o[other] = found
     return np.where(other, o, o[0])
 
 
-def _attempt(f: Activation, a: list[float], m: int) -> list[float]:
-    try:
-        o = f.outputs(a)
-    except PASSING:
-        raise
-    except Exception:
-        return [math.nan] * m
-    return o if len(o) == m else [math.nan] * m
+def _outputs(f: Activation, a: list[float], m: int) -> list[float]:
+    o = attempt(f.outputs, a)
+    return o if o is not None and len(o) == m else [math.nan] * m
 
 
 class _Complex(np.ndarray):
@@ -299,6 +292,10 @@ def _first_order(f: Any, scale: float, x: Any) -> Any:
     return (values + 1j * (scale * np.exp(-real * real) * imaginary)).view(_Complex)
 
 
+def _not_for_complex_numbers(name: str) -> Callable[[Exception], GraphpropError]:
+    return lambda error: GraphpropError(f"the formula of {name} is not for complex numbers: {error}")
+
+
 def formula_of(f: Activation, a: Array) -> Array:
     """The outputs by the textbook formula, over complex numbers."""
     if f.formula is None:
@@ -307,16 +304,12 @@ def formula_of(f: Activation, a: Array) -> Array:
         raise GraphpropError(f"a component of {f.name} is not finite")
     numbers = np.ascontiguousarray(a).view(_Complex)
     fixed = tuple(f.parameters.values())
-    try:
+    with Told(_not_for_complex_numbers(f.name)):
         if f.kind == "elementwise":
             found = [f.formula(ComplexNumbers, numbers, *fixed)]
         else:
             result = f.formula(ComplexNumbers, [numbers[..., i] for i in range(a.shape[-1])], *fixed)
             found = [result] if f.kind == "reducing" else list(result)
-    except PASSING:
-        raise
-    except Exception as error:
-        raise GraphpropError(f"the formula of {f.name} is not for complex numbers: {error}") from None
     if f.kind == "elementwise":
         o = np.broadcast_to(found[0], a.shape)
     else:
@@ -354,12 +347,8 @@ def _loss_terms(objective: Objective, z: Array, t: Array) -> Array:
     if entry.formula is None:
         raise GraphpropError(f"loss {entry.name!r} has no formula")
     columns = np.ascontiguousarray(np.moveaxis(z, -1, 0)).view(_Complex)  # (components, copies, samples)
-    try:
+    with Told(_not_for_complex_numbers(f"loss {entry.name}")):
         terms = [entry.formula(ComplexNumbers, list(columns[:, :, s]), t[s].tolist()) for s in range(z.shape[1])]
-    except PASSING:
-        raise
-    except Exception as error:
-        raise GraphpropError(f"the formula of loss {entry.name} is not for complex numbers: {error}") from None
     found = np.stack([np.broadcast_to(np.asarray(x), z.shape[:1]) for x in terms], axis=1)
     if not np.isfinite(found).all():
         raise GraphpropError(f"the formula of loss {entry.name} overflows")

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from graphprop.checks.rounding import U
-from graphprop.errors import PASSING
 from graphprop.functions.activation import Activation
+from graphprop.functions.calling import attempt
 from graphprop.graph.layout import Array
 
 NEARBY = 2.0**-10  # how far around a point slopes are looked at for the scale
@@ -110,39 +110,25 @@ def jacobians(f: Activation, a: Array, o: Array | None = None) -> Array:
     """L of every sample, (samples, m, n), or its diagonal (samples, n) if elementwise; nan where it is not defined."""
     if f.kind == "elementwise":
         flat = a.ravel().tolist()
-        found = _attempt(f, flat, _outputs(f, flat) if o is None else o.ravel().tolist(), [1.0] * len(flat))
+        found = _pull(f, flat, attempt(f.outputs, flat) if o is None else o.ravel().tolist(), [1.0] * len(flat))
         if found is None:
-            singles = [_attempt(f, [x], _outputs(f, [x]), [1.0]) for x in flat]
+            singles = [_pull(f, [x], attempt(f.outputs, [x]), [1.0]) for x in flat]
             found = [np.nan if x is None else x[0] for x in singles]
         return np.array(found).reshape(a.shape)
     m = 1 if f.kind == "reducing" else a.shape[1]
     result = np.full((len(a), m, a.shape[1]), np.nan)
     for s, row in enumerate(a.tolist()):
-        own = _outputs(f, row) if o is None else o[s].tolist()
+        own = attempt(f.outputs, row) if o is None else o[s].tolist()
         if own is None:
             continue
         for k in range(m):
             unit = [0.0] * m
             unit[k] = 1.0
-            pulled = _attempt(f, row, own, unit)
+            pulled = _pull(f, row, own, unit)
             if pulled is not None:
                 result[s, k] = pulled
     return result
 
 
-def _outputs(f: Activation, a: list[float]) -> list[float] | None:
-    try:
-        return f.outputs(a)
-    except PASSING:
-        raise
-    except Exception:  # outside of its domain; a user's function may raise anything
-        return None
-
-
-def _attempt(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
-    try:
-        return None if o is None else f.pull(a, o, g)
-    except PASSING:
-        raise
-    except Exception:
-        return None
+def _pull(f: Activation, a: list[float], o: list[float] | None, g: list[float]) -> list[float] | None:
+    return None if o is None else attempt(f.pull, a, o, g)

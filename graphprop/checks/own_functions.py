@@ -11,9 +11,9 @@ import numpy as np
 from graphprop.checks.jacobians import jacobians
 from graphprop.checks.roughness import roughness
 from graphprop.checks.rounding import Inside, U
-from graphprop.errors import PASSING
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.calling import attempt
 from graphprop.functions.entry import Entry
 from graphprop.functions.losses import LossEntry
 from graphprop.graph.layout import Array
@@ -58,22 +58,12 @@ def _of_activation(f: Activation, a: Array, o: Array) -> tuple[Array, Array]:
 
 def _outputs(f: Activation, a: Array) -> Array:
     """The outputs of every sample; nan where there are none."""
-    rows = []
-    for row in a.tolist():
-        try:
-            rows.append(f.outputs(row))
-        except PASSING:
-            raise
-        except Exception:  # outside of its domain; a user's function may raise anything
-            rows.append([np.nan] * (1 if f.kind == "reducing" else len(row)))
-    return np.array(rows)
+    none = [np.nan] * (1 if f.kind == "reducing" else a.shape[1])
+    return np.array([attempt(f.outputs, row) or none for row in a.tolist()])
 
 
 def _of_objective(objective: Objective, z: Array) -> tuple[Array, Array]:
-    try:
-        terms, direct = objective.evaluate(z, Floats())
-        return np.reshape(terms, (len(z), -1)), direct
-    except PASSING:
-        raise
-    except Exception:  # outside of what the loss reads
+    found = attempt(objective.evaluate, z, Floats())
+    if found is None:  # outside of what the loss reads
         return np.full((len(z), len(objective.heads)), np.nan), np.full(z.shape, np.nan)
+    return np.reshape(found[0], (len(z), -1)), found[1]

@@ -19,8 +19,9 @@ from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
 from graphprop.checks.culprits import Equations
 from graphprop.checks.jacobians import jacobians
 from graphprop.checks.rounding import Inside, U
-from graphprop.errors import PASSING, GraphpropError, LimitError, NoCompilerError
+from graphprop.errors import GraphpropError, LimitError, NoCompilerError
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.calling import PASSING
 from graphprop.graph.layout import Array, Layout
 from graphprop.network import Network
 from graphprop.notation.escaping import label, plain

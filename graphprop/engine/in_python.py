@@ -16,9 +16,10 @@ from graphprop.engine.fast import descend as descend  # for programs
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.tiles import Cut
-from graphprop.errors import PASSING, NumberError
+from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.calling import Told
 from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array
 from graphprop.passes.finiteness import (
@@ -101,21 +102,20 @@ class InPython:
         schedule, layout = self.schedule, self.schedule.layout
         f, done = schedule.kinds[schedule.kind[first]], list[float]()
         fixed = tuple(f.parameters.values())
-        try:
-            with np.errstate(**self.warned):
-                for numbers in zip(*(array.ravel().tolist() for array in given), strict=True):
-                    done.append(float(function(*numbers, *fixed)))
-        except PASSING:
-            raise
-        except Exception as error:  # a user's function may raise anything
+
+        def words(error: Exception) -> GraphpropError:
             row, k = divmod(len(done), given[0].shape[1])
             row += int(schedule.row_first[first])
             node = int(np.searchsorted(schedule.row_first, row, side="right")) - 1
             sample = self.sample(number, tile, k)
             v, own = int(schedule.nodes[node]), schedule.row_first[node : node + 2] - schedule.row_first[first]
             if len(given) > 1:
-                raise derivative_error(layout, v, f, error, sample) from error
-            raise value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error, sample) from error
+                return derivative_error(layout, v, f, error, sample)
+            return value_error(layout, v, f, given[0][int(own[0]) : int(own[1]), k].tolist(), error, sample)
+
+        with Told(words), np.errstate(**self.warned):
+            for numbers in zip(*(array.ravel().tolist() for array in given), strict=True):
+                done.append(float(function(*numbers, *fixed)))
         return np.array(done).reshape(given[0].shape)
 
     def pull(self, node: int, number: int, tile: int, every_a: Array, every_o: Array, every_g: Array) -> None:

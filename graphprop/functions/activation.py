@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag
+from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.functions.calling import Told
 from graphprop.functions.printed import Printed
 from graphprop.functions.trials import check_derivative, check_formula
 from graphprop.given.arrays import Array, all_finite, one_number, read_array, real_array
@@ -303,12 +304,8 @@ it gives 9.68, differences of the value give 14.52
         if reason := self.refusal(row):
             raise NumberError(f"{self.name}: {reason}")
         shown = f"{self.name}({', '.join(map(str, row[:4]))}{', ...' if len(row) > 4 else ''})"
-        try:
+        with Told(lambda error: NumberError(f"{shown}: {error}")):
             o = self.outputs(row)
-        except PASSING:
-            raise
-        except Exception as error:
-            raise NumberError(f"{shown}: {error}") from None
         if self.lost(row, o) >= 0:
             raise NumberError(f"{shown} is not finite: {o if len(o) > 1 else o[0]}")
         return row, o

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphprop.errors import PASSING, GraphpropError, NumberError, check_choice, check_flag
+from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.functions.calling import Told
 from graphprop.functions.printed import PrintedLoss
 from graphprop.given.arrays import Array, all_finite, real_array
 from graphprop.notation.escaping import label, plain
@@ -130,16 +131,12 @@ class Loss:
 
         Call it where numpy's warnings are silenced.
         """
-        try:
+        with Told(lambda error: GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}")):
             value, gradient = self.value(z, t), self.gradient(z, t)
             if type(value) is not np.ndarray or value.dtype != float:
                 value = real_array(value, "its value")
             if type(gradient) is not np.ndarray or gradient.dtype != float:
                 gradient = real_array(gradient, "its gradient")
-        except PASSING:
-            raise
-        except Exception as error:
-            raise GraphpropError(f"loss {self.name}: {type(error).__name__}: {error}") from None
         if value.shape != z.shape[:-1]:
             raise GraphpropError(
                 f"loss {self.name}: for z of shape {z.shape} the value has shape {value.shape}; it has to sum over "

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphprop.errors import PASSING, GraphpropError
+from graphprop.errors import GraphpropError
+from graphprop.functions.calling import Told
 from graphprop.functions.mathematics import Functions
 
 _POINTS = (-2.2, 1.1, -0.7, 0.15, -0.2, 0.6, -1.3, 1.9)  # in no order, which a function might depend on
@@ -40,27 +41,30 @@ class Tried(Protocol):
 def check_derivative(f: Tried) -> None:
     """Compare the derivative with differences of the value at some points off the kinks; refuse a mismatch."""
     for a, g in _trials(f):
-        try:
-            o = f.outputs(a)
-            _check_outputs(f, a, o)
-            stated = f.pull(a, o, g)
-            if len(stated) != len(a):
-                raise GraphpropError(f"the derivative has {len(stated)} components, a has {len(a)}")
-            for i, number in enumerate(stated):
-                measured, error = _difference(f, a, g, i)
-                if not abs(number - measured) <= 1e-6 * max(abs(measured), *map(abs, stated)) + 10 * error:
-                    point = f"a = {a[0]:.6g}" if len(a) == 1 else f"a = {[round(x, 6) for x in a]}, component {i}"
-                    raise GraphpropError(
-                        f"the derivative does not match the value: at {point} it gives {number:.6g}, "
-                        f"differences of the value give {measured:.6g}"
-                    )
-        except GraphpropError as error_found:
-            raise GraphpropError(f"activation {f.name!r}: {error_found}") from None
-        except PASSING:
-            raise
-        except Exception as error_raised:
-            kind = type(error_raised).__name__
-            raise GraphpropError(f"activation {f.name!r}: at a = {a} it raised {kind}: {error_raised}") from None
+
+        def words(error: Exception, a: list[float] = a) -> GraphpropError:
+            own = isinstance(error, GraphpropError)
+            what = f"{error}" if own else f"at a = {a} it raised {type(error).__name__}: {error}"
+            return GraphpropError(f"activation {f.name!r}: {what}")
+
+        with Told(words):
+            _check_derivative(f, a, g)
+
+
+def _check_derivative(f: Tried, a: list[float], g: list[float]) -> None:
+    o = f.outputs(a)
+    _check_outputs(f, a, o)
+    stated = f.pull(a, o, g)
+    if len(stated) != len(a):
+        raise GraphpropError(f"the derivative has {len(stated)} components, a has {len(a)}")
+    for i, number in enumerate(stated):
+        measured, error = _difference(f, a, g, i)
+        if not abs(number - measured) <= 1e-6 * max(abs(measured), *map(abs, stated)) + 10 * error:
+            point = f"a = {a[0]:.6g}" if len(a) == 1 else f"a = {[round(x, 6) for x in a]}, component {i}"
+            raise GraphpropError(
+                f"the derivative does not match the value: at {point} it gives {number:.6g}, "
+                f"differences of the value give {measured:.6g}"
+            )
 
 
 def check_formula(f: Tried) -> None:
@@ -68,13 +72,13 @@ def check_formula(f: Tried) -> None:
     if f.formula is None:
         return
     for a, _ in _trials(f):
-        try:
+
+        def words(error: Exception, a: list[float] = a) -> GraphpropError:
+            return GraphpropError(f"activation {f.name!r}: its formula at a = {a} raised {error!r}")
+
+        with Told(words):
             result = f.formula(_MATH, a[0] if f.kind == "elementwise" else a, *f.parameters.values())
             stated = list(result) if f.kind == "vector" else [float(result)]
-        except PASSING:
-            raise
-        except Exception as error:
-            raise GraphpropError(f"activation {f.name!r}: its formula at a = {a} raised {error!r}") from None
         if not np.allclose(stated, f.outputs(a), rtol=1e-9, atol=1e-12):
             raise GraphpropError(
                 f"activation {f.name!r}: the formula does not match the value: at a = {a} it gives {stated}, "

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import PASSING, GraphpropError, NumberError
+from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats, Formulas
+from graphprop.functions.calling import Told
 from graphprop.graph.layout import Array, Layout
 
 Vector = list[Any]
@@ -32,12 +33,8 @@ def outputs_of_node(
     layout: Layout, v: int, f: Activation, numbers: Floats | Formulas, a: Vector, sample: int | None = None
 ) -> Vector:
     """o[v] = f(a[v])"""
-    try:
+    with Told(lambda error: value_error(layout, v, f, a, error, sample)):
         return numbers.outputs(f, a)
-    except PASSING:
-        raise
-    except Exception as error:  # a user's function may raise anything
-        raise value_error(layout, v, f, a, error, sample) from error
 
 
 def pull_of_node(
@@ -51,14 +48,8 @@ def pull_of_node(
     sample: int | None = None,
 ) -> Vector:
     """g L[v]"""
-    try:
+    with Told(lambda error: derivative_error(layout, v, f, error, sample)):
         return numbers.pull(f, a, o, g)
-    except GraphpropError as error:
-        raise type(error)(f"{node_in(layout, v, sample)}: {error}") from None
-    except PASSING:
-        raise
-    except Exception as error:  # a user's function may raise anything
-        raise derivative_error(layout, v, f, error, sample) from error
 
 
 def value_error(layout: Layout, v: int, f: Activation, a: Vector, error: Exception, sample: int | None) -> NumberError:
@@ -66,7 +57,9 @@ def value_error(layout: Layout, v: int, f: Activation, a: Vector, error: Excepti
     return NumberError(f"{node_in(layout, v, sample)}: {f.name}({shown}): {error}")
 
 
-def derivative_error(layout: Layout, v: int, f: Activation, error: Exception, sample: int | None) -> NumberError:
+def derivative_error(layout: Layout, v: int, f: Activation, error: Exception, sample: int | None) -> GraphpropError:
+    if isinstance(error, GraphpropError):
+        return type(error)(f"{node_in(layout, v, sample)}: {error}")
     return NumberError(f"{node_in(layout, v, sample)}: the derivative of {f.name} raised {error!r}")
 
 

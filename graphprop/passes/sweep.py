@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import PASSING
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.calling import attempt
 from graphprop.graph.layout import Array, Layout
 from graphprop.graph.levels import level_numbers
 from graphprop.notation.foreign import as_floats
@@ -144,12 +144,11 @@ class Run:
 
 def pulled(f: Any, a: Array, g: Array) -> Array:
     """g L at each row of a, by the activation's own derivative; nan where it has none."""
-    rows = []
-    for row, gi in zip(a.tolist(), g.tolist(), strict=True):
-        try:
-            rows.append(f.pull(row, f.outputs(row), gi))
-        except PASSING:
-            raise
-        except Exception:  # outside of its domain, or a user's function that raises
-            rows.append([np.nan] * len(row))
+    none = [np.nan] * a.shape[1]
+
+    def pull(row: list[float], gi: list[float]) -> list[float]:
+        found: list[float] = f.pull(row, f.outputs(row), gi)
+        return found
+
+    rows = [attempt(pull, row, gi) or none for row, gi in zip(a.tolist(), g.tolist(), strict=True)]
     return np.array(rows, dtype=float).reshape(a.shape)

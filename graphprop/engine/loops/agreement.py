@@ -12,6 +12,7 @@ import numpy as np
 
 from graphprop.engine.loops import sparse
 from graphprop.functions.activation import Activation
+from graphprop.functions.calling import attempt
 from graphprop.given.arrays import Array
 
 TINY = [5e-324, 1e-310, 2.3e-308, 1e-300, 1e-160, 1e-30, 1e-9, 1e-3]
@@ -77,11 +78,9 @@ def _in_python(f: Activation, x: float) -> Pair | None:
     """Value and derivative; None if it is refused."""
     if f.refusal([x]):
         return None
-    try:
-        (o,) = f.outputs([x])
-        return o, f.pull([x], [o], [1.0])[0]
-    except Exception:  # a user's function may raise anything
-        return None
+    o = attempt(f.outputs, [x])
+    slope = None if o is None else attempt(f.pull, [x], o, [1.0])
+    return None if o is None or slope is None else (o[0], slope[0])
 
 
 def _by_code(record: Array, a: Array) -> list[Pair]:
