@@ -5,7 +5,8 @@ from graphprop.checks.checking import check
 from graphprop.checks.comparing import Comparison, compare
 from graphprop.checks.gradchecking import gradcheck
 from graphprop.checks.report import Report
-from graphprop.engine.threads import get_threads, set_threads
+from graphprop.engine.thread_count import get_threads, threads
+from graphprop.engine.threads import set_threads
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, WrongGradientError
 from graphprop.explanations.derivation import Explanation
 from graphprop.explanations.explaining import explain
@@ -70,6 +71,7 @@ __all__ = [
     "recursion",
     "set_threads",
     "softmax_regression",
+    "threads",
     "union",
     "unroll",
 ]

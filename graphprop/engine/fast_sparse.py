@@ -15,7 +15,8 @@ from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Batch, Before, Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
-from graphprop.engine.threads import get_threads, run_all
+from graphprop.engine.thread_count import get_threads
+from graphprop.engine.threads import run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import LossEntry

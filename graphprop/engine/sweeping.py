@@ -25,7 +25,8 @@ from graphprop.engine.loops.table import Table
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs
 from graphprop.engine.machine_form import table_alone, table_of
 from graphprop.engine.schedule import Block, Schedule
-from graphprop.engine.threads import get_threads, run_all, with_one_blas_thread, with_one_blas_thread_here
+from graphprop.engine.thread_count import get_threads
+from graphprop.engine.threads import run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import WORTH_CHECKING, Cut, cut_batch
 from graphprop.errors import GraphpropError
 from graphprop.functions.loss import Loss

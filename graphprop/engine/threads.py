@@ -19,38 +19,30 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from graphprop.atomic.forking import LOADING
 from graphprop.atomic.steps import Steps, changed, take
 from graphprop.engine.blas import find_symbol
-from graphprop.errors import GraphpropError
-from graphprop.given.arguments import is_whole
+from graphprop.engine.thread_count import checked_count, get_threads, settle
 
 Work: TypeAlias = Callable[[], None]
 _lock = threading.Lock()
 _pools: list[Pool] = []
 _alive: deque[None] = deque()  # one entry for each thread of all pools
 _ended = False
-_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(count: int) -> None:
-    """Run batches on this many threads; as many as there are cores if it is never called. Results are the same bits.
+    """Run on this many threads from now on, in the whole process; see `get_threads`. Results are the same bits.
+
+    For some calls there is ``with gp.threads(count)``, which holds in place of it.
 
     >>> import graphprop as gp
     >>> before = gp.get_threads()
     >>> gp.set_threads(1)
     >>> gp.set_threads(before)
     """
-    global _count
-    if not is_whole(count, 1, 1024):
-        raise GraphpropError(f"set_threads: a whole number from 1 to 1024, not {count!r}")
+    wanted = checked_count(count, "set_threads")
     with _lock:
-        if count != _count:
-            _count = int(count)
+        if settle(wanted):
             for pool in _pools:
                 pool.close()
-
-
-def get_threads() -> int:
-    """How many threads run batches."""
-    return _count
 
 
 class Pool:
@@ -71,7 +63,7 @@ class Pool:
         done by another, and nothing is done when the interpreter is shutting down.
         """
         with _lock:
-            if _ended or not self.desk.occupy(min(times, _count - 1)):
+            if _ended or not self.desk.occupy(min(times, get_threads() - 1)):
                 return
             count: Steps = [] if counted is None else [(counted.append, None)]
             for _ in range(times):
@@ -142,7 +134,7 @@ def run_all(parts: int, steps: Callable[[int], Iterable[bool]]) -> bool:
     A part ends at a step that is not. The first error in this order is raised; no part begins after one, and no step
     after an interrupt.
     """
-    helpers = min(parts, _count) - 1
+    helpers = min(parts, get_threads()) - 1
     if helpers < 1:
         return all(all(steps(part)) for part in range(parts))
     refused: list[int] = []

@@ -17,7 +17,8 @@ from typing import TypeVar
 import numpy as np
 
 from graphprop.engine.loops.dense import listen
-from graphprop.engine.threads import Pool, get_threads, with_one_blas_thread, with_one_blas_thread_here
+from graphprop.engine.thread_count import get_threads
+from graphprop.engine.threads import Pool, with_one_blas_thread, with_one_blas_thread_here
 
 BELL = np.zeros(1, np.int64)
 PATIENCE = 800_000  # looks at the bell before a helper sleeps: about a fifth of a millisecond

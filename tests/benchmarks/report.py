@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import graphprop as gp
@@ -31,7 +30,7 @@ def measure(workload: Workload, budget: float, slow: bool) -> list[dict[str, Any
 
 def measure_case(case: Case, budget: float) -> dict[str, Any]:
     """The peers that can run and agree with the first, timed in one go; a note for all others."""
-    with _threads(1 if case.one_thread else gp.get_threads()):
+    with gp.threads(1 if case.one_thread else gp.get_threads()):
         prepared: dict[str, Prepared] = {}
         notes: dict[str, str] = {}
         reference: Any = None
@@ -69,16 +68,6 @@ def _peer_records(case: Case, timings: dict[str, Timing], notes: dict[str, str])
             if first is not None:
                 records[name]["ratio"] = timings[name].median / first.median
     return records
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = gp.get_threads()
-    gp.set_threads(count)
-    try:
-        yield
-    finally:
-        gp.set_threads(before)
 
 
 # ------------------------------------------------------------------ as text
