@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Pull: TypeAlias = Callable[[Any], tuple[Array, Array]]  # seeds to the gradients by theta and by the inputs
 
 
 # ------------------------------------------------------------------ what needs numba
@@ -67,6 +68,19 @@ class Engine(Protocol):
         """Whether an activation could not be compiled."""
 
 
+class Linearized(Protocol):
+    """A batch that has run forward."""
+
+    @property
+    def outputs(self) -> Array: ...
+
+    def pull(self, seeds: Array, /) -> tuple[Array, Array] | None:
+        """The derivatives by theta and by the inputs, from those by all outputs; None where more has to be done."""
+
+    def pull_objective(self, objective: Objective, /) -> tuple[Array, Array]:
+        """The same of an objective."""
+
+
 @cache
 def _engine() -> Engine:
     return load(_import_engine)
@@ -88,6 +102,17 @@ def _import_edge_arrays() -> Callable[..., Layout]:
     from graphprop.engine.edge_arrays import lay_out_edges
 
     return lay_out_edges
+
+
+@cache
+def _linearize() -> Callable[[Schedule, Array, Array], Linearized]:
+    return load(_import_linearize)
+
+
+def _import_linearize() -> Callable[[Schedule, Array, Array], Linearized]:
+    from graphprop.engine.linearizing import linearize
+
+    return linearize
 
 
 def compile_layout(layout: Layout) -> Program:
@@ -253,6 +278,40 @@ class Program:
         objective = read_seeds(self.layout, len(rows), batched, seeds)
         _, gradient, by_inputs = self._run(_engine().differentiate, numbers, rows, objective, True)
         return gradient, by_inputs if batched else by_inputs[0]
+
+    def linearize(self, theta: Any, inputs: Any) -> tuple[Array, Pull]:
+        """The outputs, and what pulls any derivatives by them back to theta and to the inputs.
+
+        The program runs forward once; `pull(seeds)` then gives what `vjp` gives, as often as it is called, on any
+        thread. It goes on from what was given here: theta and the inputs may change meanwhile.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 2.0})
+        >>> outputs, pull = gp.compile(net).linearize(net.theta, [[1.0], [3.0]])
+        >>> outputs
+        array([[ 4.],
+               [36.]])
+        >>> pull([[1.0], [1.0]])
+        (array([40.]), array([[ 8.],
+               [24.]]))
+        """
+        numbers = self._read_theta(theta)
+        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        found = self._run(_linearize(), numbers.copy(), rows.copy())
+        layout, samples, shape = self.layout, len(rows), found.outputs.shape
+
+        def pull(seeds: Any) -> tuple[Array, Array]:
+            if batched and type(seeds) is np.ndarray and seeds.shape == shape and seeds.dtype == np.float64:
+                pulled = found.pull(seeds if seeds.flags.carray else seeds.copy())
+                if pulled is not None:
+                    return pulled
+            gradient, by_inputs = found.pull_objective(read_seeds(layout, samples, batched, seeds))
+            return gradient, by_inputs if batched else by_inputs[0]
+
+        outputs = found.outputs.copy()
+        return outputs if batched else outputs[0], pull
 
     def forward(self, theta: Any, inputs: Any) -> Trace:
         """Every value of a forward pass, as `Network.forward`."""

@@ -73,7 +73,7 @@ class DenseDescent:
         chunks = tuple(_lanes(first, min(samples, first + length), lanes) for first in range(0, samples, length))
         shared = np.arange(schedule.layout.size)[schedule.shared_positions]
         gemm, gemv = products
-        runs, blocks = _as_arrays(schedule)
+        runs, blocks = runs_and_blocks(schedule)
         return cls(
             schedule=schedule,
             table=table_of(schedule, dtype).adding_to(shared),
@@ -132,7 +132,7 @@ def _lanes(first: int, last: int, lanes: int) -> Array:
     return np.unique(np.linspace(first, last, lanes + 1).astype(np.int64))
 
 
-def _as_arrays(schedule: Schedule) -> tuple[Array, Array]:
+def runs_and_blocks(schedule: Schedule) -> tuple[Array, Array]:
     """The runs of a schedule and their blocks, as the compiled loops read them."""
     ends = np.cumsum([0, *(len(run.blocks) for run in schedule.runs)])
     spans = zip(schedule.runs, pairwise(ends), strict=True)
@@ -152,7 +152,8 @@ def _as_arrays(schedule: Schedule) -> tuple[Array, Array]:
         )
         for block, (first, down, right) in ((block, block.steps) for block in schedule.blocks)
     ]
-    return np.array(runs), np.array(blocks)
+    run_numbers = np.array(runs, dtype=np.int64).reshape(-1, len(dense.OF_RUN))
+    return run_numbers, np.array(blocks, dtype=np.int64).reshape(-1, len(dense.OF_BLOCK))
 
 
 def _tasks(schedule: Schedule, samples: int) -> Iterator[dense.Task]:

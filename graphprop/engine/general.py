@@ -36,7 +36,7 @@ _NOTHING = np.zeros((0, 0))
 Result = TypeVar("Result")
 
 
-def _with_python_if_need_be(run: Callable[[bool], Result], schedule: Schedule, dtype: np.dtype[Any]) -> Result:
+def with_python_if_need_be(run: Callable[[bool], Result], schedule: Schedule, dtype: np.dtype[Any]) -> Result:
     """run(whether Python is asked), asked only where there is something to be called, or to be found out."""
 
     def run_twice_if_need_be() -> Result:
@@ -57,7 +57,7 @@ def predict(schedule: Schedule, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
     if (found := answer(renewed(schedule), theta, inputs)) is not None:
         return found
-    return _with_python_if_need_be(lambda asks: _predict(schedule, theta, inputs, asks), schedule, theta.dtype)
+    return with_python_if_need_be(lambda asks: _predict(schedule, theta, inputs, asks), schedule, theta.dtype)
 
 
 def _predict(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> Array:
@@ -68,7 +68,7 @@ def _predict(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> Arr
     def run(part: int, memory: Array) -> None:
         state = sweep.forward(part, sparse.VALUE, memory)
         result[sweep.cut.parts[part]] = outputs = sweep.read(state.o, columns, part)
-        if _are_lost(schedule, outputs, columns):
+        if are_lost(schedule, outputs, columns):
             sweep.check_outputs(state, part)
 
     sweep.each_part(run)
@@ -86,7 +86,7 @@ def differentiate(
     def run(asks: bool) -> tuple[float, Array, Array]:
         return _differentiate(schedule, theta, inputs, objective, to_inputs, asks)
 
-    return _with_python_if_need_be(run, schedule, theta.dtype)
+    return with_python_if_need_be(run, schedule, theta.dtype)
 
 
 def _differentiate(
@@ -100,7 +100,7 @@ def _differentiate(
     def seeded(part: int, memory: Array) -> State:
         state = sweep.forward(part, sparse.LEARN, memory)
         outputs = sweep.read(state.o, columns, part)
-        if _are_lost(schedule, outputs, columns):
+        if are_lost(schedule, outputs, columns):
             sweep.check_outputs(state, part)
         terms[part], seed = objective.evaluate(outputs, FLOATS, sweep.cut.parts[part])
         sweep.seed(state.g, columns, seed)
@@ -115,7 +115,7 @@ def _differentiate(
 
     with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
         sweep.each_part(run, objective.loss)
-        gradient = _added(gradients)
+        gradient = added(gradients)
     value = objective.total([x for part in terms for x in part], FLOATS)
     if not (all_finite(gradient) and all_finite(by_inputs)):
         sweep.each_part(lambda part, memory: _check_part(sweep, part, seeded(part, memory)), objective.loss)
@@ -136,7 +136,7 @@ def _check_part(sweep: Sweep, number: int, state: State) -> None:
     check_gradients(layout, None, a_grad, o_grad, np.empty(0), sweep.python.sample(number, 0, 0))
 
 
-def _added(gradients: list[Array]) -> Array:
+def added(gradients: list[Array]) -> Array:
     total, *others = gradients
     for other in others:
         total += other
@@ -149,7 +149,7 @@ def trace(schedule: Schedule, theta: Array, inputs: Array) -> tuple[Array, Array
     schedule = renewed(towards(schedule, None))
     sizes = int(layout.a_start[-1]), int(layout.o_start[-1])
     check_large(8 * len(inputs) * sum(sizes), f"a trace of {len(inputs)} samples")
-    return _with_python_if_need_be(lambda asks: _trace(schedule, theta, inputs, asks), schedule, theta.dtype)
+    return with_python_if_need_be(lambda asks: _trace(schedule, theta, inputs, asks), schedule, theta.dtype)
 
 
 def _trace(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> tuple[Array, Array]:
@@ -180,7 +180,7 @@ def backtrace(
     def run(asks: bool) -> tuple[float, Array, Array, Array, Array]:
         return _backtrace(schedule, theta, a_flat, o_flat, objective, asks)
 
-    return *_with_python_if_need_be(run, schedule, theta.dtype), len(schedule.nodes)
+    return *with_python_if_need_be(run, schedule, theta.dtype), len(schedule.nodes)
 
 
 def _backtrace(
@@ -205,7 +205,7 @@ def _backtrace(
     uses = len(layout.row) + len(layout.bias_row)
     with sweep.gradients(uses) as gradients:
         sweep.each_part(run)
-        gradient = _added(gradients)
+        gradient = added(gradients)
     weights, biases = np.split(gradient, [len(layout.row)])
     return objective.total(terms, FLOATS), a_grad, o_grad, weights, biases
 
@@ -218,6 +218,6 @@ def _refuse(derivatives: Array, label: Callable[[int], str]) -> None:
         raise derivative_lost(label(int(place[-1])), derivatives[tuple(place)])
 
 
-def _are_lost(schedule: Schedule, outputs: Array, columns: Array) -> bool:
+def are_lost(schedule: Schedule, outputs: Array, columns: Array) -> bool:
     """Whether any output of some columns is not finite; log-probabilities are looked at elsewhere."""
     return not all_finite(outputs) and not all_finite(outputs[:, ~np.isin(columns, schedule.log_columns)])

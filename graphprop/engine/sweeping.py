@@ -171,6 +171,12 @@ class Sweep:
         self._learn(number, state)
         return state
 
+    def copied(self, kept: State, number: int, memory: Array) -> State:
+        """A state with the numbers of one that has run forward."""
+        state = self._carve(number, memory)
+        state.a[:], state.o[:] = kept.a, kept.o
+        return state
+
     def _learn(self, number: int, state: State) -> None:
         """Put the derivatives of elementwise nodes where their a stand."""
         schedule = self.schedule

@@ -1,0 +1,52 @@
+"""A schedule as the loops of one tile read it: a batch that is not cut, from the inputs to the outputs in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphprop.engine.blas import blas_addresses
+from graphprop.engine.fast_dense import WORTH_SHARING, runs_and_blocks
+from graphprop.engine.loops.table import Table
+from graphprop.engine.machine_form import calls_python, table_of
+from graphprop.engine.schedule import Schedule
+from graphprop.engine.tiles import TILE_BYTES
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Tile:
+    """What stays the same for batches of one size."""
+
+    table: Table  # here to be held
+    multiplies: bool  # whether it calls BLAS
+    forward: tuple[Any, ...]  # the first arguments of loops, by position: keywords would take a tenth of the time
+    backward: tuple[Any, ...]
+    goals: int  # how many columns the outputs have
+    numbers: int  # of the state: a, o, and the derivatives by o
+
+
+def one_tile(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Tile | None:
+    """None for a batch that is cut, or that the loops alone cannot run: see `fast.py`."""
+    return schedule.kept(("one tile", samples, dtype), _one_tile, samples, dtype)
+
+
+def _one_tile(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Tile | None:
+    fits = dtype.itemsize * samples * schedule.size <= TILE_BYTES and samples * schedule.weights <= WORTH_SHARING
+    if not fits or len(schedule.maskable_rows) or calls_python(schedule, dtype):
+        return None
+    products = blas_addresses(dtype) if schedule.is_dense else (0, 0)
+    if products is None or not all(block.strided and block.alone for block in schedule.blocks):
+        return None
+    runs, blocks = runs_and_blocks(schedule)
+    table, goal_column = table_of(schedule, dtype), schedule.goal_columns
+    direct = schedule.inputs_are_dense and schedule.reads_all_inputs
+    return Tile(
+        table=table,
+        multiplies=schedule.is_dense,
+        forward=(*products, table.places, runs, blocks, direct, goal_column),
+        backward=(*products, table.places, runs, blocks, schedule.inputs, direct, goal_column),
+        goals=len(goal_column),
+        numbers=samples * schedule.size,
+    )
