@@ -15,7 +15,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.loss import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
-from graphprop.graph.layout import Name
+from graphprop.graph.layout import Layout, Name
 from graphprop.passes.by_name import Named, named
 from graphprop.passes.goals import Seeds, Target
 from graphprop.passes.inputs import Inputs
@@ -162,8 +162,8 @@ def compile(net: Network) -> Program:
 
 def load(
     path: str | os.PathLike[str], activations: Iterable[Activation] = (), *, max_bytes: int = MOST_BYTES
-) -> Network:
-    """The network that `Network.save` wrote: the same structure, and the same numbers to the last bit.
+) -> Network | Program:
+    """What `Network.save` or `Program.save` wrote: the same structure, and the same numbers to the last bit.
 
     A file holds no code and none is run. Whatever is wrong with it is a `GraphpropError` that names the place.
 
@@ -171,7 +171,7 @@ def load(
     ----------
     path : text or path
     activations : list of Activation
-        Those of your own that the network uses. A file has their names and parameters only.
+        Those of your own that the network or program uses. A file has their names and parameters only.
     max_bytes : int
         A larger file is refused before it is read; 256 MiB if not given.
 
@@ -187,7 +187,8 @@ def load(
     ...     gp.load(f"{folder}/net.json")
     <Network 'a slope': 1 input, 1 node, 1 edge, 1 parameter>
     """
-    return saving.load(path, activations, max_bytes, Network)
+    found = saving.load(path, activations, max_bytes, Network)
+    return compile_layout(found) if isinstance(found, Layout) else found
 
 
 def union(nets: Mapping[Any, Network]) -> Network:

@@ -6,6 +6,7 @@ How anything is run is not known here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from graphprop.atomic.forking import load
 from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.files import saving
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
@@ -445,6 +447,20 @@ class Program:
         from graphprop.network import Network
 
         return from_layout(Network, self.layout)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the structure to a file of arrays, which `gp.load` reads; an existing file is replaced as a whole.
+
+        No parameters are in it, as none are in a program: theta is an array, which `numpy.save` writes.
+
+        >>> import tempfile
+        >>> import graphprop as gp
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     gp.Program.from_edges(1, [0, 1], [1, 2], "tanh").save(f"{folder}/graph")
+        ...     gp.load(f"{folder}/graph")
+        <Program: 3 nodes, 2 edges, 3 levels, 0 dense blocks, 64 bytes per sample>
+        """
+        saving.save_layout(self.layout, path)
 
     def __len__(self) -> int:
         """How many nodes run."""

@@ -100,6 +100,13 @@ def demo(options: argparse.Namespace) -> Answer:
     return text, 0 if report.ok else 1
 
 
+def _load(file: str) -> gp.Network:
+    found = gp.load(file)
+    if isinstance(found, gp.Program):
+        raise gp.GraphpropError(f"{file}: is a program, without numbers; a network is needed, which net.save writes")
+    return found
+
+
 def info(options: argparse.Namespace) -> Answer:
     """Say what a network consists of: counts, kinds, levels, parameters, outputs, memory."""
     return summarize(load_structure(options.file, gp.Network)), 0
@@ -107,7 +114,7 @@ def info(options: argparse.Namespace) -> Answer:
 
 def draw(options: argparse.Namespace) -> Answer:
     """Draw a network with every value and derivative on it, as svg, png, pdf, dot or html."""
-    net = load_structure(options.file, gp.Network) if options.structure else gp.load(options.file)
+    net = load_structure(options.file, gp.Network) if options.structure else _load(options.file)
     path = options.out or str(Path(options.file).with_suffix(".svg"))
     focus = None if options.focus is None else read_typed_name(options.focus, net.layout.number, where="--focus: ")
     how: dict[str, Any] = {"focus": focus, "depth": options.depth, "top": options.top, "layout": options.layout}
@@ -122,7 +129,7 @@ def draw(options: argparse.Namespace) -> Answer:
 
 def check(options: argparse.Namespace) -> Answer:
     """Compute the gradient in all ways, side by side; the exit code is 1 if they do not agree."""
-    net = gp.load(options.file)
+    net = _load(options.file)
     inputs, drawn = read_inputs(options.inputs, options.seed, net)
     objective, goal = _objective(net, options)
     report = gp.check(net, inputs, **objective, against=options.against)
@@ -131,7 +138,7 @@ def check(options: argparse.Namespace) -> Answer:
 
 def explain(options: argparse.Namespace) -> Answer:
     """Derive one number from those it stands on, in the notation of the textbook."""
-    net = gp.load(options.file)
+    net = _load(options.file)
     what = read_what(options.what, net)
     gradients: gp.Gradients | None = None
     if what[0] in FORWARD:
@@ -149,7 +156,7 @@ def explain(options: argparse.Namespace) -> Answer:
 
 def paths(options: argparse.Namespace) -> Answer:
     """Split a derivative over the paths from one node to another, the largest first; 1 if there is none."""
-    net = gp.load(options.file)
+    net = _load(options.file)
     source, target = (read_typed_name(typed, net.layout.number) for typed in (options.source, options.target))
     if not _leads(net, source, target):
         return f"no path leads from {source!r} to {target!r}", 1

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, unknown
+from graphprop.files.activations import own_activations, read_activation
 from graphprop.files.document import (
     MOST_AXES,
     MOST_COMPONENTS,
@@ -32,7 +33,6 @@ from graphprop.files.document import (
 )
 from graphprop.files.writing import FORMAT, VERSION
 from graphprop.functions.activation import Activation
-from graphprop.functions.catalogue import activation
 from graphprop.graph.graph import G, assemble
 from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT, ParameterVector
@@ -43,7 +43,7 @@ _OPTIONAL = ("graph", "order", "frozen", "parameters", "outputs", "links")
 
 def read_network(document: Any, activations: Iterable[Activation], kind: type[G]) -> G:
     """The network of a document, or an error that says what is wrong with it, and where."""
-    own = _own_activations(activations)
+    own = own_activations(activations)
     fields = _read_top(document)
     title = read_text(read_fields(fields.get("graph", {}), "graph", (), ("name",)).get("name", ""), "graph.name")
     theta = _read_theta(fields["theta"])
@@ -54,7 +54,7 @@ def read_network(document: Any, activations: Iterable[Activation], kind: type[G]
     frozen = _read_frozen(fields.get("frozen", []), len(theta))
     trainable = np.ones(len(theta), dtype=bool)
     trainable[frozen] = False
-    vector = ParameterVector.of(theta, trainable, _read_parameters(fields.get("parameters", []), len(theta)))
+    vector = ParameterVector.of(theta, trainable, read_parameters(fields.get("parameters", []), len(theta)))
     net = assemble(kind, nodes, into, order, vector, title)
     if "outputs" in fields:
         net.set_outputs(*_read_outputs(fields["outputs"]))
@@ -119,7 +119,7 @@ def _read_nodes(given: Any, own: Mapping[str, list[Activation]], size: int) -> d
                     raise GraphpropError(f"{place}: an input has no {key}")
             nodes[name] = Node(None, 0, length or 1, length is not None)
             continue
-        f = _read_activation(entry, place, own, known)
+        f = read_activation(entry, place, own, known)
         if f.kind != "elementwise" and length is None:
             raise GraphpropError(f"{place}: kind {f.name!r} needs a size, the number of its components")
         n = length or 1
@@ -128,54 +128,6 @@ def _read_nodes(given: Any, own: Mapping[str, list[Activation]], size: int) -> d
             raise GraphpropError(f"{place}.bias: it has no entry; leave it out")
         nodes[name] = Node(f, n, 1 if f.kind == "reducing" else n, length is not None, bias)
     return nodes
-
-
-def _read_activation(
-    entry: Mapping[str, Any], place: str, own: Mapping[str, list[Activation]], known: dict[Any, Activation]
-) -> Activation:
-    name, is_own, given = entry["kind"], entry.get("own", False), entry.get("parameters", {})
-    if not isinstance(name, str):
-        raise wrong(f"{place}.kind", "'input' or the name of an activation", name)
-    if not isinstance(is_own, bool):
-        raise wrong(f"{place}.own", "true or false", is_own)
-    if not isinstance(given, dict):
-        raise wrong(f"{place}.parameters", "an object", given)
-    numbers = {key: read_number(x, f"{place}.parameters.{brief(key)[1:-1]}") for key, x in given.items()}
-    key = (name, is_own, *numbers.items())
-    if key not in known:
-        try:
-            known[key] = _given_back(name, numbers, own) if is_own else activation(name, numbers)
-        except GraphpropError as error:
-            raise type(error)(f"{place}: {error}") from None
-    return known[key]
-
-
-def _own_activations(given: Iterable[Activation]) -> dict[str, list[Activation]]:
-    own: dict[str, list[Activation]] = {}
-    if isinstance(given, Activation) or not isinstance(given, Iterable) or not getattr(given, "ndim", 1):
-        raise GraphpropError(f"activations is a list of gp.Activation objects, not {brief(given)}")
-    for f in given:
-        if not isinstance(f, Activation):
-            raise GraphpropError(f"activations is a list of gp.Activation objects, and {brief(f)} is none")
-        if any(f.parameters == other.parameters and f != other for other in own.get(f.name, [])):
-            raise GraphpropError(f"activations: there are two of the name {f.name!r} with the same parameters")
-        own.setdefault(f.name, []).append(f)
-    return own
-
-
-def _given_back(name: str, numbers: Mapping[str, float], own: Mapping[str, list[Activation]]) -> Activation:
-    """An activation that is not of the library: a file has its name and parameters, the user its functions."""
-    if name not in own:
-        given = f"given were {', '.join(map(repr, own))}" if own else "none was given"
-        raise UnknownNameError(
-            f"the activation {brief(name)} is not of this library; give it back with "
-            f"gp.load(path, activations=[...]): {given}"
-        )
-    for f in own[name]:
-        if f.parameters == numbers:
-            return f
-    given = " and ".join(str(dict(f.parameters)) for f in own[name])
-    raise GraphpropError(f"the activation {brief(name)} has the parameters {brief(numbers)}; the one given has {given}")
 
 
 def _read_edges(given: Any, nodes: Mapping[Name, Node], size: int, key: str) -> dict[Name, dict[Name, Array]]:
@@ -266,7 +218,7 @@ def _read_frozen(given: Any, size: int) -> list[int]:
     return positions
 
 
-def _read_parameters(given: Any, size: int) -> dict[Name, Array]:
+def read_parameters(given: Any, size: int) -> dict[Name, Array]:
     parameters: dict[Name, Array] = {}
     fields = [
         read_fields(entry, f"parameters[{i}]", ("name", "theta"), ())

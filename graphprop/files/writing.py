@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, LimitError, NumberError
+from graphprop.files.activations import written, written_kind
 from graphprop.files.document import (
     DEEPEST_NAME,
     MOST_AXES,
@@ -20,7 +21,6 @@ from graphprop.files.document import (
     check_names,
 )
 from graphprop.functions.activation import Activation
-from graphprop.functions.catalogue import ACTIVATIONS, activation
 from graphprop.graph.graph import Graph, contents
 from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT
@@ -44,14 +44,14 @@ def write_network(net: Graph) -> str:
     check_lone(nodes, into)
     check_names(list(layout.names), "nodes")
     check_names(list(vector.names), "parameters")
-    names = {name: _written_name(name, "node") for name in layout.names}
+    names = {name: written_name(name, "node") for name in layout.names}
     number = layout.number
     fields = {
         "format": json.dumps(FORMAT),
         "version": json.dumps(VERSION),
         "directed": "true",
         "multigraph": "false",
-        "graph": _written({"name": net.name}, "the name of the network"),
+        "graph": written({"name": net.name}, "the name of the network"),
         "nodes": _lines(_written_nodes(nodes, names)),
         "edges": _lines(
             f'{{"source": {names[u]}, "target": {names[v]}, "theta": {_written_positions(positions)}}}'
@@ -82,7 +82,7 @@ def _written_nodes(nodes: Mapping[Name, Node], names: Mapping[Name, str]) -> Ite
         elif f in kinds:
             kind = kinds[f]
         else:
-            kind = kinds[f] = _written_kind(f, own, f"node {brief(name)}")
+            kind = kinds[f] = written_kind(f, own, f"node {brief(name)}")
         size = f', "size": {node.m if f is None else node.n}' if node.vector else ""
         bias = "" if node.bias is None else f', "bias": {_written_positions(node.bias)}'
         yield f'{{"id": {names[name]}, {kind}{size}{bias}}}'
@@ -92,33 +92,10 @@ def _written_parameters(parameters: Mapping[Name, Array]) -> Iterator[str]:
     for name, positions in parameters.items():
         if positions.ndim > MOST_AXES:
             raise LimitError(f"the parameter {brief(name)} has {positions.ndim} axes; a file holds up to {MOST_AXES}")
-        yield f'{{"name": {_written_name(name, "parameter")}, "theta": {json.dumps(positions.tolist())}}}'
+        yield f'{{"name": {written_name(name, "parameter")}, "theta": {json.dumps(positions.tolist())}}}'
 
 
-def _written_kind(f: Activation, own: dict[Any, Activation], where: str) -> str:
-    entry: dict[str, Any] = {"kind": f.name}
-    if not _is_library(f):
-        if not all(isinstance(key, str) for key in f.parameters):
-            raise GraphpropError(f"{where}: the parameters of its activation {f.name!r} have names that are no texts")
-        if own.setdefault((f.name, frozenset(f.parameters.items())), f) != f:
-            raise GraphpropError(
-                f"{where}: two activations of your own are called {f.name!r}, and a file cannot tell them apart; "
-                "give one of them another name"
-            )
-        entry["own"] = True
-    if f.parameters:
-        entry["parameters"] = dict(f.parameters)
-    return _written(entry, f"{where}: its activation {f.name!r}")[1:-1]
-
-
-def _is_library(f: Activation) -> bool:
-    entry = ACTIVATIONS.get(f.name)
-    return (
-        entry is not None and entry.parameters.keys() == f.parameters.keys() and activation(f.name, f.parameters) == f
-    )
-
-
-def _written_name(name: Name, what: str) -> str:
+def written_name(name: Name, what: str) -> str:
     if type(name) is str and name.isascii():
         return json.dumps(name)
     depth, parts = 0, [name]
@@ -131,16 +108,7 @@ def _written_name(name: Name, what: str) -> str:
         depth += 1
     if depth > DEEPEST_NAME:
         raise GraphpropError(f"a {what} cannot be saved: the tuples of its name nest more than {DEEPEST_NAME} deep")
-    return _written(name, f"the {what} {brief(name)}")
-
-
-def _written(entry: Any, what: str) -> str:
-    text = json.dumps(entry, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise GraphpropError(f"{what} cannot be saved: it holds half a character (a lone surrogate)") from None
-    return text
+    return written(name, f"the {what} {brief(name)}")
 
 
 def _written_positions(positions: Array) -> str:

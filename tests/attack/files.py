@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
+from graphprop.files.layouts import write_layout
+from graphprop.files.packing import pack, unpack
 from graphprop.files.stand_ins import load_structure
 from graphprop.files.writing import write_network
 from tests.attack import Found
@@ -45,6 +47,9 @@ DOCUMENTS = [
     json.loads(write_network(gp.mlp([2, 3, 2], "relu", "softmax_dot", seed=0, by="layer"))),
 ]
 TEXTS = [json.dumps(document).encode() for document in DOCUMENTS]
+GRAPHS = [rich(), gp.mlp([2, 3, 2], "tanh", "softmax", seed=0), gp.Program.from_edges(2, [0, 1, 2], [2, 2, 3])]
+PROGRAMS = [write_layout(graph.layout) for graph in GRAPHS]
+SIZES = [0, 1, 2, 3, 5, 255, 2**16, 2**27, 2**40, 2**62]
 TOKENS = [
     b'"',
     b"\\",
@@ -124,6 +129,10 @@ def case(seed: int, number: int) -> tuple[str, bytes]:
         return "texts made to be slow", HOSTILE[name](rng.choice([1000, 30_000, 300_000])).encode(
             errors="surrogatepass"
         )
+    if number % 5 == 0:
+        return "programs with changed bytes", changed_bytes(rng, PROGRAMS)
+    if number % 5 == 1:
+        return "programs with changed entries", changed_program(rng)
     if number % 2:
         return "documents with changed entries", json.dumps(changed_document(rng)).encode()
     return "texts with changed bytes", changed_bytes(rng)
@@ -156,6 +165,10 @@ def _load(path: Path) -> str:
         raise Found(f"a message of {len(str(error))} characters") from None
     net.save(path)
     again = gp.load(path, OWN)
+    if isinstance(net, gp.Program):
+        assert again.layout.same_structure(net.layout), "another program comes back"
+        repr(again)
+        return "programs"
     assert again.same_structure(net), "another network comes back"
     assert again.theta.tobytes() == net.theta.tobytes(), "other numbers come back"
     assert np.array_equal(again.trainable, net.trainable)
@@ -172,8 +185,8 @@ def _kept(data: bytes) -> str:
 # ------------------------------------------------------------------ changes
 
 
-def changed_bytes(rng: Random) -> bytes:
-    text = bytearray(rng.choice(TEXTS))
+def changed_bytes(rng: Random, texts: list[bytes] = TEXTS) -> bytes:
+    text = bytearray(rng.choice(texts))
     for _ in range(rng.choice([1, 1, 2, 3, 8])):
         first = rng.randrange(len(text) + 1)
         last = min(len(text), first + rng.choice([0, 1, 1, 2, 10, 200, len(text)]))
@@ -187,7 +200,7 @@ def changed_bytes(rng: Random) -> bytes:
         elif how == 3:
             text[first:first] = text[first : first + 200] * rng.choice([1, 2, 50])
         elif how == 4:
-            other = rng.choice(TEXTS)
+            other = rng.choice(texts)
             cut = rng.randrange(len(other))
             text[first:last] = other[cut : cut + rng.choice([1, 20, 400])]
         else:
@@ -210,8 +223,23 @@ def at(document: Document, place: tuple[Any, ...]) -> Any:
     return document
 
 
-def changed_document(rng: Random) -> Document:
-    document = copy.deepcopy(rng.choice(DOCUMENTS))
+def changed_program(rng: Random) -> bytes:
+    """Entries of its arrays, or of its header, are others, or there are more of them, or fewer."""
+    header, arrays = unpack(rng.choice(PROGRAMS))
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        name = rng.choice(list(arrays))
+        entries = arrays[name].tolist()
+        k = rng.randrange(len(entries) + 1)
+        entries[k : k + rng.randrange(2)] = [rng.choice(SIZES)] * rng.choice([1, 1, 1, 0, 3])
+        arrays[name] = np.array(entries, dtype=np.intp)
+    if rng.random() < 0.3:
+        header = changed_document(rng, [header])
+    title, line, numbers = pack({}, arrays).split(b"\n", 2)
+    return b"\n".join([title, json.dumps({**header, **json.loads(line)}).encode(), numbers])
+
+
+def changed_document(rng: Random, documents: list[Document] = DOCUMENTS) -> Document:
+    document = copy.deepcopy(rng.choice(documents))
     for _ in range(rng.choice([1, 1, 2, 3, 6])):
         every = list(places(document))
         if len(every) < 2:
