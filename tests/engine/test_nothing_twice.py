@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -105,11 +106,13 @@ def steps_of(call: Call) -> int:
         return count
 
     before = sys.gettrace()
+    gc.disable()  # what is kept for others that are gone would be let go in between
     sys.settrace(count)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return lines
 
 
