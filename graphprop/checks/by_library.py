@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,24 @@ import numpy as np
 from graphprop.checks.copies import units
 from graphprop.checks.ways import NotApplicableError, Question, Way, timed
 from graphprop.errors import GraphpropError
-from graphprop.functions.mathematics import Functions
+from graphprop.functions.mathematics import Functions, Mathematics
+from graphprop.graph.layout import Array
 
 MOST = 2000  # nodes; each takes some dispatched operations
 
 
+@dataclass(frozen=True)
+class Library:
+    """What is needed of one: a function's value and derivatives at some arrays, its namespace m, and its arrays."""
+
+    value_and_grad: Callable[[Any, Any], tuple[float, list[Array]]]
+    m: Mathematics
+    array: Callable[[Any], Any]
+
+
 def by_library(q: Question, against: str) -> Way:
     """All entries by automatic differentiation of the forward pass: by uses, by additions to every a and every o."""
-    library = _jax() if against == "jax" else _torch()
+    library = LIBRARIES[against]()
 
     def run(way: Way) -> None:
         layout = q.trace.layout
@@ -47,7 +58,7 @@ def _values(q: Question) -> tuple[Any, Any]:
     return q.trace.a_flat, q.trace.o_flat
 
 
-def _objective(q: Question, library: Any, weight: Any, bias: Any, on_a: Any, on_o: Any) -> Any:
+def _objective(q: Question, library: Library, weight: Any, bias: Any, on_a: Any, on_o: Any) -> Any:
     """The objective as a function of the uses of weights and biases, and of what is added to every a and o."""
     layout, m = q.trace.layout, library.m
     given = library.array(q.trace.o_flat)
@@ -89,7 +100,7 @@ def _objective(q: Question, library: Any, weight: Any, bias: Any, on_a: Any, on_
 # ------------------------------------------------------------------ the two libraries
 
 
-def _jax() -> Any:
+def _jax() -> Library:
     try:
         import jax
     except ImportError:
@@ -109,10 +120,10 @@ def _jax() -> Any:
         min=lambda xs: reduce(jnp.minimum, xs),
         sorted=lambda xs: list(jnp.sort(jnp.stack(xs), axis=0)),
     )
-    return SimpleNamespace(value_and_grad=value_and_grad, m=m, array=jnp.asarray)
+    return Library(value_and_grad, m, jnp.asarray)
 
 
-def _torch() -> Any:
+def _torch() -> Library:
     try:
         import torch
     except ImportError:
@@ -137,4 +148,7 @@ def _torch() -> Any:
         min=lambda xs: reduce(torch.minimum, xs),
         sorted=lambda xs: list(torch.sort(torch.stack(xs), dim=0).values),
     )
-    return SimpleNamespace(value_and_grad=value_and_grad, m=m, array=lambda x: torch.tensor(x, dtype=torch.float64))
+    return Library(value_and_grad, m, lambda x: torch.tensor(x, dtype=torch.float64))
+
+
+LIBRARIES: dict[str, Callable[[], Library]] = {"jax": _jax, "torch": _torch}

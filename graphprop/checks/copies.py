@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from graphprop.checks.complex_numbers import COMPLEX, ComplexNumbers
 from graphprop.errors import GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.calling import Told, attempt
@@ -235,63 +236,6 @@ def _outputs(f: Activation, a: list[float], m: int) -> list[float]:
     return o if o is not None and len(o) == m else [math.nan] * m
 
 
-class _Complex(np.ndarray):
-    """Complex numbers whose order and absolute value are those of the real part, so that |a| stays analytic."""
-
-    def __abs__(self) -> Any:
-        return np.where(self.real < 0, -self, self).view(_Complex)
-
-    def __lt__(self, other: Any) -> Any:
-        return np.asarray(self).real < np.real(other)
-
-    def __le__(self, other: Any) -> Any:
-        return np.asarray(self).real <= np.real(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return np.asarray(self).real > np.real(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return np.asarray(self).real >= np.real(other)
-
-
-class ComplexNumbers:
-    """The namespace of a formula, for complex numbers with a tiny imaginary part."""
-
-    exp, log, sqrt, sin, cos, tanh = (staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh))
-    pi = math.pi
-
-    @staticmethod
-    def erf(x: Any) -> Any:
-        return _first_order(math.erf, 2 / math.sqrt(math.pi), x)
-
-    @staticmethod
-    def erfc(x: Any) -> Any:
-        return _first_order(math.erfc, -2 / math.sqrt(math.pi), x)
-
-    @staticmethod
-    def where(condition: Any, then: Any, otherwise: Any) -> Any:
-        return np.where(condition, then, otherwise).view(_Complex)
-
-    @staticmethod
-    def max(xs: Any) -> Any:
-        return reduce(lambda x, y: ComplexNumbers.where(y > x, y, x), xs)
-
-    @staticmethod
-    def min(xs: Any) -> Any:
-        return reduce(lambda x, y: ComplexNumbers.where(y < x, y, x), xs)
-
-    @staticmethod
-    def sorted(xs: Any) -> Any:
-        return list(np.sort(np.stack(xs), axis=0).view(_Complex))
-
-
-def _first_order(f: Any, scale: float, x: Any) -> Any:
-    """erf or erfc, whose derivative is scale * exp(-x^2); the square of the imaginary part is below every digit."""
-    real, imaginary = np.asarray(x).real, np.asarray(x).imag
-    values = np.array([f(t) for t in real.ravel().tolist()]).reshape(real.shape)
-    return (values + 1j * (scale * np.exp(-real * real) * imaginary)).view(_Complex)
-
-
 def _not_for_complex_numbers(name: str) -> Callable[[Exception], GraphpropError]:
     return lambda error: GraphpropError(f"the formula of {name} is not for complex numbers: {error}")
 
@@ -302,13 +246,13 @@ def formula_of(f: Activation, a: Array) -> Array:
         raise GraphpropError(f"activation {f.name!r} has no formula")
     if not np.isfinite(a).all():
         raise GraphpropError(f"a component of {f.name} is not finite")
-    numbers = np.ascontiguousarray(a).view(_Complex)
+    numbers = np.ascontiguousarray(a).view(ComplexNumbers)
     fixed = tuple(f.parameters.values())
     with Told(_not_for_complex_numbers(f.name)):
         if f.kind == "elementwise":
-            found = [f.formula(ComplexNumbers, numbers, *fixed)]
+            found = [f.formula(COMPLEX, numbers, *fixed)]
         else:
-            result = f.formula(ComplexNumbers, [numbers[..., i] for i in range(a.shape[-1])], *fixed)
+            result = f.formula(COMPLEX, [numbers[..., i] for i in range(a.shape[-1])], *fixed)
             found = [result] if f.kind == "reducing" else list(result)
     if f.kind == "elementwise":
         o = np.broadcast_to(found[0], a.shape)
@@ -346,9 +290,9 @@ def _loss_terms(objective: Objective, z: Array, t: Array) -> Array:
         return np.asarray(entry.value(z, np.broadcast_to(t, z.shape)), dtype=float)
     if entry.formula is None:
         raise GraphpropError(f"loss {entry.name!r} has no formula")
-    columns = np.ascontiguousarray(np.moveaxis(z, -1, 0)).view(_Complex)  # (components, copies, samples)
+    columns = np.ascontiguousarray(np.moveaxis(z, -1, 0)).view(ComplexNumbers)  # (components, copies, samples)
     with Told(_not_for_complex_numbers(f"loss {entry.name}")):
-        terms = [entry.formula(ComplexNumbers, list(columns[:, :, s]), t[s].tolist()) for s in range(z.shape[1])]
+        terms = [entry.formula(COMPLEX, list(columns[:, :, s]), t[s].tolist()) for s in range(z.shape[1])]
     found = np.stack([np.broadcast_to(np.asarray(x), z.shape[:1]) for x in terms], axis=1)
     if not np.isfinite(found).all():
         raise GraphpropError(f"the formula of loss {entry.name} overflows")

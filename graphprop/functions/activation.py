@@ -41,8 +41,8 @@ class Activation:
     kind : "elementwise", "reducing" or "vector"
         One number to one number, n numbers to one, or n to n.
     formula : callable, optional
-        ``formula(m, a)``: the textbook form over a namespace ``m`` with exp, log, sqrt, sin, tanh, erf, pi,
-        max, min and where; needed for other numbers than floats (mpmath, sympy).
+        ``formula(m, a)``: the textbook form over a namespace ``m`` with exp, log, sqrt, sin, cos, tanh, erf,
+        erfc, pi, max, min, sorted and where; needed for other numbers than floats (mpmath, sympy).
     text, latex : str, optional
         The formula in words and in LaTeX.
     parameters : dict, optional

@@ -15,6 +15,7 @@ import numpy as np
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.loss import Loss
+from graphprop.functions.mathematics import Mathematics
 
 Numbers = list[Any]
 
@@ -49,16 +50,41 @@ class Floats:
         return value, gradient.tolist()
 
 
-class Formulas:
-    """Numbers of another library, by the textbook formulas."""
+class Formulas(Mathematics):
+    """Numbers of another library, by the textbook formulas; it is the namespace m of these."""
 
     dtype: Any = object
 
     def __init__(self, library: Any) -> None:
         self._library = library
 
-    def __getattr__(self, function: str) -> Any:  # exp, log, tanh, ... of the namespace m
-        return getattr(self._library, function)
+    @property
+    def pi(self) -> Any:
+        return self._library.pi
+
+    def exp(self, x: Any) -> Any:
+        return self._library.exp(x)
+
+    def log(self, x: Any) -> Any:
+        return self._library.log(x)
+
+    def sqrt(self, x: Any) -> Any:
+        return self._library.sqrt(x)
+
+    def sin(self, x: Any) -> Any:
+        return self._library.sin(x)
+
+    def cos(self, x: Any) -> Any:
+        return self._library.cos(x)
+
+    def tanh(self, x: Any) -> Any:
+        return self._library.tanh(x)
+
+    def erf(self, x: Any) -> Any:
+        return self._library.erf(x)
+
+    def erfc(self, x: Any) -> Any:
+        return self._library.erfc(x)
 
     def total(self, terms: Sequence[Any]) -> Any:
         return sum(terms, self.number(0))
@@ -130,7 +156,14 @@ class Mpmath(Formulas):
     def where(self, condition: Any, then: Any, otherwise: Any) -> Any:
         return then if condition else otherwise
 
-    max, min, sorted = staticmethod(max), staticmethod(min), staticmethod(sorted)
+    def max(self, xs: Numbers) -> Any:
+        return max(xs)
+
+    def min(self, xs: Numbers) -> Any:
+        return min(xs)
+
+    def sorted(self, xs: Numbers) -> Any:
+        return sorted(xs)
 
 
 class Sympy(Formulas):

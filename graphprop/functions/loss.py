@@ -38,7 +38,8 @@ class Loss:
     targets : "any", "distribution" or "unit"
         What t may be: any finite numbers; numbers >= 0, or a class label in their place; numbers in [0, 1].
     formula : callable, optional
-        ``formula(m, z, t)`` for one sample over a namespace m, for other numbers than floats.
+        ``formula(m, z, t)`` for one sample over the namespace m that an activation's has, for other numbers than
+        floats.
     text, latex : str, optional
     check : bool
         Compare the gradient with differences of the value now, and refuse it where they disagree.

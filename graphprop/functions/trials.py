@@ -77,7 +77,7 @@ def check_formula(f: Tried) -> None:
             return GraphpropError(f"activation {f.name!r}: its formula at a = {a} raised {error!r}")
 
         with Told(words):
-            result = f.formula(_MATH, a[0] if f.kind == "elementwise" else a, *f.parameters.values())
+            result = f.formula(MATH, a[0] if f.kind == "elementwise" else a, *f.parameters.values())
             stated = list(result) if f.kind == "vector" else [float(result)]
         if not np.allclose(stated, f.outputs(a), rtol=1e-9, atol=1e-12):
             raise GraphpropError(
@@ -86,7 +86,7 @@ def check_formula(f: Tried) -> None:
             )
 
 
-_MATH = Functions(
+MATH = Functions(
     **{name: getattr(math, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc", "pi")},
     where=lambda condition, then, otherwise: then if condition else otherwise,
     max=max,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
+from graphprop.functions.calling import Told
 from graphprop.given.arguments import is_whole
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.render.drawn.lettering import name_text
@@ -170,10 +171,12 @@ def user_groups(
     groups: dict[Any, list[int]] = {}
     for v in nodes:
         name = layout.names[v]
-        try:
+
+        def words(error: Exception, name: Name = name) -> GraphpropError:
+            return GraphpropError(f"group= failed for node {name!r}: {type(error).__name__}: {error}")
+
+        with Told(words):
             groups.setdefault(of(name), []).append(v)
-        except Exception as error:
-            raise GraphpropError(f"group= failed for node {name!r}: {type(error).__name__}: {error}") from None
     if len(groups) > GROUPS:
         large = set(sorted(groups, key=lambda key: -len(groups[key]))[: GROUPS - 1])
         rest = [v for key, members in groups.items() if key not in large for v in members]
