@@ -12,12 +12,12 @@ from graphprop.errors import GraphpropError
 from graphprop.files import saving
 from graphprop.files.saving import MOST_BYTES
 from graphprop.functions.activation import Activation
-from graphprop.functions.loss import Loss
 from graphprop.graph import rewriting
 from graphprop.graph.graph import Graph, numbers_of
 from graphprop.graph.layout import Layout, Name
 from graphprop.passes.by_name import Named, named
 from graphprop.passes.goals import Seeds, Target
+from graphprop.passes.heads import Losses
 from graphprop.passes.inputs import Inputs
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
@@ -68,7 +68,7 @@ class Network(Graph):
         node: Name | Objective | None = None,
         *,
         component: int | None = None,
-        loss: str | Loss | None = None,
+        loss: Losses | None = None,
         target: Target | None = None,
         sample_weight: ArrayLike | None = None,
         seed: Seeds | None = None,
@@ -84,6 +84,9 @@ class Network(Graph):
             alone, stands an objective that was read before: the `objective` of other gradients.
         loss, target, sample_weight
             A loss on the outputs, by name or as a `gp.Loss`; the mean over the samples, each counted with its weight.
+            ``{"z": "softmax_cross_entropy", "y": ("half_squared", 0.5)}`` gives each head its own, or a pair of that
+            and its weight, and the sum of all of them is taken. A head is named by its node, or by the tuple of its
+            nodes. Where outputs are declared it is one of those; a node that no declared head has is one by itself.
             The target is an array with the columns of the outputs in order, integers as class labels
             where the loss reads classes, or a mapping (or a data frame) from node names to theirs.
         seed : mapping

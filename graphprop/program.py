@@ -20,13 +20,13 @@ from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.files import saving
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
 from graphprop.passes.by_name import Named, named
 from graphprop.passes.finiteness import check_gradients
 from graphprop.passes.goals import read_loss, read_objective, read_seeds
+from graphprop.passes.heads import Losses
 from graphprop.passes.inputs import read_inputs
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -227,7 +227,7 @@ class Program:
         return outputs if batched else outputs[0]
 
     def value_and_grad(
-        self, theta: Any, inputs: Any, target: Any, *, loss: str | Loss | None = None, sample_weight: Any = None
+        self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None, sample_weight: Any = None
     ) -> tuple[float, Array]:
         """A loss of the outputs, its mean over the samples, and its gradient by theta.
 
@@ -331,7 +331,7 @@ class Program:
         node: Name | Objective | None = None,
         *,
         component: int | None = None,
-        loss: str | Loss | None = None,
+        loss: Losses | None = None,
         target: Any = None,
         sample_weight: Any = None,
         seed: Mapping[Any, Any] | None = None,

@@ -269,15 +269,15 @@ def _objective(run: Run, numbers: Numbers, on_o: Array) -> tuple[Array, Array, f
     z, errors = run.o[:, goal.columns], on_o[:, goal.columns]
     terms, direct = goal.evaluate(z, Floats())
     compared = np.zeros(z.shape)
-    if goal.loss is not None:
+    if goal.losses:
         targets, share = goal.for_kernels()
-        compared = np.abs(targets) * np.reshape(share, (-1, 1))
+        compared = np.abs(goal.column_weight * targets) * np.reshape(share, (-1, 1))
     result, z = np.zeros(on_o.shape), finite(z)
     moved = _moved_direct(goal, run.o[:, goal.columns], errors, direct)
-    rounded = numbers.roundings * (numbers.unit * (np.abs(direct) + compared) + numbers.tiny * (goal.loss is not None))
+    rounded = numbers.roundings * (numbers.unit * (np.abs(direct) + compared) + numbers.tiny * bool(goal.losses))
     result[:, goal.columns] = moved + rounded + numbers.inside.direct
     sizes = np.abs(np.reshape(np.array(terms, dtype=float), (len(z), -1))).sum(axis=1)
-    if goal.loss is not None:
+    if goal.losses:
         sizes = sizes + (np.abs(z) * np.abs(direct)).sum(axis=1)
     if numbers.printed:
         sizes = sizes + (compared * (np.abs(z) + 1)).sum(axis=1)
@@ -293,7 +293,7 @@ def _moved_direct(goal: Objective, z: Array, errors: Array, direct: Array) -> Ar
     Heads are compared each by itself, so those of one place in all heads are moved at once.
     """
     result = np.zeros(z.shape)
-    if goal.loss is None or not errors.any():
+    if not goal.losses or not errors.any():
         return result
     assert goal.starts is not None
     first, last = goal.starts[:-1], goal.starts[1:]

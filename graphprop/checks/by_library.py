@@ -38,8 +38,9 @@ def by_library(q: Question, against: str) -> Way:
         for node in layout.nodes:
             if node.activation is not None and node.activation.formula is None:
                 raise NotApplicableError(f"{node.kind} has no formula")
-        if q.objective.loss is not None and q.objective.loss.formula is None:
-            raise NotApplicableError(f"loss {q.objective.loss.name!r} has no formula")
+        for own in q.objective.losses:
+            if own.loss.formula is None:
+                raise NotApplicableError(f"loss {own.loss.name!r} has no formula")
         theta = q.trace.theta
         if np.isinf(theta).any():
             raise NotApplicableError("a bias of -inf is a mask, which formulas do not know")
@@ -82,18 +83,16 @@ def _objective(q: Question, library: Library, weight: Any, bias: Any, on_a: Any,
             o[column] = x + on_o[:, column]
     goal = q.objective
     columns = goal.columns.tolist()
-    if goal.loss is None:
+    if not goal.losses:
         assert goal.seed is not None
         seed = library.array(goal.seed)
         return sum((seed[:, j] * o[c]).sum() for j, c in enumerate(columns))
-    (targets, share), starts = goal.for_kernels(), goal.starts
-    assert goal.loss.formula is not None
-    assert starts is not None
-    total = 0.0
+    share, total = goal.for_kernels()[1], 0.0
     for s in range(q.trace.samples):
-        for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-            z = [o[c][s] for c in columns[first:last]]
-            total = total + float(share[s % len(share)]) * goal.loss.formula(m, z, targets[s, first:last].tolist())
+        for own, place, targets, weight in goal.each_head():
+            assert own.loss.formula is not None
+            z = [o[c][s] for c in columns[place]]
+            total = total + weight * float(share[s % len(share)]) * own.loss.formula(m, z, targets[s].tolist())
     return total
 
 

@@ -6,6 +6,7 @@ values or textbook formulas alone. The reference is the way with which the most 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -31,16 +32,15 @@ from graphprop.checks.ways import (
 )
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.loss import Loss
-from graphprop.functions.losses import loss as loss_named
 from graphprop.given.arguments import generator
 from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.network import Network
 from graphprop.passes.addresses import Addresses, of_gradients, of_trace
 from graphprop.passes.goals import Seeds, Target, read_objective
+from graphprop.passes.heads import Losses, losses_of
 from graphprop.passes.inputs import Inputs
-from graphprop.passes.objective import Objective
+from graphprop.passes.objective import HeadLoss, Objective
 from graphprop.passes.results import Trace
 from graphprop.textbook import recursion
 
@@ -57,7 +57,7 @@ def check(
     node: Name | Objective | None = None,
     *,
     component: int | None = None,
-    loss: str | Loss | None = None,
+    loss: Losses | None = None,
     target: Target | None = None,
     sample_weight: ArrayLike | None = None,
     seed: int | Seeds = 0,
@@ -103,7 +103,7 @@ def check(
     arguments: dict[str, Any] = {"node": node, "component": component, "loss": loss, "target": target}
     arguments |= {"sample_weight": sample_weight, "seed": seeds}
     if loss is not None and target is None:
-        arguments["target"] = _random_target(layout, loss_named(loss), trace, rng)
+        arguments["target"] = _random_target(layout, losses_of(layout, loss), trace, rng)
     elif node is None and loss is None and seeds is None:
         arguments["seed"] = _random_seeds(layout, trace, rng)
     objective = read_objective(layout, trace.samples, trace.batched, **arguments)
@@ -154,11 +154,13 @@ def _random_seeds(layout: Layout, trace: Trace, rng: np.random.Generator) -> dic
     return {name: rng.standard_normal((*lead, layout.nodes[layout.find(name)].m)) for name in names}
 
 
-def _random_target(layout: Layout, entry: Loss, trace: Trace, rng: np.random.Generator) -> dict[Any, Array]:
+def _random_target(
+    layout: Layout, losses: Iterable[HeadLoss], trace: Trace, rng: np.random.Generator
+) -> dict[Any, Array]:
     """By name, as the loss reads it; a distribution is one over a whole head."""
     lead = (trace.samples,) if trace.batched else ()
     target: dict[Any, Array] = {}
-    for head in layout.heads:
+    for entry, head in losses:
         widths = [layout.nodes[layout.find(name)].m for name in head]
         drawn = (
             rng.uniform(size=(*lead, sum(widths)))

@@ -18,6 +18,7 @@ from graphprop.checks.complex_numbers import COMPLEX, ComplexNumbers
 from graphprop.errors import GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.calling import Told, attempt
+from graphprop.functions.loss import Loss
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.objective import Objective
 
@@ -269,23 +270,19 @@ def formula_of(f: Activation, a: Array) -> Array:
 
 def objective_terms(objective: Objective, z: Array) -> Array:
     """What every sample adds to the objective, in every copy; z are the columns that are read."""
-    if objective.loss is None:
+    if not objective.losses:
         assert objective.seed is not None
         terms: Array = np.where(objective.seed != 0, objective.seed * z, 0).sum(axis=-1)
         return terms
-    (targets, share), starts = objective.for_kernels(), objective.starts
-    assert starts is not None
     total = np.zeros(z.shape[:2], z.dtype)
     with np.errstate(all="ignore"):
-        for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-            total += _loss_terms(objective, z[..., first:last], targets[:, first:last])
-    total *= share
+        for own, place, targets, weight in objective.each_head():
+            total += weight * _loss_terms(own.loss, z[..., place], targets)
+    total *= objective.for_kernels()[1]
     return total
 
 
-def _loss_terms(objective: Objective, z: Array, t: Array) -> Array:
-    entry = objective.loss
-    assert entry is not None
+def _loss_terms(entry: Loss, z: Array, t: Array) -> Array:
     if z.dtype == float:
         return np.asarray(entry.value(z, np.broadcast_to(t, z.shape)), dtype=float)
     if entry.formula is None:

@@ -171,11 +171,12 @@ def _through_nodes(g: Gradients, trace: Trace, nodes: Mapping[int, Slopes], insi
 
 def _loss_rounding(objective: Objective, direct: Array, inside: Inside) -> Array:
     rounding = np.zeros(direct.shape)
-    if objective.loss is not None:
+    if objective.losses:
         targets, share = objective.for_kernels()
+        sizes = objective.column_weight * targets
         rounding += FUNCTION * np.abs(direct)
         rounding[:, objective.columns] += inside.direct
-        rounding[:, objective.columns] += FUNCTION * np.abs(targets).sum(axis=1, keepdims=True) * np.max(share)
+        rounding[:, objective.columns] += FUNCTION * np.abs(sizes).sum(axis=1, keepdims=True) * np.max(share)
     return rounding
 
 
@@ -245,7 +246,7 @@ def _local(f: Activation, a: Array, i: int | slice) -> tuple[Array, Array]:
 
 def wrong_loss(trace: Trace, objective: Objective) -> str:
     """Whether the gradient of the loss is not that of its values."""
-    if objective.loss is None:
+    if not objective.losses:
         return ""
     z = trace.o_flat[:, objective.columns]
     with np.errstate(all="ignore"):
@@ -260,8 +261,9 @@ def wrong_loss(trace: Trace, objective: Objective) -> str:
         if wrong.any():
             s = int(np.argmax(wrong))
             where = trace.layout.label_column(int(objective.columns[k]))
+            own = next(own for own, place, *_ in objective.each_head() if k < place.stop)
             return (
-                f"the gradient of the loss {label(objective.loss.name)} by {where} is {stated[s, k]:.9g}, "
+                f"the gradient of the loss {label(own.loss.name)} by {where} is {stated[s, k]:.9g}, "
                 f"differences of its values give {found.derivative[s]:.9g}"
             )
     return ""

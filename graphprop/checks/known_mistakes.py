@@ -54,8 +54,8 @@ class Suspects:
     @property
     def squares(self) -> bool:
         """Whether something is squared, whose derivative has a 2 that may be forgotten."""
-        loss, nodes = self.run.goal.loss, self.run.layout.nodes
-        return any(map(squares, _activations(nodes))) or (loss is not None and loss_squares(loss))
+        losses = {own.loss for own in self.run.goal.losses}
+        return any(map(squares, _activations(self.run.layout.nodes))) or any(map(loss_squares, losses))
 
     def without_a_weight(self, size: float) -> Iterator[tuple[str, dict[str, Array]]]:
         """Matrices of weights of this size, and such weights one at a time, forgotten where derivatives flow back."""
@@ -125,11 +125,12 @@ def _swept(run: Run, direct: Array, pull: Pull, w: Array) -> tuple[Array, Array]
 
 def _of_the_objective(run: Run) -> Iterator[Fault]:
     goal, direct = run.goal, run.direct()
-    if goal.loss is not None:
+    if goal.losses:
         counts = np.ones(len(run.o)) if goal.sample_weight is None else goal.sample_weight
         plain = np.zeros(direct.shape)
-        plain[:, goal.columns] = (counts / counts.sum())[:, None]
-        text = f"the derivative of the loss ({label(goal.loss.name)}) by the output is missing: 1 stands in its place"
+        plain[:, goal.columns] = (counts / counts.sum())[:, None] * goal.column_weight
+        names = ", ".join(dict.fromkeys(label(own.loss.name) for own in goal.losses))
+        text = f"the derivative of the loss ({names}) by the output is missing: 1 stands in its place"
         yield text, partial(_swept, run, plain, run.pull, run.w)
     if len(run.o) > 1:
         for sample, word in ((0, "first"), (len(run.o) - 1, "last")):

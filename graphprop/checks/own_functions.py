@@ -40,7 +40,7 @@ def rounding_inside(trace: Trace, objective: Objective) -> Inside:
             pieces = zip(np.split(outputs, cuts, axis=1), np.split(L, cuts, axis=1), strict=True)
             nodes |= dict(zip(group, pieces if len(group) > 1 else [(outputs, L)], strict=True))
     z = trace.o_flat[:, objective.columns]
-    if objective.loss is None or isinstance(objective.loss, LossEntry):
+    if all(isinstance(own.loss, LossEntry) for own in objective.losses):
         return Inside(nodes, np.zeros(len(z)), np.zeros(z.shape))
     terms, direct = roughness(lambda there: _of_objective(objective, there), z, (-np.inf, np.inf))
     return Inside(nodes, SPREAD * terms.sum(axis=1), SPREAD * direct)
@@ -65,5 +65,5 @@ def _outputs(f: Activation, a: Array) -> Array:
 def _of_objective(objective: Objective, z: Array) -> tuple[Array, Array]:
     found = attempt(objective.evaluate, z, Floats())
     if found is None:  # outside of what the loss reads
-        return np.full((len(z), len(objective.heads)), np.nan), np.full(z.shape, np.nan)
+        return np.full((len(z), len(objective.losses)), np.nan), np.full(z.shape, np.nan)
     return np.reshape(found[0], (len(z), -1)), found[1]

@@ -191,11 +191,11 @@ def by_engine(q: Question) -> Way:
 
 def by_program(q: Question) -> Way:
     """The engine's calls for training, which compute the forward pass on the way."""
-    name = "vjp" if q.objective.loss is None else "value_and_grad"
+    name = "value_and_grad" if q.objective.losses else "vjp"
 
     def run(way: Way) -> None:
         addresses, program = q.addresses, q.net.program
-        if q.objective.loss is not None:
+        if q.objective.losses:
             value, theta = program.value_and_grad(q.trace.theta, _inputs(q), q.objective)
             told = addresses.of_theta(np.nan_to_num(theta, nan=np.inf)) | {"value": value}
         else:

@@ -20,9 +20,10 @@ from graphprop.errors import GraphpropError
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
-from graphprop.graph.layout import Array, Heads
-from graphprop.passes.goals import outputs_of, read_labels, reading_of
-from graphprop.passes.objective import Objective
+from graphprop.graph.layout import Array
+from graphprop.passes.heads import outputs_of, reading_of
+from graphprop.passes.objective import HeadLoss, Objective
+from graphprop.passes.targets import read_labels
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 NAMED = str, Loss
@@ -60,9 +61,9 @@ def descend_objective(
 ) -> tuple[float, Array] | None:
     """The same for a loss, its targets and sample weights that were read."""
     entry, starts, samples = objective.loss, objective.starts, len(inputs)
-    if entry is None or starts is None:
+    if entry is None or starts is None or objective.head_weight is not None:
         return None
-    plan = _short_way(schedule, entry, objective.heads, starts, objective.columns, samples, theta.dtype)
+    plan = _short_way(schedule, entry, objective.losses, starts, objective.columns, samples, theta.dtype)
     return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
 
 
@@ -111,14 +112,20 @@ def _for_arrays(
         return None
     if towards(schedule, reading.reads) is not schedule:
         return None
-    return _short_way(schedule, entry, reading.heads, reading.starts, reading.columns, inputs[0], dtype)
+    return _short_way(schedule, entry, reading.losses, reading.starts, reading.columns, inputs[0], dtype)
 
 
 def _short_way(
-    schedule: Schedule, loss: Loss, heads: Heads, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
+    schedule: Schedule,
+    loss: Loss,
+    losses: tuple[HeadLoss, ...],
+    starts: Array,
+    columns: Array,
+    samples: int,
+    dtype: np.dtype[Any],
 ) -> Descent | DenseDescent | None:
     """The one answer to whether a loss of these heads can go the short way, however it was asked; None if not."""
-    key = loss, heads, samples, dtype
+    key = losses, samples, dtype
     return schedule.kept(key, _for_objective, loss, starts, columns, samples, dtype)
 
 

@@ -22,7 +22,7 @@ from graphprop.functions.loss import Loss
 from graphprop.functions.losses import LossEntry
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
-from graphprop.passes.goals import outputs_of
+from graphprop.passes.heads import outputs_of
 
 NO_TERMS = np.zeros((0, 0))
 NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float32)}

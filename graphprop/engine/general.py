@@ -93,7 +93,7 @@ def _differentiate(
     schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool, asks: bool
 ) -> tuple[float, Array, Array]:
     sweep = Sweep.over(schedule, theta, inputs, asks, len(theta))
-    columns = schedule.column_numbers[objective.columns]
+    columns, losses = schedule.column_numbers[objective.columns], {own.loss for own in objective.losses}
     by_inputs = np.zeros(sweep.inputs.shape, theta.dtype) if to_inputs else _NOTHING
     terms: list[list[float]] = [[]] * len(sweep.cut.parts)
 
@@ -114,11 +114,11 @@ def _differentiate(
             by_inputs[sweep.cut.parts[part], schedule.input_columns] = own
 
     with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
-        sweep.each_part(run, objective.loss)
+        sweep.each_part(run, losses)
         gradient = added(gradients)
     value = objective.total([x for part in terms for x in part], FLOATS)
     if not (all_finite(gradient) and all_finite(by_inputs)):
-        sweep.each_part(lambda part, memory: _check_part(sweep, part, seeded(part, memory)), objective.loss)
+        sweep.each_part(lambda part, memory: _check_part(sweep, part, seeded(part, memory)), losses)
         _refuse(gradient, schedule.layout.label_position)
         _refuse(by_inputs, schedule.label_input)
     return value, gradient, by_inputs

@@ -12,7 +12,7 @@ from graphprop.engine.loops.edges import find_cuts, find_levels, mark_ancestors,
 from graphprop.engine.loops.table import Before
 from graphprop.engine.schedule import Block, Run, Schedule
 from graphprop.graph.layout import Array, Layout
-from graphprop.passes.goals import outputs_of
+from graphprop.passes.heads import outputs_of
 
 DENSE_FROM = 1024  # weights; fewer are as fast in the sparse loops as in a call of BLAS
 PIECE = 512  # numbers for one sample; what is smaller is not cut into pieces

@@ -17,7 +17,7 @@ from graphprop.atomic.forking import BUILDING
 from graphprop.functions.activation import Activation
 from graphprop.functions.entry import Entry
 from graphprop.graph.layout import Array, Layout
-from graphprop.passes.goals import outputs_of
+from graphprop.passes.heads import outputs_of
 
 PLANS = 100  # how many are kept: those for a size of batches each
 Plan = TypeVar("Plan")

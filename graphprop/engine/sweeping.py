@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -290,9 +290,9 @@ class Sweep:
         rows: Array = picked.transpose(0, 2, 1).reshape(samples, picked.shape[1])[: part.stop - part.start]
         return rows
 
-    def each_part(self, run: Callable[[int, Array], None], loss: Loss | None = None) -> None:
+    def each_part(self, run: Callable[[int, Array], None], losses: Iterable[Loss] = ()) -> None:
         """run(part, memory for it) of all parts, lanes side by side, if nothing in it is called that is a user's."""
-        on_one_thread = self.asks or (loss is not None and LOSSES.get(loss.name) is not loss)
+        on_one_thread = self.asks or any(LOSSES.get(loss.name) is not loss for loss in losses)
         size = self.cut.state_size(self.schedule)
 
         def steps(lane: int) -> Iterator[bool]:

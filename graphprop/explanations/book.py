@@ -86,7 +86,7 @@ class Book(Symbols):
         self.theta_grad, self.value = read(gradients.theta), self._number(read(gradients.value)[()])
         self.read = {int(column): j for j, column in enumerate(self.goal.columns)}
         self.terms, self.seed = self._evaluate()
-        self.is_output = self.goal.loss is None and len(self.read) == 1 and bool((self.seed == 1).all())
+        self.is_output = not self.goal.losses and len(self.read) == 1 and bool((self.seed == 1).all())
         self.output = next(iter(self.read)) if self.is_output else None
         self._slopes: dict[Key, list[float]] = {}
         self._softmax: dict[Key, list[float]] = {}
@@ -105,7 +105,7 @@ class Book(Symbols):
         except GraphpropError:
             if not self.gaps:
                 raise
-            return [math.nan] * (len(z) * max(len(self.goal.heads), 1)), np.full(z.shape, np.nan)
+            return [math.nan] * (len(z) * max(len(self.goal.losses), 1)), np.full(z.shape, np.nan)
 
     @cached_property
     def leading(self) -> set[int]:
@@ -282,8 +282,8 @@ class Book(Symbols):
     # ------------------------------------------------------------------ the objective
 
     def _head_columns(self, head: int) -> list[int]:
-        widths = np.cumsum([0, *(targets.shape[1] for targets in self.goal.targets)])
-        columns: list[int] = self.goal.columns[widths[head] : widths[head + 1]].tolist()
+        assert self.goal.starts is not None
+        columns: list[int] = self.goal.columns[slice(*self.goal.starts[head : head + 2])].tolist()
         return columns
 
     def _targets(self, s: int, head: int) -> list[Quantity]:
@@ -291,8 +291,10 @@ class Book(Symbols):
         values = as_floats(self.goal.targets[head])[s].tolist()
         return [Quantity(self._o_symbol("t", s, c), t) for c, t in zip(columns, values, strict=True)]
 
-    def _counted(self, s: int, e: Expression) -> Expression:
-        """What a sample adds to the objective, from its loss: a share of it if there are several."""
+    def _counted(self, s: int, head: int, e: Expression) -> Expression:
+        """What a sample adds to the objective, from its loss in a head: a share of it if there are several."""
+        if self.goal.head_weight is not None and (own := float(self.goal.head_weight[head])) != 1:
+            e = product(Constant(own), e)
         weight = self.goal.sample_weight
         if weight is None:
             return e if self.samples == 1 else Product((Quotient(ONE, Constant(float(self.samples))), e))
@@ -301,19 +303,19 @@ class Book(Symbols):
 
     def _derive_goal(self) -> Derived:
         columns = self.goal.columns.tolist()
-        if self.goal.loss is None:
+        if not self.goal.losses:
             if self.is_output and not self.labelled:
                 return self._derive_o(0, columns[0])
             rows = [(s, j, c) for s in range(self.samples) for j, c in enumerate(columns)]
             return total(
                 [product(Constant(self._number(self.seed[s, j])), self.quantity(("o", s, c))) for s, j, c in rows]
             ), ""
-        heads, terms = range(len(self.goal.heads)), list[Expression]()
+        heads, terms = range(len(self.goal.losses)), list[Expression]()
         for s in range(self.samples):
             for head in heads:
                 z = [self.quantity(("o", s, c)) for c in self._head_columns(head)]
-                formula = loss_formula(self.goal.loss, z, self._targets(s, head))
-                counted, known = formula and self._counted(s, formula), self.terms[s * len(heads) + head]
+                formula = loss_formula(self.goal.losses[head].loss, z, self._targets(s, head))
+                counted, known = formula and self._counted(s, head, formula), self.terms[s * len(heads) + head]
                 if counted is None or contradicts(counted, known):
                     counted = Quantity(self._o_symbol("loss", s, self._head_columns(head)[0]), self._number(known))
                 terms.append(counted)
@@ -322,16 +324,16 @@ class Book(Symbols):
     def _derive_direct(self, s: int, column: int) -> Derived:
         if self.is_output:
             return ONE, ""
-        if self.goal.loss is None:
+        if not self.goal.losses:
             return None, "the seed"
         j = self.read[column]
-        widths = np.cumsum([targets.shape[1] for targets in self.goal.targets])
-        head = int(np.searchsorted(widths, j, side="right"))
+        assert self.goal.starts is not None
+        head = int(np.searchsorted(self.goal.starts, j, side="right")) - 1
         columns = self._head_columns(head)
         z = [self.quantity(("o", s, c)) for c in columns]
         p = self._shares("q", s, head)
-        formula = loss_slope(self.goal.loss, z, self._targets(s, head), p, columns.index(column))
-        counted = formula and self._counted(s, formula)
+        formula = loss_slope(self.goal.losses[head].loss, z, self._targets(s, head), p, columns.index(column))
+        counted = formula and self._counted(s, head, formula)
         if counted is None or contradicts(counted, self.seed[s, j]):
             return None, "by the loss's own gradient"
         return counted, ""

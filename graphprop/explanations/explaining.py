@@ -18,7 +18,6 @@ from graphprop.functions.arithmetic import Mpmath, arithmetic
 from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout
-from graphprop.notation.escaping import label
 from graphprop.notation.expressions import Expression, Quantity, contradicts, decimal, evaluate, precisely, quantities
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.passes.same_pass import check_gradients_of
@@ -196,17 +195,13 @@ def _component(what: tuple[Any, ...], shape: tuple[int, ...], index: tuple[Any, 
 
 def objective_text(book: Book, s: int | None, summed: bool) -> str:
     goal = book.goal
-    of = (
-        f"{label(goal.loss.name)} of {', '.join(label(name) for head in goal.heads for name in head)}"
-        if goal.loss
-        else ""
-    )
-    if goal.loss is None and not book.is_output:
+    of = str(goal) if goal.losses else ""
+    if not goal.losses and not book.is_output:
         of = "the sum of seed * o"
-    elif goal.loss is None and summed:
+    elif not goal.losses and summed:
         of = book.layout.label_column(int(goal.columns[0]))
     if summed:
-        how = "summed over" if goal.loss is None else "the mean over"
+        how = "the mean over" if goal.losses else "summed over"
         return f"J = {of}, {how} {book.samples} samples; {{s}} marks sample s"
     return "; ".join([*([f"J = {of}"] if of else []), *sample_text(book, s)])
 

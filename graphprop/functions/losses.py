@@ -255,12 +255,17 @@ def loss(given: str | Loss) -> Loss:
     >>> loss("nll")
     <loss nll: -sum_k t[k] z[k]>
     """
+    return find_loss(given)
+
+
+def find_loss(given: Any, where: str = "") -> Loss:
+    """The same; an error begins with `where`."""
     if isinstance(given, Loss):
         return given
     if not isinstance(given, str):
-        raise GraphpropError(f"a loss is a name or a gp.Loss, not {given!r}")
+        raise GraphpropError(f"{where}a loss is a name or a gp.Loss, not {given!r}")
     if given not in LOSSES:
-        raise unknown("loss", given, LOSSES)
+        raise unknown("loss", given, LOSSES, where)
     return LOSSES[given]
 
 

@@ -5,9 +5,12 @@ How it was asked for, and how the direct derivatives are carried through the gra
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,17 +20,24 @@ from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import of_logits
 from graphprop.given.arrays import all_finite
-from graphprop.graph.layout import Array, Heads, Layout, Name
+from graphprop.graph.layout import Array, Layout, Name
 from graphprop.notation.escaping import label
 from graphprop.notation.foreign import as_floats
+
+
+class HeadLoss(NamedTuple):
+    """A loss, and the head that it reads."""
+
+    loss: Loss
+    head: tuple[Name, ...]
 
 
 @dataclass(eq=False, slots=True)
 class Objective:
     """An objective that fits a layout and a number of samples. It reads `columns` of o.
 
-    Without a loss, `seed` holds the direct derivative with respect to each of these; with one, `heads` share them out,
-    one behind the other, and `targets` has what each head is compared with.
+    Without losses, `seed` holds the direct derivative with respect to each of these; with some, their heads share them
+    out, one behind the other, and `targets` has what each head is compared with.
     """
 
     title: str
@@ -36,14 +46,29 @@ class Objective:
     reads: tuple[int, ...]  # numbers of the nodes it depends on directly
     columns: Array
     seed: Array | None = None
-    loss: Loss | None = None
-    heads: Heads = ()
+    losses: tuple[HeadLoss, ...] = ()
+    loss: Loss | None = None  # that of all heads, if they have the same
     starts: Array | None = None  # where each head begins among the columns, and where the last ends
     targets: tuple[Array, ...] = ()
+    head_weight: Array | None = None  # what each loss is multiplied with, if that is not 1
     sample_weight: Array | None = None  # the largest is 1
 
     def __str__(self) -> str:
         return self.title
+
+    def each_head(self) -> Iterator[tuple[HeadLoss, slice, Array, float]]:
+        """Each loss with its head, where that is among `columns`, its targets and its weight."""
+        weights = [1.0] * len(self.losses) if self.head_weight is None else self.head_weight.tolist()
+        starts = [0] if self.starts is None else self.starts.tolist()
+        return zip(self.losses, itertools.starmap(slice, pairwise(starts)), self.targets, weights, strict=True)
+
+    @property
+    def column_weight(self) -> Any:
+        """What the loss of each column is multiplied with: an array, or 1."""
+        return 1.0 if self.head_weight is None else self._by_column(self.head_weight)
+
+    def _by_column(self, weights: Array) -> Array:
+        return np.repeat(weights, [targets.shape[1] for targets in self.targets])
 
     def in_floats(self) -> Objective:
         """The same with floats for numbers of another kind, such as those of mpmath; symbols are refused."""
@@ -55,26 +80,27 @@ class Objective:
 
         z has one row for each sample, or for those of a `part` of them. Call it where numpy's warnings are silenced.
         """
-        if self.loss is None:
+        if not self.losses:
             assert self.seed is not None
             seed = self.seed[part]
             if numbers.dtype is float:
                 check_masks(self.title, z, seed)
-            if numbers.dtype is object:
-                seed = _converted(seed, numbers)
+            seed = _converted(seed, numbers)
             return np.where(seed != 0, seed * z, 0).ravel().tolist(), seed
-        if len(self.heads) == 1:
-            values, gradients = self._compare(self.heads[0], z, self.targets[0][part], numbers)
+        if len(self.losses) == 1:
+            values, gradients = _compare(self.losses[0], z, self.targets[0][part], numbers)
         else:
-            assert self.starts is not None
-            pieces = zip(self.heads, np.split(z, self.starts[1:-1], axis=1), self.targets, strict=True)
-            pairs = [self._compare(head, own, targets[part], numbers) for head, own, targets in pieces]
+            pairs = [_compare(own, z[:, place], targets[part], numbers) for own, place, targets, _ in self.each_head()]
             values, gradients = np.stack([v for v, _ in pairs], -1), np.hstack([g for _, g in pairs])
+        if self.head_weight is not None:
+            weights = _converted(self.head_weight, numbers)
+            values = _times(values.reshape(len(z), -1), weights, numbers)
+            gradients = gradients * self._by_column(weights)
         share = self._share(numbers)
         if self.sample_weight is not None:
             share = share[part, None]
             values = values.reshape(len(z), -1)
-        return _shares(values, share, numbers).ravel().tolist(), gradients * share
+        return _times(values, share, numbers).ravel().tolist(), gradients * share
 
     def total(self, terms: list[Any], numbers: Floats | Formulas) -> Any:
         """The value, from all terms in the order of the samples."""
@@ -92,17 +118,6 @@ class Objective:
         share = self._share(Floats())
         return np.ascontiguousarray(targets), np.array([share]) if self.sample_weight is None else share
 
-    def _compare(
-        self, head: tuple[Name, ...], z: Array, targets: Array, numbers: Floats | Formulas
-    ) -> tuple[Array, Array]:
-        """The loss of every sample in one head, and its gradient."""
-        entry = self.loss
-        assert entry is not None
-        if numbers.dtype is float:
-            return compare_head(entry, head, z, targets)
-        pairs = [numbers.loss(entry, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
-        return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
-
     def _share(self, numbers: Floats | Formulas) -> Any:
         """What each sample counts for, together 1: one number for all, or an array."""
         if self.sample_weight is None:
@@ -112,9 +127,17 @@ class Objective:
         return np.array([w / total for w in weights], dtype=numbers.dtype)
 
 
-def _shares(values: Array, share: Any, numbers: Floats | Formulas) -> Array:
-    """What every sample adds; an infinite loss stays so even if the sample counts for nothing."""
-    terms: Array = values * share
+def _compare(own: HeadLoss, z: Array, targets: Array, numbers: Floats | Formulas) -> tuple[Array, Array]:
+    """The loss of every sample in one head, and its gradient."""
+    if numbers.dtype is float:
+        return compare_head(own, z, targets)
+    pairs = [numbers.loss(own.loss, *pair) for pair in zip(z.tolist(), targets.tolist(), strict=True)]
+    return np.array([value for value, _ in pairs], dtype=object), np.array([g for _, g in pairs], dtype=object)
+
+
+def _times(values: Array, weight: Any, numbers: Floats | Formulas) -> Array:
+    """What every loss adds; an infinite one stays so even if it counts for nothing."""
+    terms: Array = values * weight
     if numbers.dtype is float and not all_finite(terms):
         return np.where(np.isfinite(values), terms, values)
     return terms
@@ -126,8 +149,9 @@ def check_masks(title: str, z: Array, seed: Array) -> None:
         raise NumberError(f"the objective, {title}, reads a masked component, which is -inf and has no derivative")
 
 
-def compare_head(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) -> tuple[Array, Array]:
+def compare_head(own: HeadLoss, z: Array, targets: Array) -> tuple[Array, Array]:
     """The loss of every sample in one head, and its gradient, in floats; refused where they are no numbers."""
+    entry, head = own
     _check_reads(entry, head, z)
     values, gradients = entry.apply(z, targets)
     _check_gradient(entry, head, values, gradients)
@@ -135,6 +159,9 @@ def compare_head(entry: Loss, head: tuple[Name, ...], z: Array, targets: Array) 
 
 
 def _converted(array: Array, numbers: Floats | Formulas) -> Array:
+    """An array of numbers of this kind."""
+    if numbers.dtype is float:
+        return array
     result = np.empty(array.shape, dtype=object)
     result.ravel()[:] = [numbers.number(x) for x in array.ravel().tolist()]
     return result

@@ -379,15 +379,16 @@ def loss_shape(numbers: Numbers, dim: bool) -> Shape:
     """The loss with its value, and what it compares with."""
     gradients = numbers.gradients
     assert gradients is not None
-    assert gradients.objective.loss is not None
-    entry, kind = gradients.objective.loss, gradients.objective.loss.name.replace("_", "-")
+    objective, kind = gradients.objective, numbers.kind
     targets = numbers.targets
     lines: list[Line] = [(Run("t ", "small italic", GREY), Run(_listed(targets, 4), "small"))]
     if numbers.samples > 1:
         lines.append((Run(f"mean of {numbers.samples} samples", "small grey"),))
     if line_width(lines[0]) > 130:
         lines[0] = (Run(f"{len(targets)} targets", "small grey"),)
-    tip = f"J: {kind}, {entry.text}\nJ = {digits(numbers.value)}\nt = {_listed(targets)}"
+    formulas = dict.fromkeys(own.loss.text for own in objective.losses)
+    told = ", ".join(formulas) if len(formulas) == 1 and objective.head_weight is None else str(objective)
+    tip = f"J: {kind}, {told}\nJ = {digits(numbers.value)}\nt = {_listed(targets)}"
     heading = (Run("J", "name"),)
     value = digits(numbers.value)
     lit = False if dim else None

@@ -121,7 +121,14 @@ class Numbers:
 
     @property
     def has_loss(self) -> bool:
-        return self.gradients is not None and self.gradients.objective.loss is not None
+        return self.gradients is not None and bool(self.gradients.objective.losses)
+
+    @property
+    def kind(self) -> str:
+        """The names of the losses, in the pictures' notation."""
+        assert self.gradients is not None
+        names = dict.fromkeys(own.loss.name.replace("_", "-") for own in self.gradients.objective.losses)
+        return " + ".join(names)
 
     @cached_property
     def goal(self) -> str:
@@ -140,8 +147,8 @@ class Numbers:
         parts = []
         if self.gradients is not None:
             objective, value = self.gradients.objective, digits(self.value)
-            if objective.loss is not None:
-                parts.append(f"loss J = {value} ({objective.loss.name.replace('_', '-')})")
+            if objective.losses:
+                parts.append(f"loss J = {value} ({self.kind})")
             elif self.goal == "J":
                 parts.append(f"derivatives of J = seed · o = {value}")
             else:

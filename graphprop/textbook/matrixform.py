@@ -27,7 +27,6 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.loss import Loss
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.levels import (
@@ -44,6 +43,7 @@ from graphprop.graph.levels import (
 )
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
 from graphprop.passes.goals import Seeds, Target, read_objective
+from graphprop.passes.heads import Losses
 from graphprop.passes.inputs import Inputs, read_inputs, read_theta
 from graphprop.passes.objective import Objective, check_masks, compare_head
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -126,7 +126,7 @@ def backpropagate(
     node: Name | Objective | None = None,
     *,
     component: int | None = None,
-    loss: str | Loss | None = None,
+    loss: Losses | None = None,
     target: Target | None = None,
     sample_weight: ArrayLike | None = None,
     seed: Seeds | None = None,
@@ -220,16 +220,14 @@ def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
         check_masks(str(goal), z, goal.seed)
         direct[:, goal.columns] = goal.seed
         return _total(goal, np.where(goal.seed != 0, goal.seed * z, 0.0).sum(axis=1)), direct
-    assert goal.loss is not None
     counts = np.ones(len(o)) if goal.sample_weight is None else goal.sample_weight
     share = counts / counts.sum()
-    terms, first = np.zeros(len(o)), 0
-    for head, targets in zip(goal.heads, goal.targets, strict=True):
-        columns = goal.columns[first : first + targets.shape[1]]
-        values, slopes = compare_head(goal.loss, head, o[:, columns], targets)
-        terms += np.where(np.isfinite(values), share * values, values)
-        direct[:, columns] = share[:, None] * slopes
-        first += len(columns)
+    terms = np.zeros(len(o))
+    for own, place, targets, weight in goal.each_head():
+        columns = goal.columns[place]
+        values, slopes = compare_head(own, o[:, columns], targets)
+        terms += np.where(np.isfinite(values), weight * share * values, values)
+        direct[:, columns] = (weight * share)[:, None] * slopes
     return _total(goal, terms), direct
 
 
@@ -249,7 +247,7 @@ def gradients(
     node: Name | Objective | None = None,
     *,
     component: int | None = None,
-    loss: str | Loss | None = None,
+    loss: Losses | None = None,
     target: Target | None = None,
     sample_weight: ArrayLike | None = None,
     seed: Seeds | None = None,

@@ -22,12 +22,12 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
-from graphprop.functions.loss import Loss
 from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
 from graphprop.passes.goals import Seeds, Target, read_objective
+from graphprop.passes.heads import Losses
 from graphprop.passes.inputs import Inputs, read_inputs, read_theta
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
@@ -175,7 +175,7 @@ def backpropagate(
     limit: int = 1_000_000,
     numbers: Any = None,
     component: int | None = None,
-    loss: str | Loss | None = None,
+    loss: Losses | None = None,
     target: Target | None = None,
     sample_weight: ArrayLike | None = None,
     seed: Seeds | None = None,

@@ -60,7 +60,17 @@ CONCERNED = {  # of each module, the tests that should notice besides its own ex
     "textbook/matrixform": ("matrixform", "matrixform_layers", "matrixform_numbers", "matrixform_refusals"),
     "passes/results": ("results", "recursion", "golden", "explanations"),
     "passes/goals": ("objectives", "recursion", "losses", "results", "program_arguments", "sample_weights", "frames"),
-    "passes/objective": ("objectives", "recursion", "losses", "results", "program_arguments", "sample_weights"),
+    "passes/heads": ("losses_by_head", "recursion", "losses", "results", "program_arguments"),
+    "passes/targets": ("losses_by_head", "losses", "program_arguments", "sample_weights", "frames"),
+    "passes/objective": (
+        "losses_by_head",
+        "objectives",
+        "recursion",
+        "losses",
+        "results",
+        "program_arguments",
+        "sample_weights",
+    ),
 }
 SHARES = {
     "textbook/recursion": 2.0,

@@ -13,7 +13,7 @@ import pytest
 import graphprop as gp
 from graphprop.engine import borrowed, fast, fast_dense, fast_sparse, general, in_python, sweeping, tiles
 from graphprop.given import memory
-from graphprop.passes.goals import outputs_of
+from graphprop.passes.heads import outputs_of
 from tests.against_recursion import (
     assert_close,
     assert_same_descent,
