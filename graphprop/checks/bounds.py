@@ -165,11 +165,7 @@ def _forward(run: Run, numbers: Numbers, known: Known, at: Mapping[int, Slopes] 
     sums = np.zeros(a.shape)
     np.add.at(sums.T, layout.row, (w * np.abs(o[:, layout.column])).T)
     np.add.at(sums.T, layout.bias_row, np.abs(finite(run.theta[layout.bias_position]))[:, None])
-    rounded = (
-        numbers.unit * (np.bincount(layout.row, minlength=a.shape[1]) + 1) * sums
-        + numbers.tiny * (sums > 0)
-        + known.least
-    )
+    rounded = numbers.unit * (layout.fan_in + 1) * sums + numbers.tiny * (sums > 0) + known.least
     slopes: dict[int, Slopes] = {}
 
     def settle(v: int, errors: Array) -> Array:
@@ -214,8 +210,7 @@ def _backward(
     layout, w, a, o = run.layout, np.abs(finite(run.w)), finite(run.a), finite(run.o)
     u, tiny, size = numbers.unit, numbers.tiny, np.abs(flow.delta)
     direct, value, total = _objective(run, numbers, ahead.o if own else np.zeros(o.shape))
-    fan_out = np.bincount(layout.column, minlength=o.shape[1])
-    additions = u * np.maximum(fan_out - numbers.roundings, 0)  # to direct; as many are in E[direct] already
+    additions = u * np.maximum(layout.fan_out - numbers.roundings, 0)  # to direct; as many are in E[direct] already
 
     def step(v: int, errors: Array) -> Array:
         node, rows, columns = layout.nodes[v], layout.a_slice(v), layout.o_slice(v)
@@ -234,7 +229,7 @@ def _backward(
         return passed + numbers.function(node, terms, largest.max(axis=1, keepdims=True))
 
     def terms(uses: Array, errors: Array) -> Array:
-        rounded = u * (fan_out[layout.column[uses]] + 1) * size[:, layout.row[uses]]
+        rounded = u * (layout.fan_out[layout.column[uses]] + 1) * size[:, layout.row[uses]]
         carried: Array = w[uses] * (errors + rounded) + tiny
         return carried
 

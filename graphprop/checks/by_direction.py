@@ -26,10 +26,9 @@ def by_directions(q: Question, g: Gradients) -> Way:
     """The derivative along some directions against the gradient; if it is wrong, the parameter that makes it so."""
 
     def run(way: Way) -> None:
-        layout, errors = q.trace.layout, np.zeros(q.trace.layout.size)
+        layout, bounds, span = q.trace.layout, q.bounds.own, q.addresses.span
+        errors = layout.sum_of_uses(bounds[span("weight")], bounds[span("bias")])
         copies = Copies(layout, q.trace.theta, q.trace.o_flat[:, layout.input_columns])
-        np.add.at(errors, layout.position, q.bounds.own[q.addresses.span("weight")])
-        np.add.at(errors, layout.bias_position, q.bounds.own[q.addresses.span("bias")])
         drawn = _units(q) * q.rng.choice([-1.0, 1.0], (DIRECTIONS, layout.size))
 
         def measure(directions: Array) -> Slopes:
@@ -76,7 +75,7 @@ def _units(q: Question) -> Array:
     """How far each parameter is moved, so that a pre-activation moves by about 1 in all."""
     layout = q.trace.layout
     largest = np.abs(np.nan_to_num(q.trace.o_flat, neginf=0.0)).max(axis=0)
-    terms = np.bincount(np.concatenate((layout.row, layout.bias_row)), minlength=int(layout.a_start[-1]))
+    terms = layout.fan_in + np.bincount(layout.bias_row, minlength=len(layout.fan_in))
     size = np.where(largest == 0, 1.0, largest)
     unit = np.full(layout.size, np.inf)
     np.minimum.at(unit, layout.position, 1 / (size[layout.column] * np.sqrt(terms[layout.row])))

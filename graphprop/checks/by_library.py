@@ -47,10 +47,8 @@ def by_library(q: Question, against: str) -> Way:
         at = theta[layout.position], theta[layout.bias_position], *(np.zeros_like(x) for x in _values(q))
         value, (weight, bias, delta, obar) = library.value_and_grad(lambda *x: _objective(q, library, *x), at)
         told = {"value": value, "weight": weight, "bias": bias, "delta": delta, "obar": obar}
-        total = np.zeros(layout.size)
-        np.add.at(total, layout.position, weight)
-        np.add.at(total, layout.bias_position, bias)
-        way.numbers, way.errors = q.addresses.pack(**told, theta=total), q.formula_errors
+        theta = layout.sum_of_uses(weight, bias)
+        way.numbers, way.errors = q.addresses.pack(**told, theta=theta), q.formula_errors
 
     return timed(against, "automatic", run)
 
@@ -64,13 +62,13 @@ def _objective(q: Question, library: Library, weight: Any, bias: Any, on_a: Any,
     layout, m = q.trace.layout, library.m
     given = library.array(q.trace.o_flat)
     o: dict[int, Any] = {c: given[:, c] + on_o[:, c] for c in layout.input_columns.tolist()}
-    biases = {int(row): use for use, row in enumerate(layout.bias_row.tolist())}
     for unit in units(layout):
         span = layout.a_slice(unit.v)
         sums = [on_a[:, row] for row in range(span.start, span.stop)]
         for i, k, use in zip(unit.i.tolist(), unit.k.tolist(), range(unit.uses.start, unit.uses.stop), strict=True):
             sums[i] = sums[i] + weight[use] * o[int(unit.columns[k])]
-        a = [x + bias[biases[span.start + i]] if span.start + i in biases else x for i, x in enumerate(sums)]
+        uses = [layout.bias_into(row) for row in range(span.start, span.stop)]
+        a = [x if use is None else x + bias[use] for x, use in zip(sums, uses, strict=True)]
         f, fixed = unit.f, tuple(unit.f.parameters.values())
         assert f.formula is not None
         if f.kind == "elementwise":
@@ -79,7 +77,7 @@ def _objective(q: Question, library: Library, weight: Any, bias: Any, on_a: Any,
             result = f.formula(m, a, *fixed)
             outputs = [result] if f.kind == "reducing" else list(result)
         for i, x in enumerate(outputs):
-            column = int(layout.o_start[unit.v]) + i
+            column = layout.column_of(unit.v, i)
             o[column] = x + on_o[:, column]
     goal = q.objective
     columns = goal.columns.tolist()

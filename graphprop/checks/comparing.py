@@ -293,10 +293,7 @@ class _Limits:
 
 
 def _by_kind(run: Run, b: Errors) -> dict[str, Array]:
-    layout = run.layout
-    theta = np.zeros(layout.size)
-    np.add.at(theta, layout.position, b.weights)
-    np.add.at(theta, layout.bias_position, b.biases)
+    theta = run.layout.sum_of_uses(b.weights, b.biases)
     kinds = {"value": np.array(b.total), "delta": b.delta, "obar": b.obar, "weight": b.weights, "bias": b.biases}
     return {kind: 2 * x for kind, x in (kinds | {"theta": theta}).items()}  # each of the two may be off
 

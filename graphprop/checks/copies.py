@@ -80,8 +80,8 @@ class Copies:
         o = np.zeros((count, self.samples, int(layout.o_start[-1])), kind)
         o[:, :, layout.input_columns] = self.inputs
         own = _Sorted(changes, layout)
-        for v in range(len(layout.nodes)):
-            if layout.a_start[v] == layout.a_start[v + 1]:
+        for v, node in enumerate(layout.nodes):
+            if node.is_input:
                 own.add_columns(o, layout.o_slice(v))
         with np.errstate(all="ignore"):
             for unit in self.units:
@@ -185,14 +185,11 @@ def _within(place: Array, of: Array, span: slice) -> tuple[Array, Array]:
 
 def units(layout: Layout) -> Iterator[Unit]:
     """The nodes that are no inputs, parents first; the uses of the weights into one node stand together."""
-    target = np.repeat(layout.edge_target, np.diff(layout.edge_start))
-    first = np.searchsorted(target, np.arange(len(layout.nodes) + 1))
-    bias_first = np.searchsorted(layout.bias_row, layout.a_start)
     for v in layout.order.tolist():
         f = layout.nodes[v].activation
         if f is None:
             continue
-        uses, biases = slice(int(first[v]), int(first[v + 1])), slice(int(bias_first[v]), int(bias_first[v + 1]))
+        uses, biases = layout.node_slice(v), layout.bias_slice(v)
         columns, k = np.unique(layout.column[uses], return_inverse=True)
         i = layout.row[uses] - layout.a_start[v]
         bias_i = layout.bias_row[biases] - layout.a_start[v]

@@ -53,26 +53,24 @@ class Equations:
         with np.errstate(all="ignore"):
             direct[:, objective.columns] = objective.evaluate(trace.o_flat[:, objective.columns], Floats())[1]
         self.terms = g.a_flat[:, layout.row] * theta[layout.position]
-        obar, size, children = direct.copy(), np.abs(direct), np.bincount(layout.column, minlength=o.shape[1])
+        obar, size = direct.copy(), np.abs(direct)
         for own, sizes, added in zip(obar, size, self.terms, strict=True):
             np.add.at(own, layout.column, added)
             np.add.at(sizes, layout.column, np.abs(added))
         delta, allowed_delta = _through_nodes(g, trace, at, inside)
         products, biases = g.a_flat[:, layout.row] * o[:, layout.column], g.a_flat[:, layout.bias_row]
-        total, sizes = np.zeros((2, layout.size))
-        for positions, uses in ((layout.position, g.weight_uses), (layout.bias_position, g.bias_uses)):
-            np.add.at(total, positions, uses)
-            np.add.at(sizes, positions, np.abs(uses))
+        total = layout.sum_of_uses(g.weight_uses, g.bias_uses)
+        sizes = layout.sum_of_uses(np.abs(g.weight_uses), np.abs(g.bias_uses))
         k = (trace.samples + 3) * U
         self.expected = addresses.pack(
             delta=delta, obar=obar, weight=products.sum(axis=0), bias=biases.sum(axis=0), theta=total
         )
         self.allowed = TINY + addresses.pack(
             delta=allowed_delta,
-            obar=(children + 3) * U * size + _loss_rounding(objective, direct, inside),
+            obar=(layout.fan_out + 3) * U * size + _loss_rounding(objective, direct, inside),
             weight=k * np.abs(products).sum(axis=0),
             bias=k * np.abs(biases).sum(axis=0),
-            theta=(addresses.count_of_uses + 3) * U * sizes,
+            theta=(layout.count_of_uses + 3) * U * sizes,
         )
         self.given = addresses.pack(**of_gradients(g))
         with np.errstate(invalid="ignore"):
@@ -107,8 +105,8 @@ class Equations:
     def _edge(self, sample: int, column: int, residual: float) -> str:
         """The weight or edge whose term is what is missing, or is there twice, or with the wrong sign."""
         layout, terms = self.addresses.layout, self.terms[sample]
-        uses = np.flatnonzero(layout.column == column)
-        edges = np.searchsorted(layout.edge_start, uses, side="right") - 1
+        uses = np.array(layout.uses_of_column(column), dtype=np.intp)
+        edges = layout.edge_of_use[uses]
         once = np.unique(edges)
         together = np.array([terms[uses[edges == e]].sum() for e in once.tolist()])
         for factor, what in ((-1, "missing"), (-2, "of the wrong sign"), (1, "counted twice")):
@@ -123,9 +121,9 @@ class Equations:
     def _use(self, position: int, residual: float) -> str:
         """The use of a tied parameter that was left out."""
         layout, g = self.addresses.layout, self.gradients
-        uses, biases = np.flatnonzero(layout.position == position), np.flatnonzero(layout.bias_position == position)
+        uses, biases = layout.uses_of_position(position)
         if len(near := _near(-g.weight_uses[uses], residual)):
-            return f": its use in {layout.label_use(int(uses[near[0]]))} is missing"
+            return f": its use in {layout.label_use(uses[near[0]])} is missing"
         if len(near := _near(-g.bias_uses[biases], residual)):
             return f": its use in {layout.label_row(int(layout.bias_row[biases[near[0]]]), 'b')} is missing"
         return ""
@@ -217,7 +215,7 @@ def wrong_derivatives(trace: Trace) -> Iterator[str]:
                 place = tuple(int(x) for x in np.argwhere(wrong)[0])
                 seen.add(f)
                 yield (
-                    f"{layout.label_row(int(layout.a_start[v]) + i)} = {a[place[0], i]:.6g}: the derivative of "
+                    f"{layout.label_row(layout.row_of(v, i))} = {a[place[0], i]:.6g}: the derivative of "
                     f"{label(f.name)} gives {stated[place]:.9g} there, differences of its values {measured[place]:.9g}"
                 )
                 break

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
 from graphprop.explanations.printed_formulas import is_identity, loss_squares, squares
 from graphprop.functions.activation import Activation
 from graphprop.graph.layout import Array, Layout, Node
-from graphprop.graph.levels import level_numbers
 from graphprop.notation.escaping import label
 from graphprop.passes.parts import Part, edge_part, layer_parts
 from graphprop.passes.sweep import Run, pulled
@@ -42,7 +41,7 @@ class Suspects:
 
         A mistake at a single node is carried to its ancestors and to nothing else.
         """
-        reached = [self._descendants(v) for v in wrong]
+        reached = [self.run.layout.descendants([v]) for v in wrong]
         single = set.intersection(*reached) if reached else set(range(len(self.run.layout.names)))
         for text, make in _faults(self.run, single):
             if text not in self._found:
@@ -77,23 +76,6 @@ class Suspects:
             self._found[text] = numbers
         return numbers
 
-    def _descendants(self, v: int) -> set[int]:
-        """The nodes that depend on v, v too."""
-        found, todo = {v}, [v]
-        while todo:
-            new = set(self._children.get(todo.pop(), ())) - found
-            found |= new
-            todo += new
-        return found
-
-    @cached_property
-    def _children(self) -> dict[int, list[int]]:
-        layout = self.run.layout
-        result: dict[int, list[int]] = {}
-        for u, v in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True):
-            result.setdefault(u, []).append(v)
-        return result
-
 
 def _activations(nodes: Iterable[Node]) -> set[Activation]:
     return {node.activation for node in nodes if node.activation is not None}
@@ -104,9 +86,7 @@ def numbers_of(run: Run, delta: Array, obar: Array) -> dict[str, Array]:
     layout = run.layout
     weights = (delta[:, layout.row] * run.o[:, layout.column]).sum(axis=0)
     biases = delta[:, layout.bias_row].sum(axis=0)
-    theta = np.zeros(layout.size)
-    np.add.at(theta, layout.position, weights)
-    np.add.at(theta, layout.bias_position, biases)
+    theta = layout.sum_of_uses(weights, biases)
     return {"delta": delta, "obar": obar, "weight": weights, "bias": biases, "theta": theta}
 
 
@@ -116,7 +96,8 @@ def _faults(run: Run, single: set[int]) -> Iterator[Fault]:
         yield from _of_derivatives(run, group, words)
     yield from _of_paths(run, single)
     yield from _of_matrices(run, _matrices(run.layout))
-    yield from _of_weights(run, np.flatnonzero(np.isin(_sources(run.layout), list(single)) & (run.w != 1)))
+    source = run.layout.node_of_column[run.layout.column]
+    yield from _of_weights(run, np.flatnonzero(np.isin(source, list(single)) & (run.w != 1)))
 
 
 def _swept(run: Run, direct: Array, pull: Pull, w: Array) -> tuple[Array, Array]:
@@ -146,7 +127,7 @@ def _of_the_objective(run: Run) -> Iterator[Fault]:
 
 def _groups(layout: Layout, single: set[int]) -> Iterator[tuple[list[int], str]]:
     """Sets of nodes in which the same mistake may have been made: of one kind, of one level, single ones."""
-    level = level_numbers(layout)
+    level = layout.level
     inner = [v for v, node in enumerate(layout.nodes) if node.activation and not is_identity(node.activation)]
     by_kind: dict[str, list[int]] = {}
     by_level: dict[tuple[str, int], list[int]] = {}
@@ -227,10 +208,8 @@ def _wrong_pulls(run: Run, group: list[int]) -> Iterator[tuple[str, Pull]]:
 def _of_paths(run: Run, single: set[int]) -> Iterator[Fault]:
     """Paths through one edge not counted, or no others of a node; edges that skip a level first."""
     layout, direct = run.layout, run.direct()
-    level = level_numbers(layout)
-    out: dict[int, list[int]] = {}
-    for e, u in enumerate(layout.edge_source.tolist()):
-        out.setdefault(u, []).append(e)
+    level = layout.level
+    out = {u: layout.edges_from[u] for u in layout.edge_source.tolist()}
     skips = (level[layout.edge_target] - level[layout.edge_source]) > 1
     if 1 < skips.sum() < len(skips):
         text = f"the paths through all {int(skips.sum())} edges that skip a level are not counted"
@@ -287,20 +266,14 @@ def _matrices(layout: Layout) -> Iterator[Part]:
     sizes = np.diff(layout.edge_start)
     for e in np.flatnonzero(sizes > 1).tolist():
         yield edge_part(layout, (layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]))
-    edge_of = np.repeat(np.arange(len(sizes)), sizes)
     for part in layer_parts(layout):
-        if part.kind == "weight" and len(np.unique(edge_of[_uses_in(part)])) > 1:
+        if part.kind == "weight" and len(np.unique(layout.edge_of_use[_uses_in(part)])) > 1:
             yield part
 
 
 def _uses_in(part: Part) -> Array:
     uses: Array = part.index[part.index >= 0]
     return uses
-
-
-def _sources(layout: Layout) -> Array:
-    """The node whose output each use of a weight multiplies."""
-    return np.repeat(layout.edge_source, np.diff(layout.edge_start))
 
 
 def _with_weights(run: Run, uses: int | Array, instead: float | Array) -> tuple[Array, Array]:
@@ -314,9 +287,6 @@ def _with_weights(run: Run, uses: int | Array, instead: float | Array) -> tuple[
 
 def uses_of(layout: Layout, position: int) -> list[tuple[str, str, int]]:
     """The uses of a number of theta: how each is called, of which kind it is, and its index there."""
-    weights = [(layout.label_use(i), "weight", i) for i in np.flatnonzero(layout.position == position).tolist()]
-    biases = [
-        (layout.label_row(int(layout.bias_row[i]), "b"), "bias", i)
-        for i in np.flatnonzero(layout.bias_position == position).tolist()
-    ]
-    return weights + biases
+    weights, biases = layout.uses_of_position(position)
+    named = [(layout.label_use(i), "weight", i) for i in weights]
+    return named + [(layout.label_row(int(layout.bias_row[i]), "b"), "bias", i) for i in biases]

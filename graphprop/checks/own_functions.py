@@ -33,9 +33,8 @@ def rounding_inside(trace: Trace, objective: Objective) -> Inside:
             same.setdefault(node.activation, []).append(v)
     for f, members in same.items():
         for group in [members] if f.kind == "elementwise" else [[v] for v in members]:
-            rows = np.concatenate([np.arange(*layout.a_start[v : v + 2]) for v in group])
-            out = np.concatenate([np.arange(*layout.o_start[v : v + 2]) for v in group])
-            outputs, L = _of_activation(f, trace.a_flat[:, rows], trace.o_flat[:, out])
+            a, o = trace.a_flat[:, layout.rows_of(group)], trace.o_flat[:, layout.columns_of(group)]
+            outputs, L = _of_activation(f, a, o)
             cuts = np.cumsum([layout.nodes[v].n for v in group])[:-1]
             pieces = zip(np.split(outputs, cuts, axis=1), np.split(L, cuts, axis=1), strict=True)
             nodes |= dict(zip(group, pieces if len(group) > 1 else [(outputs, L)], strict=True))

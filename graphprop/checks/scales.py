@@ -116,9 +116,7 @@ def packed(
     addresses: Addresses, delta: Array, obar: Array, weights: Array, biases: Array, sum_of_uses: float = 1
 ) -> Array:
     """All entries; those of theta are sums over uses."""
-    theta = np.zeros(addresses.layout.size)
-    np.add.at(theta, addresses.layout.position, weights)
-    np.add.at(theta, addresses.layout.bias_position, biases)
+    theta = addresses.layout.sum_of_uses(weights, biases)
     return addresses.pack(delta=delta, obar=obar, weight=weights, bias=biases, theta=sum_of_uses * theta)
 
 

@@ -174,8 +174,7 @@ def _parents_work(q: Question) -> tuple[Array, int]:
 
 def _widest(layout: Layout) -> int:
     """The most products that one node takes in a call: its components and the weights into it."""
-    uses = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
-    into = np.add.reduceat(np.append(uses, 0), layout.a_start[:-1]) * (np.diff(layout.a_start) > 0)
+    into = np.bincount(layout.node_of_row[layout.row], minlength=len(layout.names))
     return int((into + np.diff(layout.a_start)).max(initial=1))
 
 

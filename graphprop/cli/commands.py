@@ -158,9 +158,10 @@ def paths(options: argparse.Namespace) -> Answer:
     """Split a derivative over the paths from one node to another, the largest first; 1 if there is none."""
     net = _load(options.file)
     source, target = (read_typed_name(typed, net.layout.number) for typed in (options.source, options.target))
-    if not _leads(net, source, target):
+    begin_number, end_number = (net.layout.number[name] for name in (source, target))
+    if end_number not in net.layout.descendants([begin_number]):
         return f"no path leads from {source!r} to {target!r}", 1
-    begin, end = (net.layout.nodes[net.layout.number[name]] for name in (source, target))
+    begin, end = net.layout.nodes[begin_number], net.layout.nodes[end_number]
     of, to = options.source_component, options.target_component
     _check_component(of, "--source-component", source, begin.m if begin.is_input else begin.n)
     _check_component(to, "--target-component", target, end.m)
@@ -196,16 +197,6 @@ def _run(net: gp.Network, options: argparse.Namespace) -> tuple[gp.Trace, gp.Gra
 
 def _objective(net: gp.Network, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return read_objective(net, options.of, options.component, options.loss, options.goal)
-
-
-def _leads(net: gp.Network, source: Name, target: Name) -> bool:
-    ahead, seen = [source], {source}
-    while ahead:
-        for v in net.children(ahead.pop()):
-            if v not in seen:
-                seen.add(v)
-                ahead.append(v)
-    return target in seen
 
 
 # ------------------------------------------------------------------ the arguments

@@ -23,7 +23,7 @@ def summarize(net: Network) -> str:
         ("inputs", f"{_count(net.inputs)}{_listed(net.inputs)}"),
         ("outputs", f"{_count(net.outputs)}{heads}{declared}"),
         ("nodes", ", ".join(f"{count:,} {label(kind)}" for kind, count in counts.most_common()) or "none"),
-        ("levels", f"{_levels(layout):,} (an input is on the first)"),
+        ("levels", f"{int(layout.level.max(initial=-1)) + 1:,} (an input is on the first)"),
         ("edges", f"{len(layout.edge_source):,}, with {len(layout.position):,} weights"),
         ("parameters", _parameters(net)),
         ("named", f"{_count(net.parameters)}{_listed(net.parameters)}"),
@@ -38,7 +38,7 @@ def summarize(net: Network) -> str:
 
 def _parameters(net: Network) -> str:
     layout, theta = net.layout, net.theta
-    uses = np.bincount(np.concatenate((layout.position, layout.bias_position)), minlength=layout.size)
+    uses = layout.count_of_uses
     weights, biases = len(np.unique(layout.position)), len(np.unique(layout.bias_position))
     parts = [
         (weights, "in weights"),
@@ -49,14 +49,6 @@ def _parameters(net: Network) -> str:
         (int((theta == -np.inf).sum()), "-inf (masks)"),
     ]
     return f"{layout.size:,}: " + (", ".join(f"{count:,} {what}" for count, what in parts if count) or "none")
-
-
-def _levels(layout: Layout) -> int:
-    level = [0] * len(layout.names)
-    parents = layout.parents
-    for v in layout.order.tolist():
-        level[v] = 1 + max((level[u] for u in parents[v]), default=0)
-    return max(level, default=0)
 
 
 def _bytes(layout: Layout) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
-from graphprop.explanations.places import Symbols
 from graphprop.explanations.printed_formulas import (
     is_identity,
     loss_formula,
@@ -22,6 +21,7 @@ from graphprop.explanations.printed_formulas import (
     slope_formula,
     value_formula,
 )
+from graphprop.explanations.symbols import Symbols
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.functions.softmax import SOFTMAX
 from graphprop.graph.layout import Array
@@ -44,7 +44,6 @@ from graphprop.notation.expressions import (
 from graphprop.notation.foreign import as_floats
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace
-from graphprop.textbook.equations import between
 
 Key = tuple[Any, ...]
 Derived = tuple[Expression | None, str]  # a formula, and words on it
@@ -110,7 +109,7 @@ class Book(Symbols):
     @cached_property
     def leading(self) -> set[int]:
         """The nodes on which the objective depends."""
-        return set(between(self.layout, range(len(self.layout.names)), self.goal.reads))
+        return set(self.layout.between(range(len(self.layout.names)), self.goal.reads))
 
     # ------------------------------------------------------------------ symbols and numbers
 
@@ -151,12 +150,12 @@ class Book(Symbols):
     def _slope(self, s: int, v: int, k: int, i: int) -> Quantity:
         f = self.node(v).activation
         assert f is not None
-        a = self._a_symbol("a", s, self.row_of(v, i))
+        a = self._a_symbol("a", s, self.layout.row_of(v, i))
         if f.kind == "elementwise":
             value = self._pulled(s, v, None)[i]
             return Quantity(Slope(label(f.name), a), value)
         value = self._pulled(s, v, k)[i]
-        return Quantity(Derivative(self._o_symbol("o", s, self.column_of(v, k)), a), value)
+        return Quantity(Derivative(self._o_symbol("o", s, self.layout.column_of(v, k)), a), value)
 
     def _pulled(self, s: int, v: int, k: int | None) -> list[float]:
         """The unit vector of output k times the Jacobian of v; for k = None all ones."""
@@ -170,7 +169,7 @@ class Book(Symbols):
         return self._slopes[s, v, k]
 
     def _delta(self, s: int, row: int) -> Quantity:
-        letter = "delta" if self.node(self.at_row(row)[0]).vector else "gamma"
+        letter = "delta" if self.node(self.layout.at_row(row)[0]).vector else "gamma"
         return self._asked(Quantity(self._a_symbol(letter, s, row), self._number(self.a_grad[s, row])))
 
     def _obar(self, s: int, column: int) -> Quantity:
@@ -187,15 +186,11 @@ class Book(Symbols):
         return self._asked(Quantity(self.by_goal(self.weight_symbol(use)), self._number(value)))
 
     def _bias(self, s: int | None, use: int) -> Quantity:
-        row = int(self.layout.bias_row[use])
-        value = self.bias_grad[use] if s is None else self.a_grad[s, row]
-        return self._asked(Quantity(self.by_goal(self.bias(row).symbol), self._number(value)))  # type: ignore[arg-type]
+        value = self.bias_grad[use] if s is None else self.a_grad[s, self.layout.bias_row[use]]
+        return self._asked(Quantity(self.by_goal(self.bias_symbol(use)), self._number(value)))
 
-    def bias(self, row: int) -> Quantity:
-        v, i = self.at_row(row)
-        use = int(np.searchsorted(self.layout.bias_row, row))
-        symbol = self._symbol("b", v, i, self.node(v).n, None)
-        return Quantity(symbol, self._number(self.theta[self.layout.bias_position[use]]))
+    def b(self, use: int) -> Quantity:
+        return Quantity(self.bias_symbol(use), self._number(self.theta[self.layout.bias_position[use]]))
 
     def _parameter(self, s: int | None, name: Any, index: tuple[int, ...]) -> Quantity:
         position = self.layout.parameters[name][index]
@@ -211,17 +206,17 @@ class Book(Symbols):
         return Quantity(self.goal_symbol(), self.value)
 
     def _total(self, s: int, source: Key, column: int) -> Quantity:
-        (t, k), v = self.at_column(column), self._source_node(source)
+        (t, k), v = self.layout.at_column(column), self._source_node(source)
         name = label(self.layout.names[t])
         of = (name, k) if self.node(t).m > 1 else name
         if source[0] == "o" and not self.node(v).is_input:
             by = Derivative(self._o_symbol("o", s, column), self._o_symbol("o", s, source[1]))
             return Quantity(by, self._reach(s, source)[column])
         i, length = (
-            (self.at_row(source[1])[1], self.node(v).n)
+            (self.layout.at_row(source[1])[1], self.node(v).n)
             if source[0] == "a"
             else (
-                self.at_column(source[1])[1],
+                self.layout.at_column(source[1])[1],
                 self.node(v).m,
             )
         )
@@ -240,14 +235,14 @@ class Book(Symbols):
 
     def _derive_a(self, s: int, row: int) -> Derived:
         terms: list[Expression] = []
-        if row in self.layout.bias_row:
-            terms.append(self.bias(row))
-        for use in self.uses_into(row):
+        if (use := self.layout.bias_into(row)) is not None:
+            terms.append(self.b(use))
+        for use in self.layout.uses_into(row):
             terms.append(Product((self.w(use), self.quantity(("o", s, int(self.layout.column[use]))))))
         return total(terms), "" if terms else "nothing flows in"
 
     def _derive_o(self, s: int, column: int) -> Derived:
-        v, k = self.at_column(column)
+        v, k = self.layout.at_column(column)
         f = self.node(v).activation
         if f is None:
             return None, ""
@@ -264,7 +259,7 @@ class Book(Symbols):
         return value_formula(SOFTMAX, z, k, self._shares("q", s, head)), ""
 
     def _all_a(self, s: int, v: int) -> list[Quantity]:
-        return [self.quantity(("a", s, self.row_of(v, i))) for i in range(self.node(v).n)]
+        return [self.quantity(("a", s, self.layout.row_of(v, i))) for i in range(self.node(v).n)]
 
     def _shares(self, letter: str, s: int, place: int) -> Callable[[int], Quantity]:
         """The softmax of a[v] ("p"), or of the logits of a head ("q"), where a formula asks for it."""
@@ -273,7 +268,7 @@ class Book(Symbols):
     def _derive_slope(self, s: int, v: int, k: int, i: int) -> Derived:
         f = self.node(v).activation
         assert f is not None
-        o = [self.quantity(("o", s, self.column_of(v, j))) for j in range(self.node(v).m)]
+        o = [self.quantity(("o", s, self.layout.column_of(v, j))) for j in range(self.node(v).m)]
         formula, words = slope_formula(f, self._all_a(s, v), o, self._shares("p", s, v), k, i)
         if formula is None or contradicts(formula, self._slope(s, v, k, i).value):
             return None, "by the activation's own derivative"
@@ -341,14 +336,14 @@ class Book(Symbols):
     # ------------------------------------------------------------------ backward, over children
 
     def _derive_delta(self, s: int, row: int) -> Derived:
-        v, i = self.at_row(row)
+        v, i = self.layout.at_row(row)
         node = self.node(v)
         if self.form == "parents":
             return self._over_parents(s, ("a", row))
         outputs = [i] if node.kind_of_function == "elementwise" else range(node.m)
         terms: list[Expression] = []
         for k in outputs:
-            column = self.column_of(v, k)
+            column = self.layout.column_of(v, k)
             arriving = self._arriving(s, column)
             if arriving:
                 alone = node.kind_of_function == "vector" and (len(arriving) > 1 or column in self.read)
@@ -358,14 +353,15 @@ class Book(Symbols):
 
     def is_passed_on(self, column: int) -> bool:
         """Whether the objective depends on this output by way of other nodes."""
-        return any(self.at_row(int(self.layout.row[use]))[0] in self.leading for use in self.uses_of(column))
+        rows = self.layout.row[self.layout.uses_of_column(column)]
+        return not self.leading.isdisjoint(self.layout.node_of_row[rows].tolist())
 
     def _arriving(self, s: int, column: int) -> list[Expression]:
         """The terms of obar: what the objective reads directly, and what comes from the children."""
         terms: list[Expression] = []
-        for use in self.uses_of(column):
+        for use in self.layout.uses_of_column(column):
             row = int(self.layout.row[use])
-            if self.at_row(row)[0] in self.leading:
+            if self.layout.at_row(row)[0] in self.leading:
                 terms.append(product(self.quantity(("delta", s, row)), self.w(use)))
         if column in self.read:
             if self.is_output:
@@ -394,7 +390,7 @@ class Book(Symbols):
     # ------------------------------------------------------------------ backward, over parents
 
     def _source_node(self, source: Key) -> int:
-        return (self.at_row if source[0] == "a" else self.at_column)(source[1])[0]
+        return (self.layout.at_row if source[0] == "a" else self.layout.at_column)(source[1])[0]
 
     def _reach(self, s: int, source: Key) -> dict[int, float]:
         """D(t)[v] of one source, for every output t that depends on it, by the column of t."""
@@ -402,19 +398,19 @@ class Book(Symbols):
             return self._reached[s, source]
         v, numbers = self._source_node(source), self.numbers
         D: dict[int, float] = {}
-        for t in between(self.layout, [v], self.goal.reads):
+        for t in self.layout.between([v], self.goal.reads):
             node = self.node(t)
             if t == v and source[0] == "o":
                 D[source[1]] = 1.0
                 continue
             inner: dict[int, float] = {}
             for i in range(node.n):
-                row = self.row_of(t, i)
+                row = self.layout.row_of(t, i)
                 if t == v:
                     if row == source[1]:
                         inner[i] = 1.0
                     continue
-                pairs = [(use, int(self.layout.column[use])) for use in self.uses_into(row)]
+                pairs = [(use, int(self.layout.column[use])) for use in self.layout.uses_into(row)]
                 terms = [self.w(use).value * D[c] for use, c in pairs if c in D]
                 if terms:
                     inner[i] = numbers.total(terms)
@@ -424,26 +420,26 @@ class Book(Symbols):
                 else:
                     terms = [self._pulled(s, t, k)[i] * x for i, x in inner.items()]
                 if terms:
-                    D[self.column_of(t, k)] = numbers.total(terms)
+                    D[self.layout.column_of(t, k)] = numbers.total(terms)
         self._reached[s, source] = D
         return D
 
     def _carried(self, s: int, source: Key, column: int) -> Expression:
         """D(t)[v] as it stands in a formula: where t is v itself, its local derivative."""
-        t, k = self.at_column(column)
+        t, k = self.layout.at_column(column)
         if t != self._source_node(source):
             return self.quantity(("total", s, source, column))
-        return ONE if source[0] == "o" else self._local(s, t, k, self.at_row(source[1])[1])
+        return ONE if source[0] == "o" else self._local(s, t, k, self.layout.at_row(source[1])[1])
 
     def _derive_total(self, s: int, source: Key, column: int) -> Derived:
-        t, k = self.at_column(column)
+        t, k = self.layout.at_column(column)
         node, D = self.node(t), self._reach(s, source)
         if t == self._source_node(source):
             return self._carried(s, source, column), ""
         terms: list[Expression] = []
         for i in [k] if node.kind_of_function == "elementwise" else range(node.n):
             inner: list[Expression] = []
-            for use in self.uses_into(self.row_of(t, i)):
+            for use in self.layout.uses_into(self.layout.row_of(t, i)):
                 c = int(self.layout.column[use])
                 if c in D:
                     inner.append(product(self.w(use), self._carried(s, source, c)))
@@ -477,8 +473,7 @@ class Book(Symbols):
         return total([self.quantity(("delta", k, row)) for k in self._every(s)]), ""
 
     def _uses(self, s: int | None, position: int) -> list[Key]:
-        weights = np.flatnonzero(self.layout.position == position).tolist()
-        biases = np.flatnonzero(self.layout.bias_position == position).tolist()
+        weights, biases = self.layout.uses_of_position(position)
         return [*(("weight", s, use) for use in weights), *(("bias", s, use) for use in biases)]
 
     def _derive_parameter(self, s: int | None, name: Any, index: tuple[int, ...]) -> Derived:

@@ -144,9 +144,8 @@ def _read_what(layout: Layout, what: tuple[Any, ...], kind: str, s: int | None) 
         return kind, s, name, _component(what, layout.parameters[name].shape, what[2:])
     if kind == "weight":
         e = layout.find_edge(_named(what, 1), _named(what, 2))
-        uses = np.arange(len(layout.row))
         i, k = _component(what, layout.edge_shape(e), what[3:])
-        at = layout.scatter_edge(e, uses, absent=-1)[i, k]
+        at = layout.scatter_edge(e, np.arange(len(layout.row)), absent=-1)[i, k]
         if at < 0:
             raise GraphpropError(f"edge {what[1]!r} -> {what[2]!r} has no entry to={i}, of={k}")
         return kind, s, int(at)
@@ -156,20 +155,20 @@ def _read_what(layout: Layout, what: tuple[Any, ...], kind: str, s: int | None) 
         if kind == "input" and not node.is_input:
             raise GraphpropError(f"{what[1]!r} is no input; its derivative is ('obar', {what[1]!r})")
         (k,) = _component(what, (node.m,), what[2:])
-        return "o" if kind == "o" else "obar", s, int(layout.o_start[v]) + k
+        return "o" if kind == "o" else "obar", s, layout.column_of(v, k)
     if node.is_input:
         raise GraphpropError(f"{what[1]!r} is an input, which has no {kind}; its derivative is ('input', {what[1]!r})")
     if kind in ("delta", "gamma") and node.vector != (kind == "delta"):
         other = "delta" if node.vector else "gamma"
         raise GraphpropError(f"the sensitivity of node {what[1]!r} is called {other}: ({other!r}, {what[1]!r}, ...)")
     (i,) = _component(what, (node.n,), what[2:])
-    row = int(layout.a_start[v]) + i
+    row = layout.row_of(v, i)
     if kind != "bias":
         return "a" if kind == "a" else "delta", s, row
-    use = np.flatnonzero(layout.bias_row == row)
-    if not len(use):
+    use = layout.bias_into(row)
+    if use is None:
         raise GraphpropError(f"node {what[1]!r} has no bias" + (f" in component {i}" if node.n > 1 else ""))
-    return kind, s, int(use[0])
+    return kind, s, use
 
 
 def _named(what: tuple[Any, ...], place: int) -> Any:

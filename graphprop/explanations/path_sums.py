@@ -22,7 +22,7 @@ from graphprop.graph.layout import Layout, Name
 from graphprop.notation.escaping import label, markup
 from graphprop.notation.foreign import as_floats
 from graphprop.passes.results import Trace, check_trace
-from graphprop.textbook.equations import Sample, between, read_sample, write_equations
+from graphprop.textbook.equations import Sample, read_sample, write_equations
 
 Cost = tuple[int, float]  # how many factors are 0, and minus the sum of the log2 of the others
 MOST = 12  # nodes or factors of a path that are shown
@@ -215,7 +215,7 @@ def sum_paths(
     i, k = _component(of, length, "of", source), _component(to, layout.nodes[v].m, "to", target)
     web = _Web(trace, s, u, v)
     first = web.first(u, i)
-    ways = _Ways(web, int(layout.o_start[v]) + k)
+    ways = _Ways(web, layout.column_of(v, k))
     symbol = web.between_symbol(first, ways.last)
     if first not in ways.count:
         return PathSum(symbol, 0, 0.0, 0.0, (), 0.0)
@@ -257,7 +257,7 @@ class _Web:
         self.width = int(self.layout.o_start[-1])
         floats = [as_floats(x) for x in (trace.theta, trace.a_flat[s], trace.o_flat[s])]
         self.sample: Sample = read_sample(write_equations(self.layout, floats[0], Floats()), floats[1], floats[2])
-        self.source, self.region = u, between(self.layout, [u], [v])
+        self.source, self.region = u, self.layout.between([u], [v])
         self.inside = set(self.region)
         self.onward: dict[Place, list[tuple[Place, float]]] = {}
         self.order: list[Place] = []  # from the source to the target
@@ -269,8 +269,8 @@ class _Web:
 
     def first(self, u: int, i: int) -> Place:
         if self.layout.nodes[u].is_input:
-            return int(self.layout.o_start[u]) + i
-        return self.width + int(self.layout.a_start[u]) + i
+            return self.layout.column_of(u, i)
+        return self.width + self.layout.row_of(u, i)
 
     def _places(self, v: int) -> list[Place]:
         a, o = self.layout.a_slice(v), self.layout.o_slice(v)
@@ -279,11 +279,11 @@ class _Web:
     def _add(self, v: int) -> None:
         """The ways into the components of v, and through it."""
         node, rows = self.layout.nodes[v], self.sample.equations.rows[v]
-        a, o = self.width + int(self.layout.a_start[v]), int(self.layout.o_start[v])
+        a, o = self.width + self.layout.row_of(v), self.layout.column_of(v)
         for i, row in enumerate([] if v == self.source else rows):
             for u, k, w in row:
                 if u in self.inside:
-                    self.onward.setdefault(int(self.layout.o_start[u]) + k, []).append((a + i, w))
+                    self.onward.setdefault(self.layout.column_of(u, k), []).append((a + i, w))
         places = self._places(v)
         self.order += places
         self.node_at |= dict.fromkeys(places, v)
@@ -306,7 +306,7 @@ class _Web:
         """a[v][i] or o[v][k]; without the letter v[k]."""
         v, is_row = self.node_at[place], place >= self.width
         node, name = self.layout.nodes[v], label(self.layout.names[v])
-        at = place - (self.width + self.layout.a_start[v] if is_row else self.layout.o_start[v])
+        at = place - (self.width + self.layout.row_of(v) if is_row else self.layout.column_of(v))
         component = f"[{at}]" if (node.n if is_row else node.m) > 1 else ""
         return f"{'a' if is_row else 'o'}[{name}]{component}" if letter else f"{name}{component}"
 
@@ -317,7 +317,7 @@ class _Web:
             if f is not None and f.kind == "elementwise":
                 return f"{label(f.name)}'({self._label(here)})"
             return self.between_symbol(here, to)
-        i = f"{to - self.width - self.layout.a_start[v]}, " if self.layout.nodes[v].n > 1 else ""
+        i = f"{to - self.width - self.layout.row_of(v)}, " if self.layout.nodes[v].n > 1 else ""
         return f"w({i}{self._label(here, letter=False)}, {label(self.layout.names[v])})"
 
     def _is_identity(self, place: Place) -> bool:

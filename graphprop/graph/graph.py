@@ -267,9 +267,8 @@ class Graph(Structure):
         """
         layout, theta = self.layout, self._vector.values.copy()
         _, trainable = self._vector.views()
-        fan_in = np.bincount(layout.row, minlength=int(layout.a_start[-1]))
         positions, first = np.unique(layout.position, return_index=True)
-        drawn = generator(seed).standard_normal(len(positions)) / np.sqrt(fan_in[layout.row[first]])
+        drawn = generator(seed).standard_normal(len(positions)) / np.sqrt(layout.fan_in[layout.row[first]])
         only_bias = np.setdiff1d(layout.bias_position, positions)
         free = trainable[positions]
         theta[positions[free]] = drawn[free]

@@ -1,7 +1,8 @@
 """The frozen structure of a network: which number stands where.
 
 All pre-activations of a network form one flat vector `a`, all outputs one flat vector `o`, all parameters
-`theta`; a layout says which slice belongs to which node. In these terms the forward rule of the whole network is
+`theta`; a layout says which slice belongs to which node, and by which name. In these terms the forward rule of the
+whole network is
 
     a[row] = sum over bias uses of theta[position] + sum over weight uses of theta[position] * o[column]
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions.activation import Activation
-from graphprop.given.arrays import cut_into_matrices
+from graphprop.graph.wiring import Wiring
 from graphprop.notation.escaping import label
 
 Name: TypeAlias = "str | int | tuple[Name, ...]"
@@ -105,35 +106,14 @@ class AlikeNodes(Sequence[Node]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Layout:
-    """Names to slices; see the module. Nodes are numbered in the order in which they were created."""
+class Layout(Wiring):
+    """The arrays of a network, and names to them; see the module."""
 
     names: Sequence[Name]
     nodes: Sequence[Node]
-    order: Array  # node numbers, parents before children
-    a_start: Array  # node number v has the pre-activations a[a_start[v] : a_start[v + 1]]; an input has none
-    o_start: Array
-    edge_source: Array  # node numbers; edges into one node stand together, in the order they were made
-    edge_target: Array
-    edge_start: Array  # edge e has the weight uses edge_start[e] : edge_start[e + 1]
-    row: Array  # of each weight use, see the module
-    column: Array
-    position: Array
-    bias_row: Array
-    bias_position: Array
-    size: int  # of theta
     parameters: Mapping[Name, Array]  # the positions of the named ones
     heads: Heads
     outputs_declared: bool
-
-    def __post_init__(self) -> None:
-        for entry in vars(self).values():
-            if isinstance(entry, np.ndarray):
-                entry.flags.writeable = False
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.__post_init__()
 
     def __repr__(self) -> str:
         return f"<layout of {len(self.names)} nodes, {len(self.edge_source)} edges, {self.size} parameters>"
@@ -156,15 +136,14 @@ class Layout:
     @cached_property
     def uses_by_name(self) -> dict[str, Array]:
         """Of each weight use the names of its nodes, and its component of either."""
-        edge = np.repeat(np.arange(len(self.edge_source)), np.diff(self.edge_start))
-        source, target = self.edge_source[edge], self.edge_target[edge]
+        source, target = self.node_of_column[self.column], self.node_of_row[self.row]
         to, of = self.row - self.a_start[target], self.column - self.o_start[source]
         return {"parent": self.name_array[source], "child": self.name_array[target], "to": to, "of": of}
 
     @cached_property
     def biases_by_name(self) -> dict[str, Array]:
         """Of each bias use the name of its node, and its component."""
-        node = np.searchsorted(self.a_start, self.bias_row, side="right") - 1
+        node = self.node_of_row[self.bias_row]
         return {"node": self.name_array[node], "component": self.bias_row - self.a_start[node]}
 
     @cached_property
@@ -182,12 +161,6 @@ class Layout:
         return {name: node for name, node in zip(self.names, self.nodes, strict=True) if node.is_input}
 
     @cached_property
-    def input_columns(self) -> Array:
-        """The columns of all inputs, in order."""
-        is_input = np.repeat(np.diff(self.a_start) == 0, np.diff(self.o_start))
-        return np.flatnonzero(is_input)
-
-    @cached_property
     def kinds(self) -> tuple[tuple[Activation, ...], Array]:
         """The activations, each once, and for each node which of them it has; 0 for an input."""
         found: dict[Activation, int] = {}
@@ -202,15 +175,6 @@ class Layout:
                 seen[id(f)] = found.setdefault(f, len(found))
         of_nodes = (seen[id(node.activation)] for node in self.nodes)
         return tuple(found), np.fromiter(of_nodes, dtype=np.uint32, count=len(self.nodes))
-
-    @cached_property
-    def ties(self) -> tuple[tuple[int, Array], ...]:
-        """The positions that are used more than once, each with its uses: those of weights, then those of biases."""
-        positions = np.concatenate((self.position, self.bias_position))
-        order = np.argsort(positions, kind="stable")
-        used, first, count = np.unique(positions[order], return_index=True, return_counts=True)
-        tied = (array[count > 1].tolist() for array in (used, first, count))
-        return tuple((position, order[i : i + k]) for position, i, k in zip(*tied, strict=True))
 
     @cached_property
     def maskable(self) -> Array:
@@ -241,73 +205,25 @@ class Layout:
             self.find(u), self.find(v)
             raise unknown("edge", (u, v), [f"{p!r} -> {q!r}" for p, q in self.edge_number if q == v]) from None
 
-    def a_slice(self, v: int) -> slice:
-        return slice(int(self.a_start[v]), int(self.a_start[v + 1]))
-
-    def o_slice(self, v: int) -> slice:
-        return slice(int(self.o_start[v]), int(self.o_start[v + 1]))
-
-    def edge_slice(self, e: int) -> slice:
-        return slice(int(self.edge_start[e]), int(self.edge_start[e + 1]))
-
-    def edge_shape(self, e: int) -> tuple[int, int]:
-        return self.nodes[int(self.edge_target[e])].n, self.nodes[int(self.edge_source[e])].m
-
-    def scatter_edge(self, e: int, entries: Array, absent: float = np.nan) -> Array:
-        """Numbers of the weight uses of one edge, as a matrix with `absent` where there is no entry."""
-        uses = self.edge_slice(e)
-        matrix = np.full(self.edge_shape(e), absent, dtype=entries.dtype)
-        rows = self.row[uses] - self.a_start[self.edge_target[e]]
-        matrix[rows, self.column[uses] - self.o_start[self.edge_source[e]]] = entries[uses]
-        return matrix
-
-    def scatter_edges(self, entries: Array, absent: float = np.nan) -> list[Array]:
-        """The matrices of `scatter_edge`, of all edges in order."""
-        n, m = np.diff(self.a_start)[self.edge_target], np.diff(self.o_start)[self.edge_source]
-        first = np.cumsum(n * m) - n * m  # where each begins, if they stand one behind the other
-        edge = np.repeat(np.arange(len(first)), np.diff(self.edge_start))
-        row = self.row - self.a_start[self.edge_target][edge]
-        column = self.column - self.o_start[self.edge_source][edge]
-        flat = np.full((n * m).sum(), absent, dtype=entries.dtype)
-        flat[first[edge] + row * m[edge] + column] = entries
-        return cut_into_matrices(flat, n, m)
-
-    def scatter_bias(self, v: int, entries: Array) -> Array:
-        """Numbers of the bias uses of one node, with nan where there is no bias."""
-        first, last = np.searchsorted(self.bias_row, self.a_start[v : v + 2])
-        result = np.full(self.nodes[v].n, np.nan, dtype=entries.dtype)
-        result[self.bias_row[first:last] - self.a_start[v]] = entries[first:last]
-        return result
-
-    @cached_property
-    def parents(self) -> list[list[int]]:
-        """Of each node number, the numbers of its parents."""
-        result: list[list[int]] = [[] for _ in self.names]
-        for u, v in zip(self.edge_source.tolist(), self.edge_target.tolist(), strict=True):
-            result[v].append(u)
-        return result
-
     def label_use(self, use: int) -> str:
         """The name of a weight use as the textbook writes it: w(i, u, v), or w(u, v) between scalars."""
-        e = int(np.searchsorted(self.edge_start, use, side="right")) - 1
-        u, v = int(self.edge_source[e]), int(self.edge_target[e])
-        i, k = int(self.row[use] - self.a_start[v]), int(self.column[use] - self.o_start[u])
+        (v, i), (u, k) = self.at_row(int(self.row[use])), self.at_column(int(self.column[use]))
         source = label(self.names[u], most=0) + (f"[{k}]" if self.nodes[u].m > 1 else "")
         component = f"{i}, " if self.nodes[v].n > 1 else ""
         return f"w({component}{source}, {label(self.names[v], most=0)})"
 
     def label_row(self, row: int, symbol: str = "a") -> str:
         """The name of a pre-activation, or with another symbol of what belongs to it."""
-        return self._label(row, self.a_start, "n", symbol)
+        v, i = self.at_row(row)
+        return self._label(v, i, self.nodes[v].n, symbol)
 
     def label_column(self, column: int, symbol: str = "o") -> str:
         """The name of an output component."""
-        return self._label(column, self.o_start, "m", symbol)
+        v, k = self.at_column(column)
+        return self._label(v, k, self.nodes[v].m, symbol)
 
-    def _label(self, place: int, start: Array, length: str, symbol: str) -> str:
-        v = int(np.searchsorted(start, place, side="right")) - 1
-        component = f"[{place - int(start[v])}]" if getattr(self.nodes[v], length) > 1 else ""
-        return f"{symbol}[{label(self.names[v], most=0)}]{component}"
+    def _label(self, v: int, component: int, length: int, symbol: str) -> str:
+        return f"{symbol}[{label(self.names[v], most=0)}]" + (f"[{component}]" if length > 1 else "")
 
     @cached_property
     def _parameter_labels(self) -> dict[int, str]:
@@ -321,10 +237,11 @@ class Layout:
         """What theta[position] is: a parameter's name, else its use."""
         if position in self._parameter_labels:
             return self._parameter_labels[position]
-        for use in np.flatnonzero(self.position == position):
-            return self.label_use(int(use))
-        for bias in np.flatnonzero(self.bias_position == position):
-            return self.label_row(int(self.bias_row[bias]), "b")
+        weights, biases = self.uses_of_position(position)
+        if weights:
+            return self.label_use(weights[0])
+        if biases:
+            return self.label_row(int(self.bias_row[biases[0]]), "b")
         return f"theta[{position}]"
 
     def check_runnable(self) -> None:

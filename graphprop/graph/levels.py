@@ -15,6 +15,7 @@ from graphprop.functions.activation import Activation
 from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
+from graphprop.graph.wiring import frozen
 from graphprop.notation.escaping import label
 
 LIMIT = 2**30  # bytes
@@ -44,19 +45,11 @@ class Level:
         return matrix
 
 
-def level_numbers(layout: Layout) -> Array:
-    """The level of each node: 0 for an input, else one more than the highest of its parents."""
-    level = [0] * len(layout.names)
-    for v in layout.order.tolist():
-        level[v] = 1 + max((level[u] for u in layout.parents[v]), default=-1)
-    return np.array(level)
-
-
 def build_levels(layout: Layout, theta: Array, limit: int) -> list[Level]:
     """All levels but that of the inputs, with dense matrices."""
-    level = level_numbers(layout)
+    level = layout.level
     count = int(level.max(initial=0)) + 1
-    row_level, column_level = np.repeat(level, np.diff(layout.a_start)), np.repeat(level, np.diff(layout.o_start))
+    row_level, column_level = level[layout.node_of_row], level[layout.node_of_column]
     use_level = row_level[layout.row]
     read = np.unique(use_level * len(column_level) + layout.column) // max(1, len(column_level))
     sizes = np.bincount(row_level, minlength=count) * np.bincount(read, minlength=count)
@@ -155,9 +148,7 @@ in layer 2; gp.matrixform.backpropagate takes it as it is
 def build_layers(layout: Layout, theta: Array, limit: int) -> list[tuple[Level, Array]]:
     """Each layer as a level, and the columns of o of the one before it; an error if the network has none."""
     check_layered(layout, "gp.matrixform.backpropagate takes it as it is")
-    level = level_numbers(layout)
-    widths = (np.bincount(np.repeat(level, np.diff(start))) for start in (layout.a_start, layout.o_start))
-    rows, columns = (width.tolist() for width in widths)
+    rows, columns = (np.bincount(layout.level[of]).tolist() for of in (layout.node_of_row, layout.node_of_column))
     check_bytes(sum(n * m for n, m in zip(rows[1:], columns, strict=False)), limit)
     levels = build_levels(layout, theta, limit)
     return list(zip(levels, [layout.input_columns, *(level.columns for level in levels)], strict=False))
@@ -165,7 +156,7 @@ def build_layers(layout: Layout, theta: Array, limit: int) -> list[tuple[Level, 
 
 def check_layered(layout: Layout, advice: str) -> None:
     """Refuse a network that has no layers, with the edge or the nodes that are in the way, and what to do instead."""
-    level, names, nodes = level_numbers(layout), layout.names, layout.nodes
+    level, names, nodes = layout.level, layout.names, layout.nodes
     for e in np.flatnonzero(level[layout.edge_target] - level[layout.edge_source] > 1).tolist():
         u, v = int(layout.edge_source[e]), int(layout.edge_target[e])
         raise GraphpropError(
@@ -195,8 +186,3 @@ def _as_layer(layout: Layout, theta: Array, k: int, level: Level, before: Array)
 
 def has_bias(layout: Layout, level: Level) -> bool:
     return any(layout.nodes[v].bias is not None for v in level.nodes)
-
-
-def frozen(array: Array) -> Array:
-    array.flags.writeable = False
-    return array

@@ -30,15 +30,9 @@ class Addresses:
         self.shape: dict[str, tuple[int, ...]] = dict(zip(KINDS, shapes, strict=True))
 
     @cached_property
-    def count_of_uses(self) -> Array:
-        """Of each position of theta."""
-        uses = np.concatenate((self.layout.position, self.layout.bias_position))
-        return np.bincount(uses, minlength=self.layout.size)
-
-    @cached_property
     def shared(self) -> Array:
         """The positions of theta that are no single use."""
-        return np.flatnonzero(self.count_of_uses != 1)
+        return np.flatnonzero(self.layout.count_of_uses != 1)
 
     # ------------------------------------------------------------------ all as one vector
 
@@ -68,7 +62,7 @@ class Addresses:
 
     def of_theta(self, theta: Array) -> dict[str, Any]:
         """What a gradient by theta alone tells: each use that is the only one of its position, and theta."""
-        layout, once = self.layout, self.count_of_uses == 1
+        layout, once = self.layout, self.layout.count_of_uses == 1
         return {
             "weight": np.where(once[layout.position], theta[layout.position], np.nan),
             "bias": np.where(once[layout.bias_position], theta[layout.bias_position], np.nan),
@@ -103,10 +97,12 @@ class Addresses:
         if kind == "theta":
             return layout.label_position(place)
         sample, i = self.in_sample(kind, place)
-        node, of = layout.nodes[self._node(kind, i)], f" of sample {sample}" if self.batched else ""
+        of = f" of sample {sample}" if self.batched else ""
         if kind in ("a", "delta"):
-            return layout.label_row(i, "a" if kind == "a" else "delta" if node.vector else "gamma") + of
-        return layout.label_column(i, "o" if kind == "o" else "input" if node.is_input else "obar") + of
+            vector = layout.nodes[layout.node_of_row[i]].vector
+            return layout.label_row(i, "a" if kind == "a" else "delta" if vector else "gamma") + of
+        is_input = layout.nodes[layout.node_of_column[i]].is_input
+        return layout.label_column(i, "o" if kind == "o" else "input" if is_input else "obar") + of
 
     def in_sample(self, kind: str, place: int) -> tuple[int, int]:
         """The sample of a number that goes by sample, and its row or column."""
@@ -115,21 +111,20 @@ class Addresses:
     def node(self, kind: str, place: int) -> int | None:
         """The number of the node that a number belongs to; None of the value, and of what several nodes use."""
         layout = self.layout
-        if kind in ("a", "o", "delta", "obar"):
-            return self._node(kind, self.in_sample(kind, place)[1])
-        if kind == "weight":
-            rows = layout.row[[place]]
-        elif kind == "bias":
-            rows = layout.bias_row[[place]]
-        elif kind == "theta":
-            rows = np.append(layout.row[layout.position == place], layout.bias_row[layout.bias_position == place])
-        else:
+        if kind == "value":
             return None
-        return self._node("a", int(rows[0])) if len(rows) == 1 else None
-
-    def _node(self, kind: str, i: int) -> int:
-        start = self.layout.a_start if kind in ("a", "delta") else self.layout.o_start
-        return int(np.searchsorted(start, i, side="right")) - 1
+        if kind in ("o", "obar"):
+            return int(layout.node_of_column[self.in_sample(kind, place)[1]])
+        if kind in ("a", "delta"):
+            rows = [self.in_sample(kind, place)[1]]
+        elif kind == "weight":
+            rows = [int(layout.row[place])]
+        elif kind == "bias":
+            rows = [int(layout.bias_row[place])]
+        else:
+            weights, biases = layout.uses_of_position(place)
+            rows = [*layout.row[weights].tolist(), *layout.bias_row[biases].tolist()]
+        return int(layout.node_of_row[rows[0]]) if len(rows) == 1 else None
 
 
 def of_trace(trace: Trace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.graph.layout import Array, Layout, Name
-from graphprop.graph.levels import check_layered, level_numbers
+from graphprop.graph.levels import check_layered
 from graphprop.notation.escaping import label
 from graphprop.passes.addresses import Addresses
 
@@ -104,19 +104,12 @@ def named_part(addresses: Addresses, what: str, key: Any) -> Part:
 
 def edge_part(layout: Layout, edge: tuple[Any, Any]) -> Part:
     e = layout.find_edge(*edge)
-    uses = np.arange(layout.edge_start[e], layout.edge_start[e + 1])
-    index = np.full(layout.edge_shape(e), -1)
-    rows = layout.row[uses] - layout.a_start[layout.edge_target[e]]
-    index[rows, layout.column[uses] - layout.o_start[layout.edge_source[e]]] = uses
-    return Part(_edge_name(*edge), "weight", index)
+    return Part(_edge_name(*edge), "weight", layout.scatter_edge(e, np.arange(len(layout.row)), -1))
 
 
 def bias_part(layout: Layout, name: Any) -> Part:
     v = layout.find(name)
-    first, last = np.searchsorted(layout.bias_row, layout.a_start[v : v + 2])
-    index = np.full(layout.nodes[v].n, -1)
-    index[layout.bias_row[first:last] - layout.a_start[v]] = np.arange(first, last)
-    return Part(_bias_name(name), "bias", index)
+    return Part(_bias_name(name), "bias", layout.scatter_bias(v, np.arange(len(layout.bias_row)), -1))
 
 
 def parameter_part(layout: Layout, name: Any) -> Part:
@@ -140,11 +133,11 @@ def _is_edge(layout: Layout, key: Any) -> bool:
 def layer_part(layout: Layout, letter: str, number: str) -> Part:
     """W or b of a layer, counted from 1."""
     check_layered(layout, "name the edges, ('u', 'v'), or give a vector like theta")
-    level = level_numbers(layout)
+    level = layout.level
     k, name, count = int(number), letter + number, int(level.max())
     if k > count:
         raise NoLayerError(f"the network has {count} layer{'' if count == 1 else 's'}")
-    rows = np.flatnonzero(np.repeat(level == k, np.diff(layout.a_start)))
+    rows = layout.rows_of(np.flatnonzero(level == k))
     place = np.full(int(layout.a_start[-1]), -1)
     place[rows] = np.arange(len(rows))
     if letter == "b":
@@ -154,7 +147,7 @@ def layer_part(layout: Layout, letter: str, number: str) -> Part:
             raise NoLayerError(f"layer {k} has no bias")
         index[place[layout.bias_row[uses]]] = uses
         return Part(name, "bias", index)
-    columns = np.flatnonzero(np.repeat(level == k - 1, np.diff(layout.o_start)))
+    columns = layout.columns_of(np.flatnonzero(level == k - 1))
     index = np.full((len(rows), len(columns)), -1)
     uses = np.flatnonzero(place[layout.row] >= 0)
     index[place[layout.row[uses]], np.searchsorted(columns, layout.column[uses])] = uses
@@ -168,7 +161,7 @@ def layer_parts(layout: Layout) -> list[Part]:
     except GraphpropError:
         return []
     found = []
-    for k in range(1, int(level_numbers(layout).max(initial=0)) + 1):
+    for k in range(1, int(layout.level.max(initial=0)) + 1):
         found.append(layer_part(layout, "W", str(k)))
         try:
             found.append(layer_part(layout, "b", str(k)))
@@ -187,7 +180,7 @@ def all_parts(addresses: Addresses) -> Iterator[Part]:
         yield whole(addresses, "weight", "weights")
         if len(layout.bias_row):
             yield whole(addresses, "bias", "biases")
-    if (addresses.count_of_uses > 1).any():
+    if (layout.count_of_uses > 1).any():
         yield whole(addresses, "theta")
     yield whole(addresses, "delta")
     yield whole(addresses, "obar", "o")
@@ -211,14 +204,10 @@ def left_out(layout: Layout, given: Iterable[Part]) -> tuple[str, ...]:
     named = np.zeros(layout.size, bool)
     for positions in layout.parameters.values():
         named[positions] = True
-    edges = np.unique(
-        np.repeat(np.arange(len(layout.edge_source)), np.diff(layout.edge_start))[
-            lacks["weight"] & ~named[layout.position]
-        ]
-    )
+    edges = np.unique(layout.edge_of_use[lacks["weight"] & ~named[layout.position]])
     ends = [(layout.names[layout.edge_source[e]], layout.names[layout.edge_target[e]]) for e in edges.tolist()]
     rows = layout.bias_row[lacks["bias"] & ~named[layout.bias_position]]
-    nodes = np.unique(np.searchsorted(layout.a_start, rows, side="right") - 1)
+    nodes = np.unique(layout.node_of_row[rows])
     return (*names, *(_edge_name(u, v) for u, v in ends), *(_bias_name(layout.names[v]) for v in nodes.tolist()))
 
 

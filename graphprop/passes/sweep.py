@@ -15,7 +15,6 @@ import numpy as np
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.calling import attempt
 from graphprop.graph.layout import Array, Layout
-from graphprop.graph.levels import level_numbers
 from graphprop.notation.foreign import as_floats
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace
@@ -36,8 +35,8 @@ class Level:
 
 def levels_of(layout: Layout) -> list[Level]:
     """All levels but that of the inputs, lowest first."""
-    level = level_numbers(layout)
-    use_level = np.repeat(level, np.diff(layout.a_start))[layout.row]
+    level = layout.level
+    use_level = level[layout.node_of_row[layout.row]]
     found = []
     for k in range(1, int(level.max(initial=0)) + 1):
         uses = np.flatnonzero(use_level == k)

@@ -88,8 +88,7 @@ class _Content:
     def _tied_letters(self) -> dict[int, str]:
         """Of each position of theta that several shown weights or biases use, its letter, in order of appearance."""
         layout = self.layout
-        uses = np.bincount(layout.position, minlength=layout.size)
-        uses += np.bincount(layout.bias_position, minlength=layout.size)
+        uses = layout.count_of_uses
         letters: dict[int, str] = {}
         for e in self.selection.edges:
             for position in layout.position[layout.edge_slice(e)].tolist():

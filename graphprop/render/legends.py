@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import string
 
-import numpy as np
-
 from graphprop.render.drawn.colours import fill, stroke
 from graphprop.render.drawn.lettering import GREY, Line, Run, digits, name_text, sign_colour
 from graphprop.render.numbers import Numbers
@@ -30,8 +28,6 @@ def tied(numbers: Numbers, letters: dict[int, str]) -> tuple[tuple[Tie, ...], st
         return (), ""
     layout = numbers.layout
     named = {int(p) for positions in layout.parameters.values() for p in positions.ravel()}
-    uses = np.bincount(layout.position, minlength=layout.size)
-    uses += np.bincount(layout.bias_position, minlength=layout.size)
     ties = []
     for position, boxed in list(letters.items())[:TIES]:
         line: Line = ()
@@ -42,9 +38,9 @@ def tied(numbers: Numbers, letters: dict[int, str]) -> tuple[tuple[Tie, ...], st
             slope = numbers.parameter_slopes[position]
             line += (Run(f",  ∂{numbers.goal}/∂{boxed} = ", "small", GREY),)
             line += (Run(digits(slope), "small", sign_colour(slope), "backward"),)
-            line += (Run(f"  (sum over its {uses[position]} uses)", "small", GREY),)
+            line += (Run(f"  (sum over its {layout.count_of_uses[position]} uses)", "small", GREY),)
         else:
-            line += (Run(f"  ({uses[position]} uses)", "small", GREY),)
+            line += (Run(f"  ({layout.count_of_uses[position]} uses)", "small", GREY),)
         ties.append(Tie(boxed, line))
     hidden = len(letters) - len(ties)
     return tuple(ties), f"and {hidden} more tied weights" if hidden else ""

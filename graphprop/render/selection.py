@@ -121,14 +121,11 @@ def read_path(layout: Layout, path: Sequence[Name]) -> tuple[set[int], set[int]]
 
 def around(layout: Layout, v: int, depth: int) -> set[int]:
     """The node with its ancestors and its descendants, so many steps far."""
-    children: dict[int, list[int]] = {}
-    for u, w in zip(layout.edge_source.tolist(), layout.edge_target.tolist(), strict=True):
-        children.setdefault(u, []).append(w)
     found = {v}
-    for step in (layout.parents.__getitem__, lambda u: children.get(u, [])):
+    for onward in (layout.parents, layout.children):
         ring, seen = {v}, {v}
         for _ in range(depth):
-            ring = {w for u in ring for w in step(u)} - seen
+            ring = {w for u in ring for w in onward[u]} - seen
             if not ring:
                 break
             seen |= ring
@@ -136,18 +133,9 @@ def around(layout: Layout, v: int, depth: int) -> set[int]:
     return found
 
 
-def levels(layout: Layout) -> Array:
-    """Of each node, the length of the longest path that leads to it."""
-    level = [0] * len(layout.names)
-    parents = layout.parents
-    for v in layout.order.tolist():
-        level[v] = max((level[u] + 1 for u in parents[v]), default=0)
-    return np.array(level, dtype=np.intp)
-
-
 def by_level(layout: Layout, nodes: list[int]) -> list[tuple[str, list[int]]]:
     """The nodes of each level, or of several neighbouring ones if there are many."""
-    level = levels(layout)[nodes]
+    level = layout.level[nodes]
     deepest = int(level.max(initial=0))
     step = -(-(deepest + 1) // LEVELS)
     groups: dict[int, list[int]] = {}

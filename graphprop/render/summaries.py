@@ -33,7 +33,7 @@ def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
     known = (sources >= 0) & (targets >= 0)
     sources, targets, edges = sources[known], targets[known], edges[known]
     inside = np.bincount(sources[sources == targets], minlength=count)
-    means = [_mean(numbers.o, _columns(layout.o_start, members)) for _, members in selection.groups]
+    means = [_mean(numbers.o, layout.columns_of(members)) for _, members in selection.groups]
     scale = max((abs(x) for x in means if x is not None and math.isfinite(x)), default=0.0)
     shapes = [_group(numbers, k, selection, means[k], scale, int(inside[k])) for k in range(count)]
     between = sources != targets
@@ -73,14 +73,6 @@ def _what(numbers: Numbers) -> str:
     return "w" if numbers.strokes is None or numbers.by_weights else f"∂{numbers.goal}/∂w"
 
 
-def _columns(start: Array, members: list[int]) -> Array:
-    """The places of all components of some nodes in a flat vector."""
-    first = start[members]
-    counts = start[np.asarray(members) + 1] - first
-    result: Array = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    return result
-
-
 def _mean(flat: Array | None, places: Array) -> float | None:
     return None if flat is None or not len(places) else float(floats(flat[places]).mean())
 
@@ -99,7 +91,7 @@ def _group(numbers: Numbers, k: int, selection: Selection, mean: float | None, s
         lines.append((Run(f"{inside} edge{'' if inside == 1 else 's'} inside", "small grey"),))
     pill: Line = ()
     if numbers.da is not None:
-        slopes = rms(numbers.da[_columns(layout.a_start, members)])
+        slopes = rms(numbers.da[layout.rows_of(members)])
         pill = (Run("rms γ, δ ", "number", GREY), Run(digits(slopes), "number")) if slopes else ()
     tip = "\n".join([f"{title}: {size}", *named])
     value = "" if mean is None else digits(mean)

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from graphprop.errors import LimitError
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.graph.layout import Array, Layout
@@ -60,7 +58,7 @@ def write_equations(layout: Layout, theta: Array, numbers: Floats | Formulas) ->
     """The rows of every node, from the layout's flat arrays."""
     n = int(layout.a_start[-1])
     flat_rows: list[Row] = [[] for _ in range(n)]
-    source = np.searchsorted(layout.o_start, layout.column, side="right") - 1
+    source = layout.node_of_column[layout.column]
     uses = (layout.row, source, layout.column - layout.o_start[source], theta[layout.position])
     for row, u, k, w in zip(*(part.tolist() for part in uses), strict=True):
         flat_rows[row].append((u, k, w))
@@ -83,21 +81,9 @@ def cut(flat: list[Any], start: Array) -> list[list[Any]]:
     return [flat[i:j] for i, j in zip(start[:-1].tolist(), start[1:].tolist(), strict=True)]
 
 
-def between(layout: Layout, sources: Iterable[int], reads: Iterable[int]) -> list[int]:
-    """The nodes on paths from the sources to what the objective reads, parents first."""
-    order, ahead, behind = layout.order.tolist(), set(sources), set(reads)
-    for v in order:
-        if any(u in ahead for u in layout.parents[v]):
-            ahead.add(v)
-    for v in reversed(order):
-        if v in behind:
-            behind.update(layout.parents[v])
-    return [v for v in order if v in ahead and v in behind]
-
-
 def check_calls(layout: Layout, sources: list[int], reads: Iterable[int], form: str, limit: int) -> None:
     """Count the calls of form (a) or (c) before any is made, as integers without limit, and refuse too many."""
-    region = between(layout, sources, reads)
+    region = layout.between(sources, reads)
     if form == "parents":
         calls = len(sources) * len(region)
     else:

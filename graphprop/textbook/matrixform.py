@@ -36,11 +36,10 @@ from graphprop.graph.levels import (
     build_layers,
     build_levels,
     check_bytes,
-    frozen,
     has_bias,
     layers,
-    level_numbers,
 )
+from graphprop.graph.wiring import frozen
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node, pull_of_node
 from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.heads import Losses
@@ -165,7 +164,7 @@ def backpropagate(
     weights, biases = np.zeros(len(layout.row)), np.zeros(len(layout.bias_row))
     with np.errstate(all="ignore"):
         value, direct = _differentiate(goal, trace.o_flat)
-        delta, o_bar = substitute(layout, levels, trace.a_flat, trace.o_flat, direct, _ancestors(layout, goal.reads))
+        delta, o_bar = substitute(layout, levels, trace.a_flat, trace.o_flat, direct, layout.ancestors(goal.reads))
         for level in levels:
             gradient = delta[:, level.rows].T @ trace.o_flat[:, level.reads]
             weights[level.uses] = gradient[level.entry_row, level.entry_column]
@@ -200,16 +199,6 @@ def _times_jacobian(layout: Layout, v: int, o_bar: Array, a: Array, o: Array) ->
         for k, (own_a, own_o, g) in enumerate(rows)
     ]
     return np.array(pulls)
-
-
-def _ancestors(layout: Layout, reads: tuple[int, ...]) -> set[int]:
-    """The nodes that the objective depends on."""
-    found, todo = set(reads), list(reads)
-    while todo:
-        new = set(layout.parents[todo.pop()]) - found
-        found |= new
-        todo += new
-    return found
 
 
 def _differentiate(goal: Objective, o: Array) -> tuple[float, Array]:
@@ -398,7 +387,7 @@ def _stacked(layout: Layout, symbol: Literal["a", "o"]) -> _Stack:
     labels: list[str] = []
     of_node = [slice(0)] * len(layout.nodes)
     place = np.zeros(int((layout.a_start if symbol == "a" else layout.o_start)[-1]), dtype=np.intp)
-    for v in np.argsort(level_numbers(layout), kind="stable").tolist():
+    for v in np.argsort(layout.level, kind="stable").tolist():
         first = len(labels)
         if symbol == "a" and not layout.nodes[v].is_input:
             own = layout.a_slice(v)

@@ -24,7 +24,8 @@ from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
 from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
-from graphprop.graph.layout import Array, Layout, Name
+from graphprop.graph.layout import Layout, Name
+from graphprop.graph.wiring import frozen
 from graphprop.passes.finiteness import check_a, check_gradients, check_o, outputs_of_node
 from graphprop.passes.goals import Seeds, Target, read_objective
 from graphprop.passes.heads import Losses
@@ -35,7 +36,6 @@ from graphprop.textbook.equations import (
     Equations,
     Sample,
     Vector,
-    between,
     check_calls,
     cut,
     read_sample,
@@ -136,7 +136,7 @@ def forward(net: Graph, inputs: Inputs, theta: Any = None, numbers: Any = None) 
         a, o = _values(equations, [kind.number(x) for x in given], sample if len(rows) > 1 else None)
         a_flat[sample] = [x for part in a for x in part]
         o_flat[sample] = [x for part in o for x in part]
-    return Trace(layout, _frozen(values), _frozen(a_flat), _frozen(o_flat), batched, numbers)
+    return Trace(layout, frozen(values), frozen(a_flat), frozen(o_flat), batched, numbers)
 
 
 def _values(equations: Equations, given: Vector, sample: int | None) -> tuple[list[Vector], list[Vector]]:
@@ -236,7 +236,7 @@ def backpropagate(
     with np.errstate(all="ignore"):
         terms, seed_rows = goal.evaluate(trace.o_flat[:, goal.columns], kind)
     value = goal.total(terms, kind)
-    equations, region = write_equations(layout, trace.theta, kind), between(layout, sources, goal.reads)
+    equations, region = write_equations(layout, trace.theta, kind), layout.between(sources, goal.reads)
     uses = (len(layout.row),), (len(layout.bias_row),)
     shapes = (trace.a_flat.shape, trace.o_flat.shape, *uses)
     a_grad, o_grad, weights, biases = (np.full(shape, kind.number(0), dtype=kind.dtype) for shape in shapes)
@@ -262,7 +262,7 @@ def backpropagate(
         biases += a_grad[k, layout.bias_row]
     if kind.dtype is float:
         check_gradients(layout, sources, a_grad, o_grad, weights)
-    arrays = (_frozen(a_grad), _frozen(o_grad), _frozen(weights), _frozen(biases))
+    arrays = (frozen(a_grad), frozen(o_grad), frozen(weights), frozen(biases))
     return Gradients(layout, goal, value, *arrays, batched=trace.batched, calls=calls, trace=trace)
 
 
@@ -293,8 +293,3 @@ def _again(net: Graph, trace: Trace, numbers: Any) -> Trace:
     spans = [trace.layout.o_slice(trace.layout.find(name)) for name in trace.layout.inputs]
     given = np.hstack([trace.o_flat[:, span] for span in spans]) if spans else trace.o_flat[:, :0]
     return forward(net, given if trace.batched else given[0], trace.theta, numbers)
-
-
-def _frozen(array: Array) -> Array:
-    array.flags.writeable = False
-    return array

@@ -56,8 +56,7 @@ class Playback:
     def _shared(self) -> dict[int, Key]:
         """The parameters that several weights or biases use, by their places in theta."""
         layout = self.layout
-        uses = np.bincount(layout.position, minlength=layout.size)
-        uses += np.bincount(layout.bias_position, minlength=layout.size)
+        uses = layout.count_of_uses
         return {
             int(positions[index]): ("parameter", None, name, index)
             for name, positions in layout.parameters.items()
@@ -130,15 +129,11 @@ class Playback:
         return heading, [(kind, None, use) for use in uses[:ROWS]], max(len(uses) - ROWS, 0)
 
     def _biases(self, v: int) -> Row:
-        first, last = np.searchsorted(self.layout.bias_row, self.layout.a_start[v : v + 2]).tolist()
-        return self._summed("derivative by the bias", "bias", list(range(first, last)))
+        return self._summed("derivative by the bias", "bias", _listed(self.layout.bias_slice(v)))
 
     def _weights_into(self, v: int) -> Row:
-        uses = [use for e in self.edges_into.get(v, ()) for use in self._uses(e)]
+        uses = [use for e in self.edges_into.get(v, ()) for use in _listed(self.layout.edge_slice(e))]
         return self._summed("derivative by the weights into it", "weight", uses)
-
-    def _uses(self, e: int) -> range:
-        return range(int(self.layout.edge_start[e]), int(self.layout.edge_start[e + 1]))
 
     def _goal_row(self) -> Row:
         return "the objective", [("goal",)], 0
@@ -210,7 +205,7 @@ class Playback:
         return [self._goal_row(), self._read_row()]
 
     def _about_edge(self, e: int) -> list[Row]:
-        uses = list(self._uses(e))
+        uses = _listed(self.layout.edge_slice(e))
         rows: list[Row] = [("weight", [("w", use) for use in uses[:ROWS]], max(len(uses) - ROWS, 0))]
         if self.numbers.gradients is not None:
             rows.append(self._summed("derivative by the weight", "weight", uses))
@@ -226,7 +221,7 @@ class Playback:
         if trace is None:
             return {}, 0
         columns = self.book.goal.columns.tolist() if self.numbers.gradients else _output_columns(self.layout)
-        targets = [self.book.at_column(column) for column in columns]
+        targets = [self.layout.at_column(column) for column in columns]
         found: dict[str, list[dict[str, Any]]] = {}
         work = left_out = 0
         for v in self.nodes:
@@ -259,7 +254,7 @@ class Playback:
             symbol = f"∂J/∂{symbol.removeprefix(f'∂{to}/∂')}"
             if len(self.book.goal.columns) > 1:
                 symbol += f" through {to}"
-            column = self.book.column_of(t, k)
+            column = self.layout.column_of(t, k)
             factor = float(self.book.seed[self.s, self.book.read[column]])
             if not self.book.is_output:
                 last = f"direct{to[1:]}" if self.book.is_passed_on(column) else f"∂J/∂{to}"
@@ -303,6 +298,10 @@ def _with_gaps(numbers: Numbers) -> tuple[Trace, Gradients]:
     return trace, without_numbers(trace) if gradients is None else gradients
 
 
+def _listed(span: slice) -> list[int]:
+    return list(range(span.start, span.stop))
+
+
 def _output_columns(layout: Layout) -> list[int]:
-    spans = [layout.o_slice(layout.find(name)) for head in layout.heads for name in head]
-    return [column for span in spans for column in range(span.start, span.stop)]
+    columns: list[int] = layout.columns_of(layout.find(name) for head in layout.heads for name in head).tolist()
+    return columns
