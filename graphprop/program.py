@@ -46,9 +46,12 @@ class Engine(Protocol):
     """What runs a schedule. theta and inputs are arrays as `Program` reads them."""
 
     def descend(
-        self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, /
+        self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, sample_weight: Any, /
     ) -> tuple[float, Array] | None:
         """The value of a loss and its gradient by theta of what is given; None for what has to be read before."""
+
+    def answer(self, schedule: Schedule, theta: Any, inputs: Any, /) -> Array | None:
+        """The outputs of what is given; None for what has to be read before."""
 
     def predict(self, schedule: Schedule, theta: Array, inputs: Array, /) -> Array:
         """The outputs of the goals, a row for each sample."""
@@ -221,6 +224,9 @@ class Program:
         >>> gp.compile(net).predict(net.theta, [[0.0, 1.0], [1.0, 1.0]]).shape
         (2, 1)
         """
+        found = _engine().answer(self.schedule, theta, inputs)
+        if found is not None:
+            return found
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
         outputs = self._run(_engine().predict, numbers, rows)
@@ -251,10 +257,9 @@ class Program:
         >>> gp.compile(net).value_and_grad(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         (0.25, array([0.5]))
         """
-        if sample_weight is None:
-            found = _engine().descend(self.schedule, theta, inputs, target, loss)
-            if found is not None:
-                return found
+        found = _engine().descend(self.schedule, theta, inputs, target, loss, sample_weight)
+        if found is not None:
+            return found
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)

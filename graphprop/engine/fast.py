@@ -1,18 +1,19 @@
 """The shortest way through the engine, for what it can do, and what is remembered of it for batches of one size.
 
-It takes arrays as the compiled loops read them, and activations and losses that are machine code. All that is
-otherwise, or goes wrong, is left to `general.py`, which finds out why.
+It takes arrays, and activations and losses that are machine code. What is otherwise, or goes wrong, is left to
+`general.py`, which finds out why.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from graphprop.engine.fast_dense import DenseDescent
-from graphprop.engine.fast_sparse import Descent, Loops
-from graphprop.engine.loops import sparse
+from graphprop.engine.fast_dense import DenseAnswers, DenseDescent
+from graphprop.engine.fast_sparse import Answers, Descent
+from graphprop.engine.loops import given as loops
 from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python, renewed
 from graphprop.engine.schedule import Schedule
@@ -23,36 +24,46 @@ from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array
 from graphprop.passes.heads import outputs_of, reading_of
 from graphprop.passes.objective import HeadLoss, Objective
-from graphprop.passes.targets import read_labels
 
-DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+DOUBLE, SINGLE, LABEL = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64)
 NAMED = str, Loss
+ARRAYS = np.ndarray, np.memmap
 UNKNOWN = object()
+Shape: TypeAlias = tuple[int, ...]
+Kind: TypeAlias = np.dtype[Any]
 
 
 # ------------------------------------------------------------------ what is asked of a schedule
 
 
-def descend(schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any) -> tuple[float, Array] | None:
-    """`value_and_grad` of arrays that are as the loops take them; None if anything is not."""
-    if not (type(theta) is type(inputs) is type(target) is np.ndarray and isinstance(loss, NAMED)):
+def descend(
+    schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, weight: Any = None
+) -> tuple[float, Array] | None:
+    """`value_and_grad` of what is given; None if that is no array, or not one that fits."""
+    if not (type(theta) is type(inputs) is type(target) is np.ndarray):
+        if not (type(theta) in ARRAYS and type(inputs) in ARRAYS and type(target) in ARRAYS):
+            return None
+        theta, inputs, target = (array.view(np.ndarray) for array in (theta, inputs, target))
+    if not isinstance(loss, NAMED):
         return None
     if schedule.has_own:
         renewed(schedule)
     key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
-    plan = schedule.plans.get(key, UNKNOWN)
-    if plan is UNKNOWN:
-        if target.dtype.kind in "iu":
-            rows = read_labels(schedule.layout, loss, target)
-            return None if rows is None else descend(schedule, theta, inputs, rows, loss)
-        if target.dtype == SINGLE:
-            return descend(schedule, theta, inputs, target.astype(DOUBLE), loss)
-        plan = schedule.kept(key, _for_arrays, *key)
-    if plan is None or not (theta.flags.carray and inputs.flags.carray and target.flags.carray):
+    way = schedule.plans.get(key, UNKNOWN)
+    if way is UNKNOWN:
+        way = schedule.kept(key, _way_down, *key)
+    if way is None:
+        return None
+    plan, share = way.plan, way.plan.even
+    if not (way.plain and theta.flags.carray and inputs.flags.carray and target.flags.carray):
+        theta, inputs, target = way.theta(theta), way.inputs(inputs), way.target(target)
+        if target is None:
+            return None
+    if weight is not None and (share := _share(weight, len(inputs))) is None:
         return None
     if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
         return None
-    result: tuple[float, Array] | None = plan.run(theta, inputs, target, plan.even)
+    result: tuple[float, Array] | None = plan.run(theta, inputs, target, share)
     return result
 
 
@@ -63,90 +74,173 @@ def descend_objective(
     entry, starts, samples = objective.loss, objective.starts, len(inputs)
     if entry is None or starts is None or objective.head_weight is not None:
         return None
-    plan = _short_way(schedule, entry, objective.losses, starts, objective.columns, samples, theta.dtype)
+    goal = Comparison(entry, objective.losses, starts, objective.columns)
+    plan = _short_way(schedule, goal, samples, theta.dtype)
     return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
 
 
-def answer(schedule: Schedule, theta: Array, inputs: Array) -> Array | None:
-    """The outputs, a row for each sample; None if anything is not as it should be."""
-    key = len(inputs), theta.dtype
-    loops = schedule.kept(key, _for_answers, *key)
-    if loops is None:
+def answer(schedule: Schedule, theta: Any, inputs: Any) -> Array | None:
+    """The outputs of what is given, a row for each sample if it is a batch; None if it is no array that fits."""
+    if not (type(theta) is type(inputs) is np.ndarray):
+        if not (type(theta) in ARRAYS and type(inputs) in ARRAYS):
+            return None
+        theta, inputs = theta.view(np.ndarray), inputs.view(np.ndarray)
+    if schedule.has_own:
+        renewed(schedule)
+    key = theta.shape, inputs.shape, theta.dtype, inputs.dtype
+    way = schedule.plans.get(key, UNKNOWN)
+    if way is UNKNOWN:
+        way = schedule.kept(key, _way_out, *key)
+    if way is None:
         return None
-    loops.check_memory()
-    tables, pieces, width, lanes = loops.places, loops.pieces, loops.width, loops.lanes
-    goal_start, goal_column = loops.goal_start, loops.goal_column
-    result = np.empty((loops.samples, len(goal_column)), loops.dtype)
-
-    def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-        # fmt: off
-        fine: bool = sparse.answer(
-            tables, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last,
-        )
-        # fmt: on
-        return fine
-
-    return result if loops.run(sweep) and all_finite(result) else None
+    plan, single = way.plan, inputs.ndim == 1
+    if not (way.plain and theta.flags.carray and inputs.flags.carray):
+        theta, inputs = way.theta(theta), way.inputs(inputs)
+    if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
+        return None
+    result: Array | None = plan.run(theta, inputs)
+    return result if result is None or not single else result[0]
 
 
-# ------------------------------------------------------------------ plans
+# ------------------------------------------------------------------ how arrays of some shapes and kinds are taken
 
 
-def _for_arrays(
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Way:
+    """A plan, and how the arrays that are given become those that it takes."""
+
+    plan: Any
+    plain: bool  # whether they are those, where they lie in memory as the loops read them
+    dtype: Kind
+    rows: Shape  # of the inputs
+    targets: Shape = ()
+    classes: Array | None = None  # where each head begins and the last ends, if the targets are labels of classes
+
+    def theta(self, given: Array) -> Array:
+        return _laid_out(given, self.dtype)
+
+    def inputs(self, given: Array) -> Array:
+        array = given.reshape(self.rows)
+        if self.dtype == DOUBLE or array.dtype == SINGLE:
+            return _laid_out(array, self.dtype)
+        numbers = _laid_out(array, DOUBLE)
+        result = np.empty(self.rows, SINGLE)
+        loops.rounded(numbers.reshape(-1), result.reshape(-1))  # numpy would warn of what is out of range
+        return result
+
+    def target(self, given: Array) -> Array | None:
+        """None if a label is none."""
+        array = given.reshape(self.targets)
+        if self.classes is None:
+            return _laid_out(array, DOUBLE)
+        rows = np.zeros((len(array), int(self.classes[-1])))
+        return rows if loops.classes(_laid_out(array, LABEL), self.classes, rows) else None
+
+
+def _laid_out(array: Array, dtype: Kind) -> Array:
+    return array if array.dtype == dtype and array.flags.carray else array.astype(dtype, "C")
+
+
+def _share(given: Any, samples: int) -> Array | None:
+    """What each sample counts for, together 1; None if this is no array of weights."""
+    if type(given) not in ARRAYS or given.shape != (samples,) or not _holds_numbers(given.dtype):
+        return None
+    weights, result = _laid_out(given.view(np.ndarray), DOUBLE), np.empty(samples)
+    return result if loops.shares(weights, result) else None
+
+
+def _holds_numbers(dtype: Kind) -> bool:
+    """Whether a double takes them without a warning."""
+    return dtype.kind in "fiu" and dtype.itemsize <= DOUBLE.itemsize
+
+
+def _way_out(schedule: Schedule, theta: Shape, inputs: Shape, dtype: Kind, of_inputs: Kind) -> Way | None:
+    """How predictions are made of arrays of these shapes and kinds."""
+    if (rows := _rows(schedule, theta, inputs, of_inputs)) is None:
+        return None
+    plan = _short_way(schedule, OUTPUTS, rows[0], dtype)
+    return plan and Way(plan=plan, plain=rows == inputs and of_inputs == dtype, dtype=dtype, rows=rows)
+
+
+def _way_down(
     schedule: Schedule,
     named: str | Loss,
-    theta: tuple[int, ...],
-    inputs: tuple[int, ...],
-    target: tuple[int, ...],
-    dtype: np.dtype[Any],
-    *others: np.dtype[Any],
-) -> Descent | DenseDescent | None:
-    layout = schedule.layout
+    theta: Shape,
+    inputs: Shape,
+    target: Shape,
+    dtype: Kind,
+    of_inputs: Kind,
+    of_target: Kind,
+) -> Way | None:
+    """How a loss goes down, of arrays of these shapes and kinds."""
     try:
         entry = find_loss(named)
-        reading = reading_of(layout, entry)
+        reading = reading_of(schedule.layout, entry)
     except GraphpropError:
         return None
-    shapes = (layout.size,), (*inputs[:1], len(layout.input_columns)), (*inputs[:1], len(reading.columns))
-    if (theta, inputs, target) != shapes or others != (dtype, DOUBLE):
+    rows = _rows(schedule, theta, inputs, of_inputs)
+    found = _targets(entry, reading.starts, inputs[:-1], target, of_target)
+    if rows is None or found is None or towards(schedule, reading.reads) is not schedule:
         return None
-    if towards(schedule, reading.reads) is not schedule:
+    goal = Comparison(entry, reading.losses, reading.starts, reading.columns)
+    plan, (targets, classes) = _short_way(schedule, goal, rows[0], dtype), found
+    plain = (rows, of_inputs, targets, of_target) == (inputs, dtype, target, DOUBLE) and classes is None
+    return plan and Way(plan=plan, plain=plain, dtype=dtype, rows=rows, targets=targets, classes=classes)
+
+
+def _rows(schedule: Schedule, theta: Shape, inputs: Shape, dtype: Kind) -> tuple[int, int] | None:
+    """The shape of inputs as rows, if they and theta fit."""
+    width = len(schedule.layout.input_columns)
+    if theta != (schedule.layout.size,) or inputs[-1:] != (width,) or len(inputs) > 2 or not _holds_numbers(dtype):
         return None
-    return _short_way(schedule, entry, reading.losses, reading.starts, reading.columns, inputs[0], dtype)
+    return (1 if len(inputs) == 1 else inputs[0]), width
 
 
-def _short_way(
-    schedule: Schedule,
-    loss: Loss,
-    losses: tuple[HeadLoss, ...],
-    starts: Array,
-    columns: Array,
-    samples: int,
-    dtype: np.dtype[Any],
-) -> Descent | DenseDescent | None:
-    """The one answer to whether a loss of these heads can go the short way, however it was asked; None if not."""
-    key = losses, samples, dtype
-    return schedule.kept(key, _for_objective, loss, starts, columns, samples, dtype)
+def _targets(entry: Loss, starts: Array, lead: Shape, target: Shape, dtype: Kind) -> tuple[Shape, Array | None] | None:
+    """The rows of targets of some shape, and where heads begin if they are labels of classes; None if they are none.
+
+    `lead` is the number of samples of a batch, and empty for one sample.
+    """
+    heads, width, samples = len(starts) - 1, int(starts[-1]), lead[0] if lead else 1
+    labelled = (*lead, heads) if heads > 1 else lead
+    if entry.targets == "distribution" and dtype.kind in "iu" and target == labelled and heads < max(2, width):
+        return (samples, heads), starts
+    fits = target == (*lead, width) or (width == 1 and target == lead)
+    return ((samples, width), None) if fits and (_holds_numbers(dtype) or dtype.kind == "b") else None
 
 
-def _for_objective(
-    schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
-) -> Descent | DenseDescent | None:
-    if not _is_suitable(schedule, samples, dtype):
+# ------------------------------------------------------------------ whether there is a short way
+
+
+class Comparison(NamedTuple):
+    """A loss, the heads that it reads, and their columns, one behind the other."""
+
+    loss: Loss
+    losses: tuple[HeadLoss, ...]
+    starts: Array
+    columns: Array
+
+
+OUTPUTS = "outputs"  # of all heads
+
+
+def _short_way(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
+    """The one answer to whether a batch can go the short way, however it was asked: a plan, or None."""
+    key = goal.losses if isinstance(goal, Comparison) else goal
+    return schedule.kept((key, samples, dtype), _plan, goal, samples, dtype)
+
+
+def _plan(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
+    """None if the loops alone cannot run it, as activations in Python are called on one thread."""
+    if dtype not in (DOUBLE, SINGLE) or not samples or calls_python(schedule, dtype):
         return None
-    heads = starts, columns, samples, dtype
-    return DenseDescent.of(schedule, loss, *heads) if schedule.is_dense else Descent.of(schedule, loss, *heads)
-
-
-def _for_answers(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Loops | None:
-    if schedule.is_dense or not _is_suitable(schedule, samples, dtype):
-        return None
+    if isinstance(goal, Comparison):
+        loss, _, starts, columns = goal
+        kind = DenseDescent if schedule.is_dense else Descent
+        return kind.of(schedule, loss, starts, columns, samples, dtype)
     layout = schedule.layout
+    _, columns = outputs_of(layout)
+    if schedule.is_dense:
+        return DenseAnswers.of(schedule, columns, samples, dtype)
     lengths = [sum(layout.nodes[layout.find(name)].m for name in head) for head in layout.heads]
-    return Loops.over(schedule, np.cumsum([0, *lengths]), outputs_of(layout)[1], samples, dtype)
-
-
-def _is_suitable(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> bool:
-    """Whether the loops alone can run it; masks are checked in between, activations in Python on a thread aside."""
-    plain = dtype in (np.float32, np.float64) and dtype.isnative and samples > 0
-    return plain and not (len(schedule.maskable_rows) or calls_python(schedule, dtype))
+    return Answers.of(schedule, np.cumsum([0, *lengths]), columns, samples, dtype)

@@ -21,7 +21,9 @@ from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.table import Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
-from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING
+from graphprop.engine.thread_count import get_threads
+from graphprop.engine.threads import run_all, with_one_blas_thread, with_one_blas_thread_here
+from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING, Cut, cut_batch
 from graphprop.engine.work_sharing import BELL, share_out
 from graphprop.functions.loss import Loss
 from graphprop.given.memory import check_memory
@@ -125,6 +127,74 @@ class DenseDescent:
         value, fine = sparse.finish(terms=terms, gradient=sums[0], others=sums[1:])
         gradient[self.shared] = sums[0]
         return (value, gradient) if fine else None
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class DenseAnswers:
+    """The outputs, for batches of one size."""
+
+    schedule: Schedule
+    table: Table
+    gemm: int
+    gemv: int
+    goal_column: Array
+    runs: Array
+    blocks: Array
+    direct: bool
+    cut: Cut
+    samples: int
+    dtype: np.dtype[Any]
+    checks_theta: bool
+
+    @classmethod
+    def of(cls, schedule: Schedule, columns: Array, samples: int, dtype: np.dtype[Any]) -> DenseAnswers | None:
+        """None if a block is no matrix as BLAS takes it."""
+        products = blas_addresses(dtype)
+        if products is None or not all(block.strided for block in schedule.blocks):
+            return None
+        gemm, gemv = products
+        runs, blocks = runs_and_blocks(schedule)
+        return cls(
+            schedule=schedule,
+            table=table_of(schedule, dtype),
+            gemm=gemm,
+            gemv=gemv,
+            goal_column=schedule.column_numbers[columns],
+            runs=runs,
+            blocks=blocks,
+            direct=schedule.inputs_are_dense and schedule.reads_all_inputs,
+            cut=cut_batch(schedule, samples, dtype.itemsize),
+            samples=samples,
+            dtype=dtype,
+            checks_theta=len(schedule.unused_positions) > 0,
+        )
+
+    def run(self, theta: Array, inputs: Array) -> Array | None:
+        """A row for each sample; None if any number is not what it may be."""
+        cut, schedule = self.cut, self.schedule
+        size, lanes = cut.state_size(schedule), cut.lanes
+        if (needed := self.dtype.itemsize * size * min(lanes, get_threads())) > WORTH_CHECKING:
+            check_memory(needed, f"a run over {self.samples} samples")
+        result = np.empty((self.samples, len(self.goal_column)), self.dtype)
+        gemm, gemv, table, goal_column = self.gemm, self.gemv, self.table.places, self.goal_column
+        runs, blocks, own_inputs, direct = self.runs, self.blocks, schedule.inputs, self.direct
+
+        def steps(lane: int) -> Iterator[bool]:
+            with Borrowed(size, self.dtype) as memory:
+                for part in cut.parts[lane::lanes]:
+
+                    def answer(first: int = part.start, last: int = part.stop) -> bool:
+                        # fmt: off
+                        fine: bool = dense.answer_dense(
+                            gemm, gemv, table, runs, blocks, own_inputs, direct, goal_column, theta, inputs, result,
+                            memory, first, last,
+                        )
+                        # fmt: on
+                        return fine
+
+                    yield with_one_blas_thread_here(answer)
+
+        return result if with_one_blas_thread(lambda: run_all(lanes, steps)) else None
 
 
 def _lanes(first: int, last: int, lanes: int) -> Array:

@@ -97,6 +97,20 @@ class Loops:
         pieces[:, sparse.BEFORE.heads] = np.concatenate(([0], np.cumsum(first)))[before]
         return replace(self, pieces=pieces, goal_start=np.append(starts[:-1][first], starts[-1]))
 
+    def batch(self, loss: int = 0, limits: tuple[float, float] = (0.0, 0.0), fresh: bool = False) -> Batch:
+        """What the loops read of it, with a loss if they are to compare."""
+        return Batch(
+            tables=self.places,
+            pieces=self.pieces,
+            head_start=self.goal_start,
+            head_column=self.goal_column,
+            limits=np.array(limits),
+            loss=loss,
+            fresh=fresh,
+            width=self.width,
+            numbers=self.numbers,
+        )
+
     def check_memory(self, gradient: int = 0) -> None:
         needed = self.dtype.itemsize * (self.lanes * gradient + min(self.lanes, get_threads()) * self.numbers)
         if needed > WORTH_CHECKING:
@@ -111,6 +125,39 @@ class Loops:
                     yield sweep(lane, memory, first, min(self.samples, first + self.stretch))
 
         return run_all(self.lanes, steps)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Answers:
+    """The outputs, for batches of one size."""
+
+    loops: Loops
+    batch: Batch  # all that stays the same; here to be held
+    places: Array  # where the loops find it
+    checks_theta: bool  # whether there are parameters that nothing reads
+
+    @classmethod
+    def of(cls, schedule: Schedule, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]) -> Answers:
+        loops = Loops.over(schedule, starts, columns, samples, dtype)
+        batch = loops.batch()
+        return cls(loops=loops, batch=batch, places=batch.places, checks_theta=len(schedule.unused_positions) > 0)
+
+    def run(self, theta: Array, inputs: Array) -> Array | None:
+        """A row for each sample; None if any number is not what it may be."""
+        loops, batch = self.loops, self.places
+        result = np.empty((loops.samples, len(loops.goal_column)), loops.dtype)
+        lanes = loops.lanes
+        if loops.small:
+            memory, lane, first, last = NO_MEMORY[loops.dtype], 0, 0, loops.samples
+            fine = sparse.answer(batch, theta, inputs, result, memory, lane, lanes, first, last)
+            return result if fine else None
+        loops.check_memory()
+
+        def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
+            fine: bool = sparse.answer(batch, theta, inputs, result, memory, lane, lanes, first, last)
+            return fine
+
+        return result if loops.run(sweep) else None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -137,17 +184,7 @@ class Descent:
         if isinstance(loss, LossEntry) and loss.term is not None:
             loops = loops.with_joined_heads()
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
-        batch = Batch(
-            tables=loops.places,
-            pieces=loops.pieces,
-            head_start=loops.goal_start,
-            head_column=loops.goal_column,
-            limits=np.array(sparse.RANGES[loss.targets]),
-            loss=address,
-            fresh=fresh,
-            width=loops.width,
-            numbers=loops.numbers,
-        )
+        batch = loops.batch(address, sparse.RANGES[loss.targets], fresh)
         unused = len(schedule.unused_positions) > 0
         return cls(
             loops=loops,

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from graphprop.engine.fast import answer, descend_objective
-from graphprop.engine.fast import descend as descend  # for programs
+from graphprop.engine.fast import answer as answer  # for programs
+from graphprop.engine.fast import descend as descend
+from graphprop.engine.fast import descend_objective
 from graphprop.engine.loops import sparse
 from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs
@@ -55,7 +56,7 @@ def with_python_if_need_be(run: Callable[[bool], Result], schedule: Schedule, dt
 
 def predict(schedule: Schedule, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
-    if (found := answer(renewed(schedule), theta, inputs)) is not None:
+    if (found := answer(schedule, theta, inputs)) is not None:
         return found
     return with_python_if_need_be(lambda asks: _predict(schedule, theta, inputs, asks), schedule, theta.dtype)
 

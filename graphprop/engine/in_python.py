@@ -12,8 +12,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphprop.engine.fast import descend as descend  # for programs
-from graphprop.engine.machine_form import calls_python as calls_python  # for programs
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.tiles import Cut
 from graphprop.errors import GraphpropError, NumberError

@@ -71,6 +71,9 @@ def table_of(schedule: Schedule, dtype: np.dtype[Any], by_use: bool = False) -> 
                 bias_use=schedule.bias_use if by_use else schedule.bias_position,
                 input_column=schedule.input_columns,
                 stop=schedule.stop,
+                mask_row=schedule.maskable_rows,
+                mask_column=schedule.mask_columns,
+                logarithm=np.isin(np.arange(len(schedule.columns)), schedule.log_columns),
                 held=natives,
             )
         return found

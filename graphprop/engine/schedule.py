@@ -264,6 +264,13 @@ class Schedule:
         return rows
 
     @cached_property
+    def mask_columns(self) -> Array:
+        """Of each of the maskable rows the number of this output, else -1."""
+        columns = np.full(len(self.maskable_rows), -1)
+        columns[self.has_log_column] = self.log_columns
+        return columns
+
+    @cached_property
     def pulled(self) -> Array:
         """Of each node, whether its derivative is a function of a, o and the derivative by o."""
         pulled = self._nodes_whose(lambda f: f.kind != "elementwise")

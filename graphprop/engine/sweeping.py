@@ -18,11 +18,9 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.borrowed import Borrowed
-from graphprop.engine.fast import descend as descend  # for programs
 from graphprop.engine.in_python import InPython
 from graphprop.engine.loops import sparse
 from graphprop.engine.loops.table import Table
-from graphprop.engine.machine_form import calls_python as calls_python  # for programs
 from graphprop.engine.machine_form import table_alone, table_of
 from graphprop.engine.schedule import Block, Schedule
 from graphprop.engine.thread_count import get_threads

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
-from graphprop.functions.loss import Loss, check_targets, is_labels, one_hot
-from graphprop.functions.losses import loss
+from graphprop.functions.loss import check_targets, is_labels, one_hot
 from graphprop.given.arrays import object_array, real_array
 from graphprop.given.frames import along_samples
 from graphprop.graph.layout import Array, Layout
-from graphprop.passes.heads import Reading, reading_of
+from graphprop.passes.heads import Reading
 from graphprop.passes.objective import HeadLoss, head_name
 
 
@@ -67,19 +66,6 @@ def _split(reading: Reading, given: Any, samples: int, batched: bool, exact: boo
     else:
         rows = read_rows(given, width, samples, batched, where, exact)
     return np.split(rows, starts[1:-1], axis=1)
-
-
-def read_labels(layout: Layout, named: str | Loss, given: Array) -> Array | None:
-    """Class labels for a batch as rows of 0 and 1; None if they are not what the loss takes."""
-    try:
-        entry = loss(named)
-        starts = reading_of(layout, entry).starts
-        heads, samples = len(starts) - 1, given.shape[:1]
-        if not samples or not is_labels(entry, given, (*samples, heads) if heads > 1 else samples):
-            return None
-        return one_hot(given.reshape(*samples, heads), starts, "")
-    except GraphpropError:
-        return None
 
 
 def read_rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:

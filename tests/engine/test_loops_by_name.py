@@ -36,7 +36,7 @@ def test_a_loop_is_given_each_array_by_its_own_name() -> None:
     """By keyword, or where that takes too long by variables that are called like what the loop calls them."""
     found = list(calls())
     assert {loop.py_func.__name__ for _, loop, _ in found} == {
-        *("forward", "backward", "read_inputs", "answer", "learn", "finish", "learn_dense")
+        *("forward", "backward", "read_inputs", "answer", "learn", "finish", "learn_dense", "answer_dense")
     }
     for where, loop, call in found:
         names = list(inspect.signature(loop.py_func).parameters)

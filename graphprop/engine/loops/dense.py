@@ -19,10 +19,13 @@ from graphprop.engine.loops.sparse import (
     LARGEST,
     LEARN,
     READ,
+    VALUE,
     backward,
     carve,
     compare,
     forward,
+    hand_out,
+    masks_fit,
     numbers,
     place,
     read_inputs,
@@ -198,24 +201,21 @@ def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width,
 
 
 @njit(inline="always")
-def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
-    """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
+def run_forward(products, theta, inputs, task, memory, before, sample, last_sample):
+    """The samples from `sample` to `last_sample` forward; they lie in memory behind those `before`.
 
-    They lie in memory behind those `before`. With `direct` blocks alone read the inputs, and read them where they were
-    given. Gives whether all went well.
+    With `direct` blocks alone read the inputs, and read them where they were given. Gives a, o and the derivatives by
+    o, these not set, and whether all went well.
     """
     gemm, gemv, table = products.gemm, products.gemv, products.table
     runs, blocks, direct = products.runs, products.blocks, products.direct
-    head_start, head_column, loss = heads.head_start, heads.head_column, heads.loss
-    theta, inputs, target, share = given.theta, given.inputs, given.target, given.share
-    rows_in, rows_out = inputs[sample:last_sample], target[sample:last_sample]
-    if not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, heads.low, heads.high)):
-        return False
     width, columns = last_sample - sample, inputs.shape[1]
     a, o, g = carve(table, memory, before, width)
+    if not within(inputs[sample:last_sample], -LARGEST, LARGEST):
+        return a, o, g, False
     if not direct:
         read_inputs(table, inputs, sample, o)
-    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
+    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
     input_width = len(numbers(table, AT.input_column))
     for run in range(len(runs)):
         first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
@@ -228,8 +228,28 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
                 source, step = place(o_flat, each[OF_BLOCK.column] * width), width
             to = each[OF_BLOCK.row] * width
             multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, width, i > block)
-        if forward(table, theta, a, o, LEARN, first, last, last_block > block) >= 0:
-            return False
+        if forward(table, theta, a, o, task, first, last, last_block > block) >= 0:
+            return a, o, g, False
+    return a, o, g, masks_fit(table, theta, a, o)
+
+
+@njit(inline="always")
+def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
+    """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
+
+    They lie in memory behind those `before`. Gives whether all went well.
+    """
+    gemm, gemv, table = products.gemm, products.gemv, products.table
+    runs, blocks, direct = products.runs, products.blocks, products.direct
+    head_start, head_column, loss = heads.head_start, heads.head_column, heads.loss
+    theta, inputs, target, share = given.theta, given.inputs, given.target, given.share
+    if not within(target[sample:last_sample], heads.low, heads.high):
+        return False
+    a, o, g, fine = run_forward(products, theta, inputs, LEARN, memory, before, sample, last_sample)
+    if not fine:
+        return False
+    width, input_width = last_sample - sample, len(numbers(table, AT.input_column))
+    a_flat, g_flat = a.reshape(a.size), g.reshape(g.size)
     for i in range(input_width if direct else 0, g.shape[1]):
         for k in range(width):
             g[0, i, k] = 0
@@ -374,6 +394,18 @@ def learn_dense(
     if not reaches(place(counters, TASKS_DONE), len(tasks)):
         return WAITING
     return FAILED if look(failures) else DONE
+
+
+@compiled(uses=(sparse, *READ))
+def answer_dense(
+    gemm, gemv, table, runs, blocks, own_inputs, direct, goal_column, theta, inputs, result, memory, first, last
+):
+    """The outputs `goal_column` of some samples, to the same rows of `result`; gives whether all went well."""
+    products = Products(
+        gemm=gemm, gemv=gemv, table=table, runs=runs, blocks=blocks, own_inputs=own_inputs, direct=direct
+    )
+    _, o, _, fine = run_forward(products, theta, inputs, VALUE, memory, int64(0), first, last)
+    return fine and hand_out(table, o, goal_column, int64(0), len(goal_column), first, last, result)
 
 
 @compiled()

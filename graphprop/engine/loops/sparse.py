@@ -106,6 +106,11 @@ def place(array, index):
     return uint64(array.ctypes.data) + uint64(index) * uint64(array.itemsize)
 
 
+@njit(forceinline=True)
+def table_of_piece(batch, piece):
+    return carray(pointer(batch[IN_BATCH.tables, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
+
+
 @njit
 def carve(table, memory, before, width):
     """a, o and the derivatives by o of that many samples, each one tile, in memory behind those of others before."""
@@ -194,6 +199,24 @@ def forward(table, theta, a, o, task, first, last, added):
                 return int64(v)
             v = end_node
     return -1
+
+
+@compiled(uses=READ)
+def masks_fit(table, theta, a, o):
+    """Whether -inf stands where it is the bias of a node that takes it as a mask, and nowhere else in such nodes.
+
+    It stands in the pre-activation, and in the log-probability that belongs to it if the node gives these.
+    """
+    rows, column = numbers(table, AT.mask_row), wholes(table, AT.mask_column)
+    bias = wholes(table, AT.bias)
+    for i in range(len(rows)):
+        row, c = int64(rows[i]), column[i]
+        masked = bias[row] >= 0 and theta[bias[row]] == -np.inf
+        for tile in range(a.shape[0]):
+            for k in range(a.shape[2]):
+                if (a[tile, row, k] == -np.inf) != masked or (c >= 0 and not masked and o[tile, c, k] == -np.inf):
+                    return False
+    return True
 
 
 @compiled(uses=READ, fastmath=SUMS)
@@ -367,28 +390,48 @@ def read_inputs(table, inputs, sample, o):
                 o[tile, i, k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
 
 
+@njit
+def hand_out(table, o, column, goal, last_goal, begin, end, result):
+    """Write columns of one tile, `goal` to `last_goal`, to the rows `begin` to `end` of `result`.
+
+    Gives whether they are finite, or masked log-probabilities.
+    """
+    finite, logarithm = 0, flags(table, AT.logarithm)
+    for i in range(goal, last_goal):
+        for k in range(end - begin):
+            x = o[0, column[i], k]
+            finite += 1 if abs(x) <= LARGEST or (x == -np.inf and logarithm[column[i]]) else 0
+            result[begin + k, i] = x
+    return finite == (last_goal - goal) * (end - begin)
+
+
 @compiled(uses=READ)
-def answer(tables, pieces, theta, inputs, goal_start, goal_column, result, memory, width, lane, lanes, first, last):
+def answer(batch, theta, inputs, result, memory, lane, lanes, first, last):
     """Run a program without dense blocks forward: every `lanes`-th tile of the samples `first` to `last`.
 
-    The outputs of head h are goal_column[goal_start[h] : goal_start[h + 1]], and go to the same columns of `result`.
-    Gives whether all went well; what is read is checked here.
+    The outputs of head h are head_column[head_start[h] : head_start[h + 1]], and go to the same columns of `result`.
+    Gives whether all went well; what is read is checked here, and what comes out. For `memory` of no numbers it takes
+    its own.
     """
-    for piece in range(len(tables)):
-        table, nodes = tables[piece], len(addresses(tables[piece], AT.function))
+    pieces, head_start = wholes(batch, IN_BATCH.pieces), wholes(batch, IN_BATCH.head_start)
+    head_column, width = wholes(batch, IN_BATCH.head_column), int64(batch[IN_BATCH.width, 0])
+    if len(memory) == 0:
+        memory = np.empty(int64(batch[IN_BATCH.numbers, 0]), theta.dtype)
+    for piece in range(len(pieces) // len(BEFORE) - 1):
+        table, this = table_of_piece(batch, piece), piece * len(BEFORE)
+        nodes, next_one = len(addresses(table, AT.function)), this + len(BEFORE)
         a, o, _ = carve(table, memory, 0, width)
-        own_inputs = pieces[piece + 1, BEFORE.inputs] - pieces[piece, BEFORE.inputs]
-        goal, last_goal = goal_start[pieces[piece, BEFORE.heads]], goal_start[pieces[piece + 1, BEFORE.heads]]
+        own_inputs = pieces[next_one + BEFORE.inputs] - pieces[this + BEFORE.inputs]
+        goal, last_goal = head_start[pieces[this + BEFORE.heads]], head_start[pieces[next_one + BEFORE.heads]]
         for begin in range(first + lane * width, last, lanes * width):
             end = min(last, begin + width)
             if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
                 return False
             read_inputs(table, inputs, begin, o)
-            if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0:
+            if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
                 return False
-            for i in range(goal, last_goal):
-                for k in range(end - begin):
-                    result[begin + k, i] = o[0, goal_column[i], k]
+            if not hand_out(table, o, head_column, goal, last_goal, begin, end, result):
+                return False
     return True
 
 
@@ -430,7 +473,7 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
     if first == 0 and not fresh:
         gradient[:] = 0
     for piece in range(tables):
-        table = carray(pointer(batch[IN_BATCH.tables, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
+        table = table_of_piece(batch, piece)
         nodes = len(addresses(table, AT.function))
         a, o, g = carve(table, memory, 0, width)
         this, next_one = piece * len(BEFORE), (piece + 1) * len(BEFORE)
@@ -440,7 +483,7 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
             if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
                 return 0.0, False
             read_inputs(table, inputs, begin, o)
-            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0:
+            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
                 return 0.0, False
             if width == 1:
                 g[:] = 0

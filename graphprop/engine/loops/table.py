@@ -32,11 +32,16 @@ class Table(Record):
     bias_use: Array  # of int64
     input_column: Array
     stop: Array
+    mask_row: Array  # the rows that -inf may stand in where it is their bias
+    mask_column: Array  # of int64, and the columns that are -inf then, with -1 where there is none
+    logarithm: Array  # of bool, of each column, whether it may be -inf
     regular: Array = field(init=False)  # of bool, of each row that has weights: see `_regular_rows`
     held: Any = field(metadata=UNREAD)  # what is at the addresses of `function`
 
     def __post_init__(self) -> None:
-        others = {"function": np.uint64, "bias": np.int64, "bias_use": np.int64, "pulled": np.bool_, "preset": np.bool_}
+        others: dict[str, Any] = {"function": np.uint64}
+        others |= dict.fromkeys(("bias", "bias_use", "mask_column"), np.int64)
+        others |= dict.fromkeys(("pulled", "preset", "logarithm"), np.bool_)
         for name, array in list(vars(self).items()):
             if name == "held":
                 continue
@@ -70,6 +75,8 @@ class Table(Record):
         column = self.column[entries]
         renumbered = np.uint32(nodes.start - (inputs.stop - inputs.start))
         children = [_span(self.child_start, span) for span in (own_inputs, own)]
+        masks = slice(*np.searchsorted(self.mask_row, (rows.start, rows.stop)).tolist())
+        mask_column = self.mask_column[masks]
 
         def both(array: Array, first: slice, second: slice) -> Array:
             return np.concatenate((array[first], array[second]))
@@ -95,6 +102,9 @@ class Table(Record):
             use=self.use[entries],
             bias_use=self.bias_use[rows],
             input_column=self.input_column[own_inputs],
+            mask_row=self.mask_row[masks] - np.uint32(rows.start),
+            mask_column=np.where(mask_column < 0, -1, mask_column - after),
+            logarithm=both(self.logarithm, own_inputs, own),
             stop=np.minimum(both(self.stop, inputs, nodes), nodes.stop) - renumbered,
             held=self.held,
         )
