@@ -11,6 +11,7 @@ import numpy as np
 import graphprop as gp
 from tests.benchmarks.graphs import Array
 from tests.benchmarks.jax_peers import compiled, in_double_precision
+from tests.benchmarks.measuring import once
 from tests.benchmarks.peers import on_one_thread
 from tests.benchmarks.tasks import Prepared
 
@@ -116,6 +117,13 @@ def by_torch(task: LayeredTask) -> Prepared:
 def by_jax(task: LayeredTask) -> Prepared:
     jax = in_double_precision()
     jnp = jax.numpy
+    layers = [(jnp.asarray(w), jnp.asarray(b)) for w, b in task.split(task.theta)]
+    prepared = compiled(jax, _loss_of_jax(jax), layers, jnp.asarray(task.inputs), jnp.asarray(task.labels))
+    return Prepared(prepared.run, prepared.note, lambda result: (result[0], task.join(result[1])))
+
+
+def _loss_of_jax(jax: Any) -> Callable[[Any, Any, Any], Any]:
+    jnp = jax.numpy
 
     def loss(layers: Any, x: Any, labels: Any) -> Any:
         h = x
@@ -125,11 +133,52 @@ def by_jax(task: LayeredTask) -> Prepared:
         log_p = jax.nn.log_softmax(h @ w.T + b)
         return -jnp.take_along_axis(log_p, labels[:, None], axis=1).mean()
 
+    return loss
+
+
+# ------------------------------------------------------------------ epochs: a batch after the other, without a step
+
+
+def epoch_by_graphprop(task: LayeredTask, steps: int) -> Prepared:
+    program, theta = gp.compile(task.net), task.theta
+    batches = list(zip(np.split(task.inputs, steps), np.split(task.labels, steps), strict=True))
+
+    def run() -> list[tuple[float, Array]]:
+        return [program.value_and_grad(theta, x, y, loss="softmax_cross_entropy") for x, y in batches]
+
+    def read(results: list[tuple[float, Array]]) -> tuple[float, Array]:
+        return sum(value for value, _ in results), np.sum([gradient for _, gradient in results], axis=0, dtype=float)
+
+    return Prepared(run, read=read)
+
+
+def epoch_by_jax(task: LayeredTask, steps: int) -> Prepared:
+    """All in one compiled scan, which adds up the gradients."""
+    jax = in_double_precision()
+    jnp, gradient_of = jax.numpy, jax.value_and_grad(_loss_of_jax(jax))
     layers = [(jnp.asarray(w), jnp.asarray(b)) for w, b in task.split(task.theta)]
-    prepared = compiled(jax, loss, layers, jnp.asarray(task.inputs), jnp.asarray(task.labels))
-    return Prepared(prepared.run, prepared.note, lambda result: (result[0], task.join(result[1])))
+    x = jnp.asarray(task.inputs).reshape(steps, -1, task.sizes[0])
+    labels = jnp.asarray(task.labels).reshape(steps, -1)
+
+    def scan(layers: Any, x: Any, labels: Any) -> Any:
+        def step(total: Any, batch: Any) -> Any:
+            value, gradient = gradient_of(layers, *batch)
+            return jax.tree.map(jnp.add, total, gradient), value
+
+        return jax.lax.scan(step, jax.tree.map(jnp.zeros_like, layers), (x, labels))
+
+    seconds, call = once(lambda: jax.jit(scan).lower(layers, x, labels).compile())
+
+    def read(result: Any) -> tuple[float, Array]:
+        return float(result[1].sum()), task.join(result[0])
+
+    return Prepared(lambda: jax.block_until_ready(call(layers, x, labels)), f"compiled in {seconds:.1f} s", read)
 
 
+EPOCH_PEERS: dict[str, Callable[[LayeredTask, int], Prepared]] = {
+    "graphprop, a call each": epoch_by_graphprop,
+    "JAX, one scan": epoch_by_jax,
+}
 LAYERED_PEERS: dict[str, Callable[[LayeredTask], Prepared]] = {
     "graphprop": by_graphprop,
     "NumPy matrices": by_numpy,

@@ -64,7 +64,7 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], budget: float) -> dict[s
     gc.collect()
     gc.freeze()  # what the libraries hold should not be searched for garbage in the time of those that make some
     measured: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(max(rounds.values())):
+    for turn in range(max(rounds.values(), default=0)):
         for name, call in calls.items():
             if turn < rounds[name]:
                 sleep(REST)

@@ -7,8 +7,7 @@ from typing import Any
 
 import graphprop as gp
 from tests.benchmarks.measuring import CannotRunError, Timing, disagreement, interleaved
-from tests.benchmarks.tasks import Prepared
-from tests.benchmarks.workloads import Case, Fact, Workload
+from tests.benchmarks.tasks import Case, Fact, Prepared, Workload
 
 WIDTH = 26
 UNSTEADY = 2  # quartiles that far apart tell more of the machine than of the peer

@@ -1,9 +1,9 @@
-"""What a peer of graph workloads is given, and what it makes of it."""
+"""What a workload consists of, what a peer of it is given, and what it makes of that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import graphprop as gp
@@ -29,3 +29,30 @@ class Prepared:
     run: Callable[[], Any]
     note: str = ""
     read: Callable[[Any], Any] = lambda result: result  # from what the call gives to (value, gradient by theta)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One computation by several peers; the first is what the others are compared with."""
+
+    title: str
+    peers: Mapping[str, Callable[[], Prepared]]
+    tolerance: float = 1e-6  # of the largest number, in the value and in the gradient
+    one_thread: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that stands for itself."""
+
+    title: str
+    number: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Cases and facts in order, made when they are asked for; the argument is whether peers may prepare for minutes."""
+
+    title: str
+    measure: Callable[[bool], Iterator[Case | Fact]] = field(repr=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,43 +12,19 @@ import numpy as np
 
 import graphprop as gp
 from tests.benchmarks import large
+from tests.benchmarks.doors import doors
 from tests.benchmarks.graphs import Graph, chain, random_graph, side_by_side
 from tests.benchmarks.jax_peers import by_jax
-from tests.benchmarks.layered import LAYERED_PEERS, LayeredTask
+from tests.benchmarks.layered import EPOCH_PEERS, LAYERED_PEERS, LayeredTask
 from tests.benchmarks.measuring import in_a_process, once
 from tests.benchmarks.peers import GRAPH_PEERS, SMALL_ONLY, forward_by_graphprop, forward_by_neat
-from tests.benchmarks.tasks import Prepared, Task
+from tests.benchmarks.start import start
+from tests.benchmarks.tasks import Case, Fact, Prepared, Task, Workload
 from tests.benchmarks.yardstick import SWEEP_PEERS, SweepTask
 
 MIXED = ("sigmoid", "tanh", "relu", "identity", "sin", "gaussian")
+STEPS = 100  # of an epoch
 DISTINCT = 20  # of 1000 graphs, those that JAX compiles; it is called for each as often as makes 1000
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One computation by several peers; the first is what the others are compared with."""
-
-    title: str
-    peers: Mapping[str, Callable[[], Prepared]]
-    tolerance: float = 1e-6  # of the largest number, in the value and in the gradient
-    one_thread: bool = False
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A number that stands for itself."""
-
-    title: str
-    number: float
-    unit: str
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Cases and facts in order, made when they are asked for; the argument is whether peers may prepare for minutes."""
-
-    title: str
-    measure: Callable[[bool], Iterator[Case | Fact]] = field(repr=False)
 
 
 def _task(graph: Graph, program: gp.Program, samples: int, slow: bool) -> Task:
@@ -143,6 +118,34 @@ def layered(slow: bool) -> Iterator[Case | Fact]:
             yield Case(f"{dtype}, batch {samples}", peers, tolerance)
 
 
+def epoch(slow: bool) -> Iterator[Case | Fact]:
+    sizes = (64, 32, 10)
+    net = gp.mlp(sizes, "tanh", "identity", seed=0, by="neuron")
+    for dtype, tolerance in (("float32", 1e-4), ("float64", 1e-6)):
+        task = LayeredTask.draw(net, sizes, STEPS * 32, dtype)
+        peers = {name: partial(peer, task, STEPS) for name, peer in EPOCH_PEERS.items()}
+        yield Case(f"{dtype}, {STEPS} steps of 32 samples with labels", peers, tolerance)
+
+
+def threads(slow: bool) -> Iterator[Case | Fact]:
+    graph = random_graph(100, 10_100, 100_000)
+    program = _compiled(graph)
+    for samples in (1, 32):
+        task = _task(graph, program, samples, slow)
+        counts = {"one thread": 1, "two threads": 2}
+        yield Case(f"batch {samples}", {name: partial(_on_threads, task, count) for name, count in counts.items()})
+
+
+def _on_threads(task: Task, count: int) -> Prepared:
+    call = GRAPH_PEERS["graphprop"](task).run
+
+    def run() -> Any:
+        with gp.threads(count):
+            return call()
+
+    return Prepared(run)
+
+
 def loops(slow: bool) -> Iterator[Case | Fact]:
     graph = random_graph(100, 10_100, 100_000)
     program = _compiled(graph)
@@ -213,6 +216,10 @@ WORKLOADS: dict[str, Workload] = {
     "deepest": Workload("a chain of 1 000 000 nodes with skips, batch 1", deepest),
     "largest": Workload("1 000 000 nodes, 10 000 000 edges from arrays, batch 1", largest),
     "layered": Workload("784-256-128-10 declared neuron by neuron, softmax cross-entropy", layered),
+    "doors": Workload("every call against the plain one: 120 nodes, and 64-32-10, batch 32", doors),
+    "epoch": Workload("64-32-10 declared neuron by neuron, an epoch against one compiled scan", epoch),
+    "threads": Workload("10 100 nodes, 100 000 edges, tanh: on two threads", threads),
+    "start": Workload("from nothing to a gradient, in new processes", start),
     "loops": Workload("10 100 nodes, 100 000 edges: the loops alone, one thread, against C", loops),
     "evolved": Workload("1000 graphs of 30 nodes and 60 edges", evolved),
 }
