@@ -6,17 +6,17 @@ It takes arrays, and activations and losses that are machine code. What is other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphprop.engine.fast_dense import DenseAnswers, DenseDescent
 from graphprop.engine.fast_sparse import Answers, Descent
-from graphprop.engine.loops import given as loops
 from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python, renewed
 from graphprop.engine.schedule import Schedule
+from graphprop.engine.taking import ARRAYS, DOUBLE, SINGLE, Kind, Shape, Way, columns_fit, rows_of, share_of, targets_of
+from graphprop.engine.tile import PullBack
 from graphprop.errors import GraphpropError
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as find_loss
@@ -25,12 +25,9 @@ from graphprop.graph.layout import Array
 from graphprop.passes.heads import outputs_of, reading_of
 from graphprop.passes.objective import HeadLoss, Objective
 
-DOUBLE, SINGLE, LABEL = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64)
 NAMED = str, Loss
-ARRAYS = np.ndarray, np.memmap
 UNKNOWN = object()
-Shape: TypeAlias = tuple[int, ...]
-Kind: TypeAlias = np.dtype[Any]
+OUTPUTS, PULL = "outputs", "pull"  # of all heads, and back from them
 
 
 # ------------------------------------------------------------------ what is asked of a schedule
@@ -59,7 +56,7 @@ def descend(
         theta, inputs, target = way.theta(theta), way.inputs(inputs), way.target(target)
         if target is None:
             return None
-    if weight is not None and (share := _share(weight, len(inputs))) is None:
+    if weight is not None and (share := share_of(weight, len(inputs))) is None:
         return None
     if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
         return None
@@ -102,61 +99,34 @@ def answer(schedule: Schedule, theta: Any, inputs: Any) -> Array | None:
     return result if result is None or not single else result[0]
 
 
-# ------------------------------------------------------------------ how arrays of some shapes and kinds are taken
-
-
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class Way:
-    """A plan, and how the arrays that are given become those that it takes."""
-
-    plan: Any
-    plain: bool  # whether they are those, where they lie in memory as the loops read them
-    dtype: Kind
-    rows: Shape  # of the inputs
-    targets: Shape = ()
-    classes: Array | None = None  # where each head begins and the last ends, if the targets are labels of classes
-
-    def theta(self, given: Array) -> Array:
-        return _laid_out(given, self.dtype)
-
-    def inputs(self, given: Array) -> Array:
-        array = given.reshape(self.rows)
-        if self.dtype == DOUBLE or array.dtype == SINGLE:
-            return _laid_out(array, self.dtype)
-        numbers = _laid_out(array, DOUBLE)
-        result = np.empty(self.rows, SINGLE)
-        loops.rounded(numbers.reshape(-1), result.reshape(-1))  # numpy would warn of what is out of range
-        return result
-
-    def target(self, given: Array) -> Array | None:
-        """None if a label is none."""
-        array = given.reshape(self.targets)
-        if self.classes is None:
-            return _laid_out(array, DOUBLE)
-        rows = np.zeros((len(array), int(self.classes[-1])))
-        return rows if loops.classes(_laid_out(array, LABEL), self.classes, rows) else None
-
-
-def _laid_out(array: Array, dtype: Kind) -> Array:
-    return array if array.dtype == dtype and array.flags.carray else array.astype(dtype, "C")
-
-
-def _share(given: Any, samples: int) -> Array | None:
-    """What each sample counts for, together 1; None if this is no array of weights."""
-    if type(given) not in ARRAYS or given.shape != (samples,) or not _holds_numbers(given.dtype):
+def pull(schedule: Schedule, theta: Any, inputs: Any, seeds: Any) -> tuple[Array, Array] | None:
+    """`vjp` of what is given: the derivatives by theta and by the inputs; None if it is no array that fits."""
+    if not (type(theta) in ARRAYS and type(inputs) in ARRAYS and type(seeds) in ARRAYS):
         return None
-    weights, result = _laid_out(given.view(np.ndarray), DOUBLE), np.empty(samples)
-    return result if loops.shares(weights, result) else None
+    theta, inputs, seeds = (array.view(np.ndarray) for array in (theta, inputs, seeds))
+    if schedule.has_own:
+        renewed(schedule)
+    key = PULL, theta.shape, inputs.shape, seeds.shape, theta.dtype, inputs.dtype, seeds.dtype
+    way = schedule.plans.get(key, UNKNOWN)
+    if way is UNKNOWN:
+        way = schedule.kept(key, _way_back, *key[1:])
+    if way is None:
+        return None
+    plan, single = way.plan, inputs.ndim == 1
+    if not (way.plain and theta.flags.carray and inputs.flags.carray and seeds.flags.carray):
+        theta, inputs, seeds = way.theta(theta), way.inputs(inputs), way.target(seeds)
+    if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
+        return None
+    found: tuple[Array, Array] | None = plan.run(theta, inputs, seeds)
+    return (found[0], found[1][0]) if single and found is not None else found
 
 
-def _holds_numbers(dtype: Kind) -> bool:
-    """Whether a double takes them without a warning."""
-    return dtype.kind in "fiu" and dtype.itemsize <= DOUBLE.itemsize
+# ------------------------------------------------------------------ how arrays of some shapes and kinds go
 
 
 def _way_out(schedule: Schedule, theta: Shape, inputs: Shape, dtype: Kind, of_inputs: Kind) -> Way | None:
     """How predictions are made of arrays of these shapes and kinds."""
-    if (rows := _rows(schedule, theta, inputs, of_inputs)) is None:
+    if (rows := rows_of(schedule, theta, inputs, of_inputs)) is None:
         return None
     plan = _short_way(schedule, OUTPUTS, rows[0], dtype)
     return plan and Way(plan=plan, plain=rows == inputs and of_inputs == dtype, dtype=dtype, rows=rows)
@@ -178,8 +148,8 @@ def _way_down(
         reading = reading_of(schedule.layout, entry)
     except GraphpropError:
         return None
-    rows = _rows(schedule, theta, inputs, of_inputs)
-    found = _targets(entry, reading.starts, inputs[:-1], target, of_target)
+    rows = rows_of(schedule, theta, inputs, of_inputs)
+    found = targets_of(entry, reading.starts, inputs[:-1], target, of_target)
     if rows is None or found is None or towards(schedule, reading.reads) is not schedule:
         return None
     goal = Comparison(entry, reading.losses, reading.starts, reading.columns)
@@ -188,25 +158,22 @@ def _way_down(
     return plan and Way(plan=plan, plain=plain, dtype=dtype, rows=rows, targets=targets, classes=classes)
 
 
-def _rows(schedule: Schedule, theta: Shape, inputs: Shape, dtype: Kind) -> tuple[int, int] | None:
-    """The shape of inputs as rows, if they and theta fit."""
-    width = len(schedule.layout.input_columns)
-    if theta != (schedule.layout.size,) or inputs[-1:] != (width,) or len(inputs) > 2 or not _holds_numbers(dtype):
+def _way_back(
+    schedule: Schedule,
+    theta: Shape,
+    inputs: Shape,
+    seeds: Shape,
+    dtype: Kind,
+    of_inputs: Kind,
+    of_seeds: Kind,
+) -> Way | None:
+    """How seeds are pulled back, of arrays of these shapes and kinds."""
+    rows, width = rows_of(schedule, theta, inputs, of_inputs), len(schedule.goal_columns)
+    if rows is None or not columns_fit(width, inputs[:-1], seeds, of_seeds):
         return None
-    return (1 if len(inputs) == 1 else inputs[0]), width
-
-
-def _targets(entry: Loss, starts: Array, lead: Shape, target: Shape, dtype: Kind) -> tuple[Shape, Array | None] | None:
-    """The rows of targets of some shape, and where heads begin if they are labels of classes; None if they are none.
-
-    `lead` is the number of samples of a batch, and empty for one sample.
-    """
-    heads, width, samples = len(starts) - 1, int(starts[-1]), lead[0] if lead else 1
-    labelled = (*lead, heads) if heads > 1 else lead
-    if entry.targets == "distribution" and dtype.kind in "iu" and target == labelled and heads < max(2, width):
-        return (samples, heads), starts
-    fits = target == (*lead, width) or (width == 1 and target == lead)
-    return ((samples, width), None) if fits and (_holds_numbers(dtype) or dtype.kind == "b") else None
+    plan, targets = _short_way(schedule, PULL, rows[0], dtype), (rows[0], width)
+    plain = (rows, of_inputs, targets, of_seeds) == (inputs, dtype, seeds, DOUBLE)
+    return plan and Way(plan=plan, plain=plain, dtype=dtype, rows=rows, targets=targets)
 
 
 # ------------------------------------------------------------------ whether there is a short way
@@ -219,9 +186,6 @@ class Comparison(NamedTuple):
     losses: tuple[HeadLoss, ...]
     starts: Array
     columns: Array
-
-
-OUTPUTS = "outputs"  # of all heads
 
 
 def _short_way(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
@@ -238,6 +202,8 @@ def _plan(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
         loss, _, starts, columns = goal
         kind = DenseDescent if schedule.is_dense else Descent
         return kind.of(schedule, loss, starts, columns, samples, dtype)
+    if goal is PULL:
+        return PullBack.of(schedule, samples, dtype)
     layout = schedule.layout
     _, columns = outputs_of(layout)
     if schedule.is_dense:

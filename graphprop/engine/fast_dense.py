@@ -148,9 +148,10 @@ class DenseAnswers:
 
     @classmethod
     def of(cls, schedule: Schedule, columns: Array, samples: int, dtype: np.dtype[Any]) -> DenseAnswers | None:
-        """None if a block is no matrix as BLAS takes it."""
+        """None if a block is no matrix as BLAS takes it, or one of several whose products are added up."""
         products = blas_addresses(dtype)
-        if products is None or not all(block.strided for block in schedule.blocks):
+        alone = all(len(run.blocks) < 2 for run in schedule.runs)  # else numpy and BLAS round at other places
+        if products is None or not alone or not all(block.strided for block in schedule.blocks):
             return None
         gemm, gemv = products
         runs, blocks = runs_and_blocks(schedule)

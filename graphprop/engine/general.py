@@ -15,6 +15,7 @@ import numpy as np
 from graphprop.engine.fast import answer as answer  # for programs
 from graphprop.engine.fast import descend as descend
 from graphprop.engine.fast import descend_objective
+from graphprop.engine.fast import pull as pull
 from graphprop.engine.loops import sparse
 from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs

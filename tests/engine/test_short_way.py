@@ -12,6 +12,7 @@ import pytest
 import graphprop as gp
 from graphprop.engine import general
 from graphprop.engine.lowering import lower_layout
+from graphprop.passes.goals import read_seeds
 
 Numbers = np.ndarray[Any, Any]
 RANDOM = np.random.default_rng(14)
@@ -195,6 +196,34 @@ def test_one_sample_goes_the_way_of_a_batch_of_one(name: str) -> None:
 
 
 @pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("samples", [1, 5, 100])
+@pytest.mark.parametrize("name", list(NETS))
+@pytest.mark.parametrize("how", list(STORED))
+def test_seeds_are_pulled_back_the_short_way(how: str, name: str, samples: int) -> None:
+    program, (theta, inputs, seeds), store = program_of(name), drawn(name, samples), STORED[how]
+    expected = program.vjp(theta, inputs, seeds)
+    assert_same_bits(program.vjp(theta, store(inputs), store(seeds)), expected)
+    if samples == 1:
+        found = program.vjp(theta, store(inputs)[0], store(seeds)[0])
+        assert_same_bits(found, [expected[0], expected[1][0]])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100, 300, 3000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", list(NETS))
+def test_the_short_way_has_the_bits_of_the_general_one(name: str, dtype: Any, samples: int) -> None:
+    """Seeds and inputs by name are read by the general way; so are those of a list."""
+    program, (theta, inputs, target) = program_of(name), drawn(name, samples)
+    theta, schedule = theta.astype(dtype), program.schedule
+    asks = program.calls_python(dtype)
+    general_outputs = general._predict(schedule, theta, inputs.astype(dtype), asks)
+    assert_same_bits([program.predict(theta, inputs)], [general_outputs])
+    objective = read_seeds(program.layout, samples, True, target)
+    expected = general._differentiate(schedule, theta, inputs.astype(dtype), objective, True, asks)[1:]
+    assert_same_bits(program.vjp(theta, inputs, target), expected)
+
+
+@pytest.mark.usefixtures("_short")
 def test_a_target_for_each_sample_of_one_output_needs_no_second_axis() -> None:
     program, inputs = gp.Program(lower_layout(ONE_OUTPUT.program.layout)), np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     for target in (np.array([0, 1, 1, 0]), np.array([False, True, True, False]), np.array([0.0, 1.0, 1.0, 0.0])):
@@ -232,6 +261,14 @@ def test_what_is_wrong_is_told_as_by_the_general_way(what: str) -> None:
         program.value_and_grad(**given | changed, loss="softmax_cross_entropy")
 
 
+def test_seeds_whose_sum_with_the_outputs_overflows_are_told() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 1.0})
+    with pytest.raises(gp.NumberError, match="overflows"):
+        net.program.vjp(net.theta, np.array([[1e200]]), np.array([[1e200]]))
+
+
 @pytest.mark.parametrize("name", ["masks", "masks, dense"])
 def test_an_infinity_that_is_no_mask_is_told(name: str) -> None:
     program, (theta, inputs, target) = program_of(name), drawn(name, 3)
@@ -242,6 +279,7 @@ def test_an_infinity_that_is_no_mask_is_told(name: str) -> None:
     lost[lost != -np.inf] *= 1e300
     for run in (
         lambda: program.predict(lost, inputs * 1e200),
+        lambda: program.vjp(lost, inputs * 1e200, target),
         lambda: program.value_and_grad(lost, inputs * 1e200, target, loss="half_squared"),
     ):
         with pytest.raises(gp.NumberError):
