@@ -194,13 +194,18 @@ def load(
     return compile_layout(found) if isinstance(found, Layout) else found
 
 
-def union(nets: Mapping[Any, Network]) -> Network:
+def union(nets: Mapping[Any, Network], share_inputs: bool = False) -> Network:
     """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other.
+
+    With `share_inputs` the inputs keep their names, and those that have the same name are one: a population reads the
+    same columns then, and none is copied.
 
     >>> import graphprop as gp
     >>> one = gp.mlp([1, 2, 1], seed=1)
     >>> both = gp.union({"a": one, "b": one})
     >>> both
     <Network: 2 inputs, 6 nodes, 8 edges, 14 parameters>
+    >>> gp.union({"a": one, "b": one}, share_inputs=True)
+    <Network: 1 input, 6 nodes, 8 edges, 14 parameters>
     """
-    return rewriting.union(nets, Network)
+    return rewriting.union(nets, Network, share_inputs)

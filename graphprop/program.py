@@ -475,7 +475,7 @@ class Program:
 
     def __len__(self) -> int:
         """How many nodes run."""
-        return len(self.schedule.nodes)
+        return self.schedule.count
 
     def __repr__(self) -> str:
         own = self.schedule

@@ -21,7 +21,7 @@ from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import calls_python as calls_python  # for programs
 from graphprop.engine.machine_form import renewed
 from graphprop.engine.schedule import Schedule
-from graphprop.engine.sweeping import RefusedError, State, Sweep
+from graphprop.engine.sweeping import RefusedError, State, Sweep, put
 from graphprop.functions.arithmetic import Floats
 from graphprop.given.arrays import all_finite, with_warnings_kept
 from graphprop.given.memory import check_large
@@ -113,7 +113,7 @@ def _differentiate(
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=to_inputs)
         if to_inputs:
             own = sweep.read(state.g, slice(schedule.input_width), part)
-            by_inputs[sweep.cut.parts[part], schedule.input_columns] = own
+            put(by_inputs[sweep.cut.parts[part]], schedule.input_columns, own, schedule.repeats_inputs)
 
     with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
         sweep.each_part(run, losses)
@@ -134,7 +134,7 @@ def _check_part(sweep: Sweep, number: int, state: State) -> None:
         np.zeros((part.stop - part.start, int(starts[-1]))) for starts in (layout.a_start, layout.o_start)
     )
     a_grad[:, schedule.rows] = sweep.read(state.a, ALL, number)
-    o_grad[:, schedule.columns] = sweep.read(state.g, ALL, number)
+    put(o_grad, schedule.columns, sweep.read(state.g, ALL, number), schedule.repeats_inputs)
     check_gradients(layout, None, a_grad, o_grad, np.empty(0), sweep.python.sample(number, 0, 0))
 
 
@@ -182,7 +182,7 @@ def backtrace(
     def run(asks: bool) -> tuple[float, Array, Array, Array, Array]:
         return _backtrace(schedule, theta, a_flat, o_flat, objective, asks)
 
-    return *with_python_if_need_be(run, schedule, theta.dtype), len(schedule.nodes)
+    return *with_python_if_need_be(run, schedule, theta.dtype), schedule.count
 
 
 def _backtrace(
@@ -202,7 +202,7 @@ def _backtrace(
         sweep.seed(state.g, columns, seeds[samples])
         sweep.backward(part, state, gradients[part % sweep.cut.lanes], by_use=True, to_inputs=True)
         a_grad[samples, schedule.rows] = sweep.read(state.a, ALL, part)
-        o_grad[samples, schedule.columns] = sweep.read(state.g, ALL, part)
+        put(o_grad[samples], schedule.columns, sweep.read(state.g, ALL, part), schedule.repeats_inputs)
 
     uses = len(layout.row) + len(layout.bias_row)
     with sweep.gradients(uses) as gradients:

@@ -15,7 +15,7 @@ from graphprop.engine.general import added, are_lost, differentiate, with_python
 from graphprop.engine.loops import linear, sparse
 from graphprop.engine.machine_form import renewed
 from graphprop.engine.schedule import Schedule
-from graphprop.engine.sweeping import State, Sweep
+from graphprop.engine.sweeping import State, Sweep, put
 from graphprop.engine.threads import with_one_blas_thread
 from graphprop.engine.tile import Tile, one_tile
 from graphprop.engine.tiles import WORTH_CHECKING
@@ -140,7 +140,7 @@ class InParts:
             sweep.seed(state.g, columns, seed)
             sweep.backward(part, state, gradients[part % sweep.cut.lanes], part < sweep.cut.lanes, to_inputs=True)
             own = sweep.read(state.g, np.arange(schedule.input_width), part)
-            by_inputs[parts[part], schedule.input_columns] = own
+            put(by_inputs[parts[part]], schedule.input_columns, own, schedule.repeats_inputs)
 
         with sweep.gradients(len(theta), schedule.shared_positions) as gradients:
             sweep.each_part(pull)

@@ -74,18 +74,27 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
     others = others[np.lexsort((kind[others], level[others], piece[others]))]
     numbered = _number(layout, np.concatenate((inputs, others)))
     alike = _alike_rows(numbered, level)
+    own_inputs = piece[inputs] * len(piece) + inputs
+    if len(piece_heads) > 2:
+        by_piece = _inputs_by_piece(layout, piece, goals, runs)
+        if len(by_piece) > len(inputs) and not _alike_rows(numbered, level * len(piece_heads) + piece).any():
+            own_inputs = by_piece
+            alike[:] = 0  # rows that are alike in different pieces do not hold these together
     blocks: list[Block] = []
     if alike.any():  # what is alike has to stand together
         piece, piece_heads = np.zeros_like(piece), piece_heads[[0, -1]]
-        inputs = np.sort(inputs)
+        inputs = own_inputs = np.sort(inputs)
         first = numbered.row_first[len(inputs) : -1]
         others = others[np.lexsort((kind[others], alike[first], level[others]))]
         numbered = _number(layout, np.concatenate((inputs, others)))
         uses = np.bincount(layout.position, minlength=layout.size)
         uses += np.bincount(layout.bias_position, minlength=layout.size)
         blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), uses))
+    if len(own_inputs) > len(inputs):
+        numbered = _number_by_piece(layout, own_inputs, others, piece)
+    piece_of_input, inputs = np.divmod(own_inputs, len(piece))
     numbers = np.arange(len(piece_heads))
-    first_input = np.searchsorted(piece[inputs], numbers)
+    first_input = np.searchsorted(piece_of_input, numbers)
     first_node = len(inputs) + np.searchsorted(piece[others], numbers)
     pieces = np.stack(Before(inputs=first_input, nodes=first_node, heads=piece_heads), axis=1)
     return _assemble(layout, goals, numbered, blocks, inputs, level, pieces)
@@ -95,7 +104,7 @@ def _find_pieces(
     layout: Layout, goals: Array, heads: Array | None, into_start: Array, runs: Array
 ) -> tuple[Array, Array]:
     """Of each node the number of its piece, and how many heads come before each piece."""
-    piece = np.zeros(len(runs), dtype=np.uint32)
+    piece = np.zeros(len(runs), dtype=np.intp)
     numbers = np.where(runs, np.diff(layout.a_start) + 2 * np.diff(layout.o_start), 0)
     if heads is None or len(heads) == 0 or numbers.sum() <= PIECE:
         return piece, np.array([0, 0 if heads is None or len(heads) == 0 else int(heads[-1]) + 1])
@@ -103,13 +112,42 @@ def _find_pieces(
     lowest, highest = np.full(len(runs), count), np.full(len(runs), -1)
     np.minimum.at(lowest, goals, heads)
     np.maximum.at(highest, goals, heads)
-    cuts = find_cuts(layout.order, into_start, layout.edge_source, runs, lowest, highest, count)
+    shared = np.diff(layout.a_start) == 0  # each piece can have an input for itself that it reads
+    shared[goals] = False
+    cuts = find_cuts(layout.order, into_start, layout.edge_source, runs, shared, lowest, highest, count)
     part = np.concatenate(([0], np.cumsum(cuts)))  # of each head, the number of its smallest possible piece
-    sizes = np.bincount(part[lowest[runs]], numbers[runs])
+    own_inputs = _inputs_by_piece(layout, part[np.minimum(lowest, count - 1)], goals, runs)
+    others = runs & (np.diff(layout.a_start) > 0)
+    sizes = np.bincount(part[lowest[others]], numbers[others], minlength=part[-1] + 1)
+    sizes += np.bincount(own_inputs // len(runs), numbers[own_inputs % len(runs)], minlength=len(sizes))
     joined = np.unique((np.cumsum(sizes) - sizes) // PIECE, return_inverse=True)[1]  # the small ones together
     piece_of_head = joined[part]
     piece[runs] = piece_of_head[lowest[runs]]
     return piece, np.searchsorted(piece_of_head, np.arange(piece_of_head[-1] + 2))
+
+
+def _inputs_by_piece(layout: Layout, piece: Array, goals: Array, runs: Array) -> Array:
+    """The inputs that each piece reads or has as goals, as piece times number of nodes plus input; ascending."""
+    is_input = np.diff(layout.a_start) == 0
+    reads = is_input[layout.edge_source] & runs[layout.edge_target]
+    own = piece[layout.edge_target[reads]] * len(piece) + layout.edge_source[reads]
+    inputs = goals[is_input[goals]]
+    return np.unique(np.concatenate((own, piece[inputs] * len(piece) + inputs)))
+
+
+def _number_by_piece(layout: Layout, own_inputs: Array, others: Array, piece: Array) -> _Numbered:
+    """As `_number`, where an input has a column in each piece that reads it."""
+    piece_of_input, inputs = np.divmod(own_inputs, len(piece))
+    numbered = _number(layout, np.concatenate((inputs, others)))
+    width, input_width = int(layout.o_start[-1]), int(numbered.column_first[len(inputs)])
+    of_columns = np.repeat(piece_of_input, np.diff(numbered.column_first)[: len(inputs)])
+    own_columns = of_columns * width + numbered.columns[:input_width]
+    of_rows = np.repeat(piece[others], np.diff(numbered.row_first)[len(inputs) :])
+    of_uses = np.repeat(of_rows, np.diff(numbered.start))
+    from_input = numbered.column < input_width
+    read = of_uses[from_input] * width + layout.column[numbered.use[from_input]]
+    numbered.column[from_input] = np.searchsorted(own_columns, read)
+    return numbered
 
 
 def _number(layout: Layout, nodes: Array) -> _Numbered:

@@ -87,7 +87,8 @@ class Schedule:
     goals : array
         The nodes whose outputs it computes; what does not lead to them is left out.
     nodes : array
-        The nodes that run, inputs first, parents before children.
+        The nodes that run, inputs first, parents before children. An input may be there several times, once for each
+        piece that reads it.
     row_first, column_first : array
         Node number i of `nodes` has the rows row_first[i] : row_first[i + 1] of a, and the same columns of o.
     rows, columns : array
@@ -207,6 +208,16 @@ class Schedule:
     @cached_property
     def is_dense(self) -> bool:
         return bool(self.blocks)
+
+    @cached_property
+    def count(self) -> int:
+        """How many nodes run."""
+        return len(np.unique(self.nodes))
+
+    @cached_property
+    def repeats_inputs(self) -> bool:
+        """Whether an input is there several times."""
+        return self.count < len(self.nodes)
 
     @cached_property
     def input_width(self) -> int:

@@ -321,6 +321,14 @@ class Sweep:
             yield gradients
 
 
+def put(rows: Array, columns: Array, numbers: Array, added: bool) -> None:
+    """Write columns of a derivative that is 0 yet, or where a column may be there several times, add them."""
+    if added:
+        np.add.at(rows.T, columns, numbers.T)
+    else:
+        rows[:, columns] = numbers
+
+
 def _write(tiles: Array, columns: Any, rows: Array) -> None:
     """Write one row for each sample into columns of tiles."""
     width = tiles.shape[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, check_flag
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import cut_into_matrices
 from graphprop.given.memory import NODE_BYTES, check_large
@@ -149,14 +149,18 @@ def unroll(cell: G, feedback: Mapping[Any, Any], steps: int) -> G:
     return result
 
 
-def union(nets: Mapping[Any, Graph], kind: type[G]) -> G:
-    """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other."""
+def union(nets: Mapping[Any, Graph], kind: type[G], share_inputs: bool = False) -> G:
+    """The disjoint union: nodes (name, v), parameters (name, p), and the thetas one behind the other.
+
+    With `share_inputs` inputs keep their names, and those that have the same name are one.
+    """
     if not isinstance(nets, Mapping):
         raise GraphpropError(f"union takes a mapping from names to networks, not {type(nets).__name__}")
+    check_flag(share_inputs, "share_inputs")
     nets = {name: net.copy() if isinstance(net, Graph) else net for name, net in nets.items()}
     nodes: dict[Name, Node] = {}
     into: Into = {}
-    order: list[Name] = []
+    order: dict[Name, None] = {}
     heads: list[Any] = []
     parameters: dict[Name, Array] = {}
     start = 0
@@ -164,10 +168,13 @@ def union(nets: Mapping[Any, Graph], kind: type[G]) -> G:
         if not isinstance(net, Graph):
             raise GraphpropError(f"union: {name!r} is no network")
         layout = net.layout
-        names = [(name, v) for v in layout.names]
+        keeps = [share_inputs and node.is_input for node in layout.nodes]
+        names = [v if kept else (name, v) for v, kept in zip(layout.names, keeps, strict=True)]
+        if share_inputs:
+            _check_shared(nodes, dict(zip(names, layout.nodes, strict=True)), name)
         nodes.update(zip(names, _with_shifted_biases(layout.nodes, start), strict=True))
         into.update(zip(names, _positions_into(layout, names, start), strict=True))
-        order += [names[v] for v in layout.order.tolist()]
+        order |= {names[v]: None for v in layout.order.tolist() if names[v] not in order}
         heads += [_as_given([names[layout.number[v]] for v in head]) for head in layout.heads]
         parameters |= {(name, p): np.asarray(positions + start) for p, positions in layout.parameters.items()}
         start += layout.size
@@ -176,6 +183,16 @@ def union(nets: Mapping[Any, Graph], kind: type[G]) -> G:
     result = assemble(kind, nodes, into, order, ParameterVector.of(theta, trainable, parameters))
     result.set_outputs(*heads)
     return result
+
+
+def _check_shared(nodes: Mapping[Name, Node], more: Mapping[Name, Node], where: Name) -> None:
+    """Refuse an input of another size than that of its name before, and an input that is called as a node is."""
+    for name, node in more.items():
+        other = nodes.get(name, node)
+        if not (other.is_input and node.is_input) and name in nodes:
+            raise GraphpropError(f"union: {where!r} has a node that is called {name!r}, as another one is")
+        if (other.m, other.vector) != (node.m, node.vector):
+            raise GraphpropError(f"union: the input {name!r} of {where!r} has {node.m} components, another {other.m}")
 
 
 def _with_shifted_biases(nodes: Sequence[Node], by: int) -> list[Node]:

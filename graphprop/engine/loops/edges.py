@@ -57,25 +57,26 @@ def mark_ancestors(order, start, source, marked):
 
 
 def find_cuts(
-    order: Array, start: Array, source: Array, marked: Array, lowest: Array, highest: Array, heads: int
+    order: Array, start: Array, source: Array, marked: Array, shared: Array, lowest: Array, highest: Array, heads: int
 ) -> Array:
     """Of each head but the first, whether no marked node leads both to a head before it, and to it or one after it.
 
-    `lowest` and `highest` are the first and last head of each goal; of all marked nodes they become those that
-    the node leads to.
+    Those that are `shared` may. `lowest` and `highest` are the first and last head of each goal; of all marked nodes
+    they become those that the node leads to.
     """
     crossing = np.zeros(heads + 1, dtype=np.int64)
-    _count_crossings(order, start, source, marked, lowest, highest, crossing)
+    _count_crossings(order, start, source, marked, shared, lowest, highest, crossing)
     return np.cumsum(crossing[1:heads]) == 0
 
 
 @compiled()
-def _count_crossings(order, start, source, marked, lowest, highest, crossing):
+def _count_crossings(order, start, source, marked, shared, lowest, highest, crossing):
     for i in range(len(order) - 1, -1, -1):
         v = order[i]
         if marked[v]:
-            crossing[lowest[v] + 1] += 1
-            crossing[highest[v] + 1] -= 1
+            if not shared[v]:
+                crossing[lowest[v] + 1] += 1
+                crossing[highest[v] + 1] -= 1
             for e in range(start[v], start[v + 1]):
                 u = source[e]
                 lowest[u] = min(lowest[u], lowest[v])

@@ -116,7 +116,7 @@ def run_back(products, goal_column, theta, inputs, o, seeds, memory, gradient, b
         return False
     for i in range(len(input_column)):
         for k in range(width):
-            by_inputs[k, input_column[i]] = g[0, i, k]
+            by_inputs[k, input_column[i]] += g[0, i, k]  # an input may be there several times
     return within(gradient, -LARGEST, LARGEST) and within(by_inputs, -LARGEST, LARGEST)
 
 
