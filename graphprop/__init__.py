@@ -22,6 +22,7 @@ from graphprop.passes.results import Difference, Gradients, Trace
 from graphprop.program import Program
 from graphprop.render.drawing import Drawing, draw
 from graphprop.textbook import matrixform, recursion
+from graphprop.training import optim
 
 
 def __dir__() -> list[str]:
@@ -67,6 +68,7 @@ __all__ = [
     "loss",
     "matrixform",
     "mlp",
+    "optim",
     "paths",
     "recursion",
     "set_threads",

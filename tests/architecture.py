@@ -23,7 +23,7 @@ ROOMS: list[set[str]] = [  # each may import from those before it; those in one 
     {"engine"},
     {"program"},
     {"network"},
-    {"builders", "explanations"},
+    {"builders", "explanations", "training"},
     {"render/drawn/lettering", "render/placing"},
     {"render/picture"},
     {"render/drawn"},

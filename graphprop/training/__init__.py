@@ -1,0 +1,1 @@
+"""Training: optimisers, and what fits a network to data."""
