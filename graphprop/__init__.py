@@ -23,6 +23,8 @@ from graphprop.program import Program
 from graphprop.render.drawing import Drawing, draw
 from graphprop.textbook import matrixform, recursion
 from graphprop.training import optim
+from graphprop.training.fitted import Fit
+from graphprop.training.fitting import fit
 
 
 def __dir__() -> list[str]:
@@ -41,6 +43,7 @@ __all__ = [
     "Difference",
     "Drawing",
     "Explanation",
+    "Fit",
     "Gradients",
     "GraphpropError",
     "LimitError",
@@ -62,6 +65,7 @@ __all__ = [
     "dense",
     "draw",
     "explain",
+    "fit",
     "get_threads",
     "gradcheck",
     "load",

@@ -1,0 +1,135 @@
+"""One step of training: a gradient clipped, weights that decay, the optimiser's update, and what stays as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphprop.errors import GraphpropError, UnknownNameError, unknown
+from graphprop.given.arrays import Array
+from graphprop.graph.layout import Layout
+from graphprop.training.rules import Optimizer, check_number
+
+
+@dataclass(frozen=True, eq=False)
+class Adjustment:
+    """What is done to theta with a gradient. theta and gradient are not changed, new arrays are made."""
+
+    optimizer: Optimizer
+    clip: float | None
+    decay: float
+    decaying: Array  # positions of weights, of which rate times decay times themselves is taken off
+    frozen: Array  # positions that stay as they are
+    scaled: Array  # positions of which only a part of the way is gone, or more than that
+    factors: Array
+
+    def step(
+        self, number: int, rate: float, theta: Array, gradient: Array, memory: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """The next theta and what the optimiser remembers then; steps are counted from 1."""
+        if len(self.frozen):
+            gradient = gradient.copy()
+            gradient[self.frozen] = 0
+        if self.clip is not None:
+            gradient = clipped(gradient, self.clip)
+        start = theta
+        if self.decay:
+            start = theta.copy()
+            start[self.decaying] -= rate * self.decay * theta[self.decaying]
+        new, *remembered = self.optimizer.update(number, rate, start, gradient, *memory)
+        if new is theta or not isinstance(new, np.ndarray) or new.shape != theta.shape:
+            told = f"not {new.shape}" if isinstance(new, np.ndarray) else f"not {type(new).__name__}"
+            raise GraphpropError(
+                f"optimizer {self.optimizer.name!r}: update gives a new theta of shape {theta.shape}, {told}"
+            )
+        if new.dtype != theta.dtype:
+            new = new.astype(theta.dtype)
+        if len(self.scaled):
+            before = theta[self.scaled]
+            new[self.scaled] = before + self.factors * (new[self.scaled] - before)
+        new[self.frozen] = theta[self.frozen]
+        return new, tuple(remembered)
+
+
+def clipped(gradient: Array, most: float) -> Array:
+    """The gradient, made shorter if it is longer than that."""
+    largest = float(np.max(np.abs(gradient), initial=0.0))
+    if not largest or not math.isfinite(largest):
+        return gradient
+    length = largest * math.sqrt(float(np.sum((gradient / largest) ** 2, dtype=float)))  # cannot overflow on the way
+    return gradient * (most / length) if length > most else gradient
+
+
+def adjustment(
+    layout: Layout,
+    theta: Array,
+    trainable: Array,
+    optimizer: Optimizer,
+    *,
+    clip: Any,
+    decay: Any,
+    scale: Mapping[Any, float] | None,
+) -> Adjustment:
+    """What a user asked for, with positions in place of names."""
+    if clip is not None:
+        check_number(clip, "clip", above=True)
+    check_number(decay, "decay")
+    factors = np.ones(layout.size)
+    for name, factor in _factors(scale).items():
+        check_number(factor, f"scale[{name!r}]")
+        factors[positions_of(layout, name)] = factor
+    frozen = ~trainable | (factors == 0) | np.isneginf(theta)  # a mask has no derivative
+    weights = np.zeros(layout.size, dtype=bool)
+    weights[layout.position] = True
+    weights[layout.bias_position] = False
+    scaled = np.flatnonzero((factors != 1) & ~frozen)
+    return Adjustment(
+        optimizer=optimizer,
+        clip=None if clip is None else float(clip),
+        decay=float(decay or getattr(optimizer, "decay", 0.0)),
+        decaying=np.flatnonzero(weights & ~frozen),
+        frozen=np.flatnonzero(frozen),
+        scaled=scaled,
+        factors=factors[scaled],
+    )
+
+
+def _factors(scale: Any) -> Mapping[Any, float]:
+    if scale is None:
+        return {}
+    if not isinstance(scale, Mapping):
+        raise GraphpropError(f"scale is a mapping from names to factors, not {scale!r}")
+    return scale
+
+
+def positions_of(layout: Layout, name: Any) -> Array:
+    """Where in theta a parameter stands, the weights of an edge (u, v), or the weights into a node and its biases."""
+    found = []
+    if _is_key(layout.parameters, name):
+        found.append(layout.parameters[name].ravel())
+    if _is_key(layout.number, name):
+        v = layout.number[name]
+        edges = np.flatnonzero(layout.edge_target == v)
+        uses = [layout.position[layout.edge_slice(e)] for e in edges.tolist()]
+        rows = layout.a_slice(v)
+        biased = (layout.bias_row >= rows.start) & (layout.bias_row < rows.stop)
+        found.append(np.concatenate([*uses, layout.bias_position[biased]]))
+    if isinstance(name, tuple) and len(name) == 2 and _is_key(layout.edge_number, name):
+        found.append(layout.position[layout.edge_slice(layout.edge_number[name])])
+    if len(found) > 1:
+        raise UnknownNameError(f"scale: {name!r} is the name of more than one: a parameter, a node or an edge (u, v)")
+    if not found:
+        known = [*layout.parameters, *layout.names]
+        raise unknown("parameter, node or edge (u, v)", name, known, "scale: ")
+    return found[0].astype(np.intp)
+
+
+def _is_key(table: Mapping[Any, Any], name: Any) -> bool:
+    try:
+        return name in table
+    except TypeError:
+        return False
