@@ -12,6 +12,7 @@ import numpy as np
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.given.arrays import Array
 from graphprop.graph.layout import Layout
+from graphprop.training.optim import LBFGS
 from graphprop.training.rules import Optimizer, check_number
 
 
@@ -19,7 +20,7 @@ from graphprop.training.rules import Optimizer, check_number
 class Adjustment:
     """What is done to theta with a gradient. theta and gradient are not changed, new arrays are made."""
 
-    optimizer: Optimizer
+    optimizer: Optimizer | LBFGS
     clip: float | None
     decay: float
     decaying: Array  # positions of weights, of which rate times decay times themselves is taken off
@@ -40,6 +41,7 @@ class Adjustment:
         if self.decay:
             start = theta.copy()
             start[self.decaying] -= rate * self.decay * theta[self.decaying]
+        assert not isinstance(self.optimizer, LBFGS)
         new, *remembered = self.optimizer.update(number, rate, start, gradient, *memory)
         if new is theta or not isinstance(new, np.ndarray) or new.shape != theta.shape:
             told = f"not {new.shape}" if isinstance(new, np.ndarray) else f"not {type(new).__name__}"
@@ -68,7 +70,7 @@ def adjustment(
     layout: Layout,
     theta: Array,
     trainable: Array,
-    optimizer: Optimizer,
+    optimizer: Optimizer | LBFGS,
     *,
     clip: Any,
     decay: Any,
@@ -78,6 +80,8 @@ def adjustment(
     if clip is not None:
         check_number(clip, "clip", above=True)
     check_number(decay, "decay")
+    if isinstance(optimizer, LBFGS) and (clip is not None or decay or any(x != 0 for x in _factors(scale).values())):
+        raise GraphpropError("optimizer 'lbfgs' chooses its own steps: there is no clip, no decay, and no scale but 0")
     factors = np.ones(layout.size)
     for name, factor in _factors(scale).items():
         check_number(factor, f"scale[{name!r}]")

@@ -18,15 +18,17 @@ from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arguments import generator, is_whole
 from graphprop.given.arrays import Array, numbers_as_given
 from graphprop.network import Network
-from graphprop.passes.objective import read_loss
+from graphprop.passes.goals import read_loss
 from graphprop.program import Program
 from graphprop.training.adjusting import Adjustment, adjustment
+from graphprop.training.by_scipy import minimize_by_lbfgs
 from graphprop.training.chosen import read_optimizer
 from graphprop.training.fitted import Fit
 from graphprop.training.interrupts import Interrupts
 from graphprop.training.metrics import Metric, measured, read_metrics
-from graphprop.training.optim import plateau
+from graphprop.training.optim import LBFGS, plateau
 from graphprop.training.progress import Shown, shown
+from graphprop.training.rules import Optimizer
 from graphprop.training.samples import Batch, Samples, Stream, is_stream
 
 AT_ONCE = 4096  # samples of which a validation reads the outputs together
@@ -67,7 +69,9 @@ def fit(
     theta : array
         Where a program starts; in float32 all is computed so. A network has its own.
     optimizer : str or object
-        A name (sgd, rmsprop, adagrad, adam, adamw, lion, rprop), one of `gp.optim`, or one of your own.
+        A name (sgd, rmsprop, adagrad, adam, adamw, lion, rprop, lbfgs), one of `gp.optim`, a transformation of optax,
+        or one of your own: an object with `name`, `rate`, `start(theta)`, which gives a tuple of arrays, and
+        `update(step, rate, theta, gradient, *arrays)`, which gives the next theta and arrays.
     epochs : int
         How often all samples are gone through.
     batch_size : int
@@ -127,11 +131,13 @@ def fit(
         epochs=int(epochs),
         seed=int(seed),
         patience=patience,
+        optimizer=chosen,
         adjustment=adjustment(program.layout, start, trainable, chosen, clip=clip, decay=decay, scale=scale),
         metrics=read_metrics(metrics, entry),
         callback=callback,
     )
-    state = State(theta=start, memory=tuple(chosen.start(start)), good=start)
+    memory = () if isinstance(chosen, LBFGS) else tuple(chosen.start(start))
+    state = State(theta=start, memory=memory, good=start)
     try:
         stopped = _run(task, state, progress)
     finally:
@@ -158,6 +164,7 @@ class Task:
     epochs: int
     seed: int
     patience: int | None
+    optimizer: Optimizer | LBFGS
     adjustment: Adjustment
     metrics: Mapping[str, tuple[Metric, bool]]
     callback: Callable[[Mapping[str, float], Array], Any] | None
@@ -255,6 +262,8 @@ def _run(task: Task, state: State, progress: bool | None) -> str:
     show = shown(progress, task.epochs, steps, state.step)
     try:
         with Interrupts() as asked:
+            if isinstance(task.optimizer, LBFGS):
+                return _by_lbfgs(task, state, task.optimizer, show, asked)
             while state.epoch < task.epochs:
                 _steps(task, state, show, asked)
                 if asked():
@@ -269,7 +278,7 @@ def _run(task: Task, state: State, progress: bool | None) -> str:
 def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool]) -> None:
     """The steps of an epoch that are left, until somebody asks to stop."""
     for batch in task.batches(state.epoch, state.batch):
-        value, gradient = _value_and_grad(task, state, batch)
+        value, gradient = _of_batch(task, state, state.theta, batch)
         counts = len(batch) if batch.weight is None else float(batch.weight.sum())
         state.total, state.counted = state.total + value * counts, state.counted + counts
         rate = _rate(task, state)
@@ -284,10 +293,34 @@ def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool]) -> 
         raise GraphpropError(f"epoch {state.epoch + 1}: X gave no batch")
 
 
-def _value_and_grad(task: Task, state: State, batch: Batch) -> tuple[float, Array]:
+def _by_lbfgs(task: Task, state: State, optimizer: LBFGS, show: Shown, asked: Callable[[], bool]) -> str:
+    """The same by scipy, a step of which is an epoch."""
+    assert isinstance(task.samples, Samples)
+    [batch] = task.samples.batches(len(task.samples))
+    why: list[str] = []
+
+    def value_and_grad(theta: Array) -> tuple[float, Array]:
+        return _of_batch(task, state, theta.astype(state.theta.dtype), batch)
+
+    def each(loss: float, theta: Array) -> bool:
+        state.theta = state.good = theta.astype(state.theta.dtype)
+        state.total, state.counted, state.step, state.batch = loss, 1.0, state.step + 1, 1
+        show.step(state.epoch + 1, loss)
+        stopped = _end_epoch(task, state, show)
+        why.append("interrupted" if asked() else stopped)
+        return bool(why[-1])
+
+    free = np.setdiff1d(np.arange(len(state.theta)), task.adjustment.frozen)
+    is_at_rest = minimize_by_lbfgs(
+        value_and_grad, state.theta, free, remembered=optimizer.remembered, epochs=task.epochs, each=each
+    )
+    return next(filter(None, why), "converged" if is_at_rest and state.epoch < task.epochs else "epochs")
+
+
+def _of_batch(task: Task, state: State, theta: Array, batch: Batch) -> tuple[float, Array]:
     try:
         return task.program.value_and_grad(
-            state.theta, batch.inputs, batch.target, loss=task.entry, sample_weight=batch.weight
+            theta, batch.inputs, batch.target, loss=task.entry, sample_weight=batch.weight
         )
     except GraphpropError as error:
         error.args = (f"epoch {state.epoch + 1}, batch {state.batch + 1}: {error}", *error.args[1:])
@@ -295,7 +328,7 @@ def _value_and_grad(task: Task, state: State, batch: Batch) -> tuple[float, Arra
 
 
 def _rate(task: Task, state: State) -> float:
-    own = task.adjustment.optimizer.rate
+    own = task.optimizer.rate
     if not callable(own):
         return float(own)
     found = own(state.step, state.reduced) if isinstance(own, plateau) else own(state.step)
@@ -315,7 +348,7 @@ def _end_epoch(task: Task, state: State, show: Shown) -> str:
         state.best_theta, state.best_epoch, state.best_loss, state.waited = state.theta, state.epoch, watched, 0
     else:
         state.waited += 1
-        own = task.adjustment.optimizer.rate
+        own = task.optimizer.rate
         if isinstance(own, plateau) and state.waited % own.patience == 0:
             state.reduced += 1
     show.epoch(row)

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_flag
+from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import Array
 from graphprop.training.rules import Built, Changing, Rate
 
@@ -241,3 +242,24 @@ class Rprop(Built):
         size = np.where(same < 0, np.maximum(size * self.down, self.least), size)
         gradient = np.where(same < 0, 0 * gradient, gradient)
         return theta - np.sign(gradient) * size, size, gradient
+
+
+@dataclass(frozen=True)
+class LBFGS(Built):
+    """A descent on all samples that learns the curvature from its last `remembered` steps, by scipy; no rate.
+
+    An epoch is a step of it. Parameters can be frozen; there is no clip, decay or scale, and no checkpoint.
+    """
+
+    rate: Rate = 1.0
+    remembered: int = 10
+    name: ClassVar[str] = "lbfgs"
+    full_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.remembered, 1):
+            raise GraphpropError(
+                f"optimizer 'lbfgs': remembered is a whole number of at least 1, not {self.remembered!r}"
+            )
+        if self.rate != 1.0:
+            raise GraphpropError("optimizer 'lbfgs' finds the length of its steps by itself; it takes no rate")

@@ -352,6 +352,69 @@ def test_a_loss_that_is_no_longer_finite_is_told_with_its_place_and_theta_is_the
     assert net.theta.tobytes() == start.tobytes()
 
 
+# ------------------------------------------------------------------ optimisers of others
+
+
+def test_lbfgs_is_that_of_scipy_to_the_last_bit_and_leaves_what_is_frozen() -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    net = network()
+    program, start = gp.compile(net), net.theta.copy()
+
+    def ask(x: np.ndarray) -> Any:
+        theta = start.copy()
+        theta[net.trainable] = x
+        value, gradient = program.value_and_grad(theta, X, Y, loss="half_squared")
+        return value, gradient[net.trainable]
+
+    expected = optimize.minimize(ask, start[net.trainable], jac=True, method="L-BFGS-B", options={"maxiter": 20})
+    fit = gp.fit(net, X, Y, optimizer="lbfgs", **(FITTED | {"epochs": 20, "batch_size": None}))
+    assert fit.theta[net.trainable].tobytes() == expected.x.tobytes()
+    assert (fit.theta[~net.trainable] == start[~net.trainable]).all()
+    assert (fit.epochs, fit.stopped) == (20, "epochs")
+    assert fit.history["loss"][-1] == expected.fun
+
+
+def test_lbfgs_ends_where_nothing_is_to_be_gained_and_where_it_is_asked_to() -> None:
+    pytest.importorskip("scipy")
+    line = gp.Network()
+    line.add_input("x")
+    line.add_node("y", "identity", {"x": 1.0}, bias=0.0)
+    own = {"loss": "half_squared", "optimizer": "lbfgs", "progress": False}
+    fit = gp.fit(line, X[:, :1], 3 * X[:, 0] - 1, epochs=100, **own)
+    assert fit.stopped == "converged"
+    np.testing.assert_allclose(line.theta, [3, -1], rtol=1e-4)
+    fit = gp.fit(network(), X, Y, callback=lambda row, theta: row["epoch"] == 3, epochs=100, **own)
+    assert (fit.stopped, fit.epochs) == ("callback", 3)
+
+
+def test_an_optimizer_of_a_users_own_is_an_object_with_four_members() -> None:
+    class Signs:
+        name, rate = "signs", 0.1
+
+        def start(self, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+            return ()
+
+        def update(self, step: int, rate: float, theta: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+            return (theta - rate / step * np.sign(gradient),)
+
+    net = network()
+    before = net.theta.copy()
+    fit = gp.fit(net, X, Y, optimizer=Signs(), **(FITTED | {"batch_size": 70, "epochs": 2}))
+    assert fit.optimizer == "signs"
+    moved = np.abs(net.theta - before)[net.trainable].round(9)
+    assert set(moved.tolist()) <= {0.05, 0.15}
+
+
+def test_a_transformation_of_optax_is_taken() -> None:
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        ours, theirs = network(), network()
+        gp.fit(ours, X, Y, **FITTED)
+        fit = gp.fit(theirs, X, Y, optimizer=optax.adam(1e-3), **FITTED)
+    assert fit.optimizer == "optax"
+    np.testing.assert_allclose(theirs.theta, ours.theta, rtol=1e-10)
+
+
 # ------------------------------------------------------------------ what it shows
 
 
@@ -383,6 +446,7 @@ def test_nothing_is_written_without_progress_and_a_bar_if_it_is_asked_for(capfd:
 
 # ------------------------------------------------------------------ what is refused
 
+ALL = FITTED | {"batch_size": None}
 TWICE: Any = iter([(X, Y)])
 REFUSED: list[tuple[Callable[[gp.Network], Any], str]] = [
     (lambda net: gp.fit(3, X, Y, loss="half_squared"), "a network or a program is fitted, not int"),  # type: ignore[arg-type]
@@ -397,6 +461,8 @@ REFUSED: list[tuple[Callable[[gp.Network], Any], str]] = [
     (lambda net: gp.fit(gp.compile(net), X, Y, **FITTED), "theta= says where it starts"),
     (lambda net: gp.fit(gp.compile(net), X, Y, theta=[1.0], **FITTED), "theta has shape (1,); the program has"),
     (lambda net: gp.fit(net, X, Y, optimizer="rprop", **FITTED), "optimizer 'rprop' needs all samples in one batch"),
+    (lambda net: gp.fit(net, X, Y, optimizer="lbfgs", decay=0.1, **ALL), "'lbfgs' chooses its own steps: there is no"),
+    (lambda net: gp.fit(net, X, Y, optimizer="lbfgs", rate=0.1, **ALL), "'lbfgs' finds the length of its steps"),
     (lambda net: gp.fit(net, X, Y, validation=1.5, **FITTED), "a fraction between 0 and 1, not 1.5"),
     (lambda net: gp.fit(net, X, Y, metrics="acuracy", **FITTED), "did you mean 'accuracy'?"),
     (lambda net: gp.fit(net, X, Y, metrics="accuracy", **FITTED), "needs a loss that reads classes; half_squared"),

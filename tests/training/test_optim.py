@@ -143,7 +143,8 @@ def test_it_does_what_the_textbook_says_to_the_last_bit(name: str) -> None:
 
 
 def test_every_optimiser_is_written_out_here() -> None:
-    assert {optimizer.name for optimizer, _ in WRITTEN.values()} == set(OPTIMIZERS)
+    by_scipy = {"lbfgs"}  # which is held against it in test_fit.py
+    assert {optimizer.name for optimizer, _ in WRITTEN.values()} | by_scipy == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -256,7 +257,7 @@ def test_a_warm_up_rises_in_even_steps_and_what_follows_starts_behind_it(make: C
     ("make", "told"),
     [
         (lambda: read_optimizer("adamm"), "unknown optimizer 'adamm'; did you mean 'adam'?"),
-        (lambda: read_optimizer(3), "an optimizer is a name, one of gp.optim, or an object with name, rate, start"),
+        (lambda: read_optimizer(3), "an optimizer is a name, one of gp.optim, a transformation of optax, or an object"),
         (lambda: read_optimizer(gp.optim.Adam), "an optimizer is a name"),
         (lambda: read_optimizer("adam", -1.0), "rate is a number, more than 0 and finite, not -1.0"),
         (lambda: gp.optim.Adam(math.nan), "optimizer 'adam': rate is a number, more than 0 and finite, not nan"),
