@@ -19,7 +19,6 @@ SECTIONS = {
     "Building": "Network Parameter mlp dense conv2d softmax_regression unroll union load",
     "Activations and losses": "Activation activation ACTIVATIONS Loss loss LOSSES",
     "Running": "compile Program Trace Gradients Difference get_threads set_threads threads",
-    "Training": "optim",
     "Training": "fit Fit optim",
     "In other ways": "recursion matrixform",
     "Seeing": "draw Drawing explain Explanation paths PathSum",
