@@ -19,6 +19,7 @@ from graphprop.errors import GraphpropError, WrongGradientError
 from graphprop.functions.activation import FINITE, Activation
 from graphprop.functions.catalogue import ACTIVATIONS, resolve
 from graphprop.given.arguments import is_whole
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Name
 from graphprop.graph.parameters import Parameter
 from graphprop.network import Network
@@ -316,6 +317,7 @@ def _inside(domain: tuple[float, float]) -> tuple[float, float]:
     return (low + high) / 2, 0.4 * (high - low)
 
 
+@keeps_warnings
 def _largest_output(f: Activation, n: int, middle: float, radius: float) -> float:
     """About the largest |o| where every |a - middle| is at most the radius."""
     patterns = np.array([np.ones(n), -np.ones(n), np.where(np.arange(n) % 2 == 0, 1.0, -1.0)])

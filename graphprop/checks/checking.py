@@ -33,6 +33,7 @@ from graphprop.checks.ways import (
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import Floats
 from graphprop.given.arguments import generator
+from graphprop.given.arrays import keeps_warnings
 from graphprop.given.frames import by_name
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.network import Network
@@ -50,6 +51,7 @@ DEEP = 200  # nodes, above which the worst case of rounding is far from what hap
 INDEPENDENT = ("values", "formulas", "automatic")
 
 
+@keeps_warnings
 @np.errstate(all="ignore")  # whatever the caller wants to hear of numpy
 def check(
     net: Network,

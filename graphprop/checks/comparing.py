@@ -17,7 +17,7 @@ from graphprop.checks.known_mistakes import Suspects
 from graphprop.checks.patterns import Case, recognise
 from graphprop.checks.rounding import Numbers
 from graphprop.errors import GraphpropError, WrongGradientError
-from graphprop.given.arrays import float_kind, numbers_as_given, real_array
+from graphprop.given.arrays import float_kind, keeps_warnings, numbers_as_given, real_array
 from graphprop.graph.layout import Array
 from graphprop.notation.foreign import as_floats
 from graphprop.notation.short import table
@@ -155,6 +155,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES]) + more
 
 
+@keeps_warnings
 def compare(right: Gradients, mine: Any) -> Comparison:
     """Hold a gradient against another one, and say what is wrong with that.
 

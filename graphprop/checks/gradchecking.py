@@ -22,6 +22,7 @@ from graphprop.checks.report import Report, Row
 from graphprop.checks.rounding import U
 from graphprop.errors import GraphpropError
 from graphprop.given.arguments import generator
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
 
@@ -36,6 +37,7 @@ MOST = 5  # guilty entries that are looked for
 SHOWN = 4
 
 
+@keeps_warnings
 def gradcheck(function: Callable[[Any], tuple[Any, Any]], theta: Any, *, seed: int = 0) -> Report:
     """Check a gradient against central differences of the value that comes with it.
 

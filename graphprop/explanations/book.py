@@ -24,6 +24,7 @@ from graphprop.explanations.printed_formulas import (
 from graphprop.explanations.symbols import Symbols
 from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.functions.softmax import SOFTMAX
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
 from graphprop.notation.expressions import (
@@ -96,6 +97,7 @@ class Book(Symbols):
         """A number of an array by itself."""
         return float(x) if isinstance(x, float | np.floating | int) else x
 
+    @keeps_warnings
     def _evaluate(self) -> tuple[list[float], Array]:
         z = self.o[:, self.goal.columns]
         try:

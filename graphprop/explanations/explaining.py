@@ -16,6 +16,7 @@ from graphprop.explanations.book import Book, Key, without_numbers
 from graphprop.explanations.derivation import Explanation, Step
 from graphprop.functions.arithmetic import Mpmath, arithmetic
 from graphprop.given.arguments import is_whole
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout
 from graphprop.notation.expressions import Expression, Quantity, contradicts, decimal, evaluate, precisely, quantities
@@ -27,6 +28,7 @@ FORWARD = ("a", "o")
 SUMMED = ("weight", "bias", "parameter", "value")  # over the samples of a batch
 
 
+@keeps_warnings
 def explain(
     net: Graph,
     trace: Trace,

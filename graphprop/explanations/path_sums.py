@@ -17,6 +17,7 @@ from graphprop.errors import GraphpropError, NumberError
 from graphprop.explanations.printed_formulas import is_identity
 from graphprop.functions.arithmetic import Floats
 from graphprop.given.arguments import is_whole
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout, Name
 from graphprop.notation.escaping import label, markup
@@ -150,6 +151,7 @@ def many(count: int) -> str:
     return f"{count} paths" if count < 10**30 else f"2^{count.bit_length() - 1} or more paths"
 
 
+@keeps_warnings
 def paths(
     net: Graph,
     trace: Trace,

@@ -18,7 +18,7 @@ from graphprop.errors import GraphpropError, NumberError, check_choice, check_fl
 from graphprop.functions.calling import Told
 from graphprop.functions.printed import Printed
 from graphprop.functions.trials import check_derivative, check_formula
-from graphprop.given.arrays import Array, all_finite, one_number, read_array, real_array
+from graphprop.given.arrays import Array, all_finite, keeps_warnings, one_number, read_array, real_array
 from graphprop.notation.escaping import label, plain
 
 Kind = Literal["elementwise", "reducing", "vector"]
@@ -242,6 +242,7 @@ it gives 9.68, differences of the value give 14.52
 
     # The public forms, on arrays.
 
+    @keeps_warnings
     def value(self, a: ArrayLike) -> Any:
         """f(a): elementwise on any array; the other kinds work along the last axis.
 
@@ -253,6 +254,7 @@ it gives 9.68, differences of the value give 14.52
         out = np.array([self._guarded(row)[1] for row in rows])
         return self._shaped(out, a)
 
+    @keeps_warnings
     def vjp(self, a: ArrayLike, v: ArrayLike) -> Any:
         """The row vector v times the Jacobian at a: the gradient with respect to a; shaped like a.
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
 from graphprop.functions.calling import Told
 from graphprop.functions.printed import PrintedLoss
-from graphprop.given.arrays import Array, all_finite, real_array
+from graphprop.given.arrays import Array, all_finite, keeps_warnings, real_array
 from graphprop.notation.escaping import label, plain
 
 Reads = Literal["values", "probabilities", "log-probabilities", "logits"]
@@ -92,6 +92,7 @@ class Loss:
     def __repr__(self) -> str:
         return f"<loss {label(self.name)}: {plain(self.text) or 'of z and t'}>"
 
+    @keeps_warnings
     def evaluate(self, z: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
         """(value, gradient) with z and t checked: the lengths, and what each may be.
 

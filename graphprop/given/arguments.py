@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_flag
+from graphprop.given.arrays import keeps_warnings
 
 LARGEST_SIZE = 2**31  # components of a node, so that those of all can be counted
 
@@ -39,6 +40,7 @@ def checked_flag(flag: Any, where: str) -> None:
     check_flag(flag, f"{where}: trainable")
 
 
+@keeps_warnings  # numpy sets them where a seed is mixed
 def generator(seed: Any) -> np.random.Generator:
     """The random generator of a seed, which has to be given: the same numbers come out every time."""
     if not is_whole(seed, 0):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from graphprop.errors import GraphpropError, LimitError
 from graphprop.given.frames import refuse_names
 
+Arguments = ParamSpec("Arguments")
 Array = NDArray[Any]
 Result = TypeVar("Result")
 
@@ -112,8 +114,18 @@ def _short(given: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def keeps_warnings(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """A function after which numpy warns of what it did before, also where an interrupt cut `np.errstate` short."""
+
+    @functools.wraps(call)
+    def keeping(*given: Arguments.args, **options: Arguments.kwargs) -> Result:
+        return with_warnings_kept(lambda: call(*given, **options))
+
+    return keeping
+
+
 def with_warnings_kept(run: Callable[[], Result]) -> Result:
-    """run(), after which numpy warns of what it did before, also where an interrupt cut `np.errstate` short.
+    """run(), with numpy's warnings as by `keeps_warnings`.
 
     No context manager: written in Python as that is, it could be cut short as well.
     """

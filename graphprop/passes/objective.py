@@ -19,7 +19,7 @@ from graphprop.functions.arithmetic import Floats, Formulas
 from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import of_logits
-from graphprop.given.arrays import all_finite
+from graphprop.given.arrays import all_finite, keeps_warnings
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.notation.escaping import label
 from graphprop.notation.foreign import as_floats
@@ -188,6 +188,12 @@ def _check_gradient(entry: Loss, head: tuple[Name, ...], values: Array, gradient
         )
 
 
+@keeps_warnings
+def _exp(z: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.exp(z)
+
+
 def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
     """Refuse a head that does not hold what the loss reads."""
     if entry.reads == "values":
@@ -196,8 +202,7 @@ def _check_reads(entry: Loss, head: tuple[Name, ...], z: Array) -> None:
         if not all_finite(z):
             raise NumberError(f"loss {entry.name}: head {head_name(head)} has a logit that is {z[~np.isfinite(z)][0]}")
         return
-    with np.errstate(over="ignore"):
-        p = z if entry.reads == "probabilities" else np.exp(z)
+    p = z if entry.reads == "probabilities" else _exp(z)
     bad = (p < 0).any(axis=-1) | ~(np.abs(p.sum(axis=-1) - 1) <= 1e-6)
     if bad.any():
         row = p[bad][0]

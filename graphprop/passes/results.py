@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, UnknownNameError
 from graphprop.functions.arithmetic import Floats
-from graphprop.given.arrays import one_number
+from graphprop.given.arrays import keeps_warnings, one_number
 from graphprop.graph.columns import Columns, columns_of_biases, columns_of_weights
 from graphprop.graph.layout import Array, Layout, Name, Node
 from graphprop.graph.matrix_view import (
@@ -291,6 +291,7 @@ class Gradients:
 
         return block_matrix(rows, columns, order, node, blocks_into, uses.dtype)
 
+    @keeps_warnings
     def difference(self, other: Gradients) -> Difference:
         """The entry in which two gradients of one structure differ most, relative to its size.
 

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice
 from graphprop.functions.arithmetic import Floats
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.levels import (
@@ -65,6 +66,7 @@ FLOATS = Floats()
 # ------------------------------------------------------------------ forward
 
 
+@keeps_warnings
 def forward(net: Graph, inputs: Inputs, *, limit: int = LIMIT) -> Trace:
     """The forward pass, a level at a time: a = W o + b, o = f(a), for all samples together.
 
@@ -119,6 +121,7 @@ def _outputs(layout: Layout, v: int, a: Array, theta: Array) -> Array:
 # ------------------------------------------------------------------ backward
 
 
+@keeps_warnings
 def backpropagate(
     net: Graph,
     trace: Trace,
@@ -314,6 +317,7 @@ def adjacency(net: Graph, *, limit: int = LIMIT) -> LabelledMatrix:
     return LabelledMatrix(frozen(W), a.labels, o.labels)
 
 
+@keeps_warnings
 def jacobians(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
     """The slopes of all nodes in one sample, as one block diagonal matrix L: d o[v] / d a[v], and 1 for an input.
 
@@ -340,6 +344,7 @@ def jacobians(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix
     return LabelledMatrix(frozen(L), o.labels, a.labels)
 
 
+@keeps_warnings
 def resolvent(net: Graph, trace: Trace, *, limit: int = LIMIT) -> LabelledMatrix:
     """All total derivatives in one sample, D = (I - L W)^-1 L: d o[t] / d a[v] for every pair of nodes.
 

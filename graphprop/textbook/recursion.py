@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from graphprop.errors import GraphpropError, check_choice
 from graphprop.functions.arithmetic import arithmetic
 from graphprop.given.arguments import is_whole
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.graph import Graph, checked_graph, numbers_of
 from graphprop.graph.layout import Layout, Name
 from graphprop.graph.wiring import frozen
@@ -103,6 +104,7 @@ def over_paths(s: Sample, direct: list[Vector], reads: Iterable[int], region: li
 # ------------------------------------------------------------------ forward
 
 
+@keeps_warnings
 def forward(net: Graph, inputs: Inputs, theta: Any = None, numbers: Any = None) -> Trace:
     """The forward pass, node by node.
 
@@ -165,6 +167,7 @@ def _values(equations: Equations, given: Vector, sample: int | None) -> tuple[li
 # ------------------------------------------------------------------ backward
 
 
+@keeps_warnings
 def backpropagate(
     net: Graph,
     trace: Trace,

@@ -31,8 +31,10 @@ from graphprop.engine.loops import dense, edges, sparse
 from graphprop.engine.lowering import towards
 from graphprop.engine.schedule import Schedule
 from tests.attack import Found, interrupt_cases, interrupts
-from tests.attack.interrupts import disturbed_at, interrupted_at, structure
+from tests.attack.interrupts import PACKAGE, disturbed_at, interrupted_at, places, structure
 from tests.cases import one_of
+
+ERRSTATE = np.errstate.__enter__.__code__.co_filename
 
 
 @pytest.mark.parametrize("module", [edges, sparse, dense], ids=lambda module: module.__name__)
@@ -147,16 +149,30 @@ def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str
     program = gp.compile(gp.mlp([2, 2, 1], half, seed=0))
     run = interrupt_cases.run_of(lambda: program, call, 2, dtype)
     expected = interrupt_cases.frozen(run())
-    places = str(Path(gp.__file__).parent), np.errstate.__enter__.__code__.co_filename
     for place in itertools.count():
         with np.errstate(all="warn", over="raise"):
             before = np.geterr()
-            interrupted = interrupted_at(place, run, within=places)
+            interrupted = interrupted_at(place, run, within=(PACKAGE, ERRSTATE))
             assert np.geterr() == before
         if not interrupted:
             break
     assert interrupt_cases.frozen(run()) == expected
     assert place > 100
+
+
+@pytest.mark.parametrize("count", one_of(2, (2, 40)), ids="{} places".format)
+def test_every_call_that_is_interrupted_leaves_numpys_warnings_as_they_were(count: int, tmp_path: Path) -> None:
+    """At some of the places where numpy itself sets and resets them, and first and last of all."""
+    interrupted = set()
+    for door, make in interrupt_cases.doors(str(tmp_path)).items():
+        make()()
+        for place in {*np.linspace(0, max(places(make(), within=ERRSTATE) - 1, 0), count, dtype=int).tolist()}:
+            with np.errstate(all="warn", over="raise"):
+                before = np.geterr()
+                if interrupted_at(place, make(), within=ERRSTATE):
+                    interrupted.add(door)
+                assert np.geterr() == before, (door, place)
+    assert {"check", "compare", "gradcheck", "explain", "recursion.forward", "matrixform", "loss"} <= interrupted
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a file that nobody has yet

@@ -133,6 +133,11 @@ def doors(folder: str) -> dict[str, Callable[[], Call]]:
         "paths": with_trace(lambda net, trace, g: str(gp.paths(net, trace, "u", "s"))),
         "draw, svg": lambda: lambda: drawn("svg", folder),
         "draw, html": lambda: lambda: drawn("html", folder),
+        "activation": lambda: lambda: gp.activation("softmax").jacobian([0.5, 1.5, -2.0]),
+        "own activation": lambda: lambda: gp.Activation("cube", lambda a: a**3, lambda a, o: 3 * a**2).value(2.0),
+        "loss": lambda: lambda: gp.loss("cross_entropy").evaluate([0.25, 0.75], [0.5, 0.5]),
+        "difference": with_trace(lambda net, trace, g: g.difference(net.backward(trace, "s")).entry),
+        "nll": lambda: (lambda net: lambda: by_nll(net))(gp.mlp([2, 3], "tanh", "log_softmax", seed=0)),
         "recursion.forward": lambda: (lambda net: lambda: gp.recursion.forward(net, SAMPLE).o_flat)(small()),
         "recursion, parents": with_trace(partial(by_recursion, "parents")),
         "recursion, children": with_trace(partial(by_recursion, "children")),
@@ -148,6 +153,10 @@ def convolution() -> gp.Network:
         net.add_input(name)
     gp.conv2d(net, names, np.ones((3, 3)), activation="tanh")
     return net
+
+
+def by_nll(net: gp.Network) -> Any:
+    return net.program.value_and_grad(net.theta, [[0.5, -1.0]], [[0.0, 1.0, 0.0]], loss="nll")
 
 
 def by_recursion(form: str, net: gp.Network, trace: Any, g: Any) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dis
 import gc
 import io
+import itertools
 import os
 import random
 import re
@@ -173,29 +174,43 @@ def disturbed_at(
 
     `within` is how the names of the files begin that have such places.
     """
-    passed, last = 0, dict[Any, int | None]()
+    passed = itertools.count()
+
+    def arrive() -> None:
+        if next(passed) == place:
+            disturb()
+
+    result = _traced(call, arrive, within, after)
+    return next(passed) > place, result
+
+
+def places(call: Call, within: str | tuple[str, ...] = PACKAGE) -> int:
+    """How many such places a call comes to."""
+    passed = itertools.count()
+    _traced(call, lambda: next(passed), within, LOOKS)
+    return next(passed)
+
+
+def _traced(call: Call, arrive: Callable[[], Any], within: str | tuple[str, ...], after: tuple[str, ...]) -> Any:
+    last = dict[Any, int | None]()
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal passed
         if not frame.f_code.co_filename.startswith(within):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
             if is_behind(frame.f_code, last.get(frame), frame.f_lasti, after):
-                passed += 1
-                if passed == place + 1:
-                    disturb()
+                arrive()
             last[frame] = frame.f_lasti
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        result = call()
+        return call()
     finally:
         sys.settrace(before)
         last.clear()
-    return passed > place, result
 
 
 def is_behind(code: Any, before: int | None, now: int, after: tuple[str, ...]) -> bool:
@@ -220,6 +235,7 @@ class State:
         self.folder = folder
         self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.threads = self._blas()
+        self.warned = np.geterr()
         self.told: list[str] = []
         self.swallowed = 0  # interrupts that Python itself cannot hand on
 
@@ -230,6 +246,8 @@ class State:
         gc.collect(0)
         if (now := self._blas()) != self.threads:
             raise Found(f"BLAS has {now} threads, and had {self.threads}")
+        if (heard := np.geterr()) != self.warned:
+            raise Found(f"numpy warns of {heard}, and of {self.warned} before")
         if left := [name for name in os.listdir(self.folder) if name.endswith(".tmp")]:
             raise Found(f"left behind: {left}")
         if self.told:

@@ -10,6 +10,7 @@ import hashlib
 from importlib.resources import files
 from typing import Any
 
+from graphprop.given.arrays import keeps_warnings
 from graphprop.notation.escaping import markup, script_json
 from graphprop.render.drawn.svg import FITTING
 from graphprop.render.numbers import Numbers
@@ -22,6 +23,7 @@ SYMBOLS = "Some of the numbers are formulas: with numbers in their place there a
 NO_GRADIENTS = "No gradients were given: there are no steps of the backward pass."
 
 
+@keeps_warnings
 def write_page(drawn: dict[str, Any], svg: str, parts: Parts, numbers: Numbers | None) -> str:
     """The page of a drawing, from what `Drawing.to_dict` says, its SVG, its parts, and the numbers behind them."""
     data: dict[str, Any] = {"prefix": drawn["prefix"], "by_weights": numbers is not None and numbers.by_weights}
