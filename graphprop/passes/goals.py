@@ -119,7 +119,7 @@ def read_seeds(layout: Layout, samples: int, batched: bool, given: Any) -> Objec
     if _by_node(layout, given, batched) is not None:
         return _read_seed(layout, samples, batched, given, exact=False)
     reads, columns = outputs_of(layout)
-    rows = read_rows(along_samples(given), len(columns), samples, batched, "seeds: the array", False)
+    rows = read_rows(along_samples(given), len(columns), samples, batched, "seeds: the array", False, layout)
     return Objective("seed * o", layout, samples, reads, columns, rows)
 
 

@@ -28,6 +28,7 @@ Losses: TypeAlias = "str | Loss | Mapping[Any, str | Loss | tuple[str | Loss, fl
 
 MOST_READINGS = 100  # that are kept of a layout
 SHOWN = 4
+MOST_NAMED = 8  # outputs in a message
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,18 @@ def outputs_of(layout: Layout) -> tuple[tuple[int, ...], Array]:
             raise GraphpropError("the network has no outputs")
         _outputs[layout] = tuple(map(layout.find, names)), columns_of(layout, names)
     return _outputs[layout]
+
+
+def outputs_in_words(layout: Layout) -> str:
+    """The outputs, with how many numbers each has, and what may be done about them."""
+    names = [name for head in layout.heads for name in head]
+    sizes = [layout.nodes[layout.find(name)].m for name in names[:MOST_NAMED]]
+    several = [f"{label(name)} ({m} numbers)" if m > 1 else label(name) for name, m in zip(names, sizes, strict=False)]
+    listed = ", ".join(several) + (f", ... {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    if layout.outputs_declared:
+        return f"the outputs are {listed}"
+    told = f"no outputs were declared, so they are the nodes that nothing reads: {listed}"
+    return f"{told}; set_outputs, or outputs= of from_edges, declares others"
 
 
 def columns_of(layout: Layout, names: Sequence[Name]) -> Array:
@@ -200,6 +213,8 @@ def _read(layout: Layout, losses: tuple[HeadLoss, ...]) -> Reading:
         _check_head(layout, own)
     columns = [columns_of(layout, own.head) for own in losses]
     reads = tuple(layout.find(name) for own in losses for name in own.head)
+    if layout.heads and reads == (own_reads := outputs_of(layout)[0]):
+        reads = own_reads  # by which the schedule that computes them is known at once
     first = losses[0].loss
     same = all(own.loss is first or own.loss == first for own in losses)
     return Reading(losses, first if same else None, np.cumsum([0, *map(len, columns)]), np.concatenate(columns), reads)

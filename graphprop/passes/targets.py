@@ -12,7 +12,7 @@ from graphprop.functions.loss import check_targets, is_labels, one_hot
 from graphprop.given.arrays import object_array, real_array
 from graphprop.given.frames import along_samples
 from graphprop.graph.layout import Array, Layout
-from graphprop.passes.heads import Reading
+from graphprop.passes.heads import Reading, outputs_in_words
 from graphprop.passes.objective import HeadLoss, head_name
 
 
@@ -23,7 +23,7 @@ def read_targets(
     if isinstance(given, Mapping):
         targets = [_of_head(layout, own, given, samples, batched, exact) for own in reading.losses]
     else:
-        targets = _split(reading, along_samples(given), samples, batched, exact)
+        targets = _split(layout, reading, along_samples(given), samples, batched, exact)
     if not exact:
         for own, rows in zip(reading.losses, targets, strict=True):
             try:
@@ -51,7 +51,7 @@ def _of_head(
     return np.hstack(parts)
 
 
-def _split(reading: Reading, given: Any, samples: int, batched: bool, exact: bool) -> list[Array]:
+def _split(layout: Layout, reading: Reading, given: Any, samples: int, batched: bool, exact: bool) -> list[Array]:
     """An array of targets, cut into those of the heads."""
     starts = reading.starts
     heads, width = len(starts) - 1, int(starts[-1])
@@ -64,12 +64,14 @@ def _split(reading: Reading, given: Any, samples: int, batched: bool, exact: boo
     if heads < max(2, width) and all(is_labels(entry, given, shape) for entry in reading.kinds):
         rows = one_hot(np.reshape(given, (samples, heads)), starts, where)
     else:
-        rows = read_rows(given, width, samples, batched, where, exact)
+        rows = read_rows(given, width, samples, batched, where, exact, layout)
     return np.split(rows, starts[1:-1], axis=1)
 
 
-def read_rows(given: Any, width: int, samples: int, batched: bool, where: str, exact: bool) -> Array:
-    """Numbers for the outputs of a node or a head, as (samples, width)."""
+def read_rows(
+    given: Any, width: int, samples: int, batched: bool, where: str, exact: bool, layout: Layout | None = None
+) -> Array:
+    """Numbers for the outputs of a node or a head, as (samples, width); with a layout, for all of its outputs."""
     if isinstance(given, np.ndarray) and given.dtype == bool:  # yes or no is 1 or 0
         given = given.astype(float)
     array = object_array(given, where) if exact else real_array(given, where)
@@ -80,6 +82,8 @@ def read_rows(given: Any, width: int, samples: int, batched: bool, where: str, e
         allowed = " or ".join(map(str, shapes))
         if array.shape in ((samples,), ()) and where.startswith(("loss", "target")):
             allowed += "; class labels are whole numbers, for losses that read classes"
+        if layout is not None and array.shape[-1:] != (width,):
+            allowed += f"; {outputs_in_words(layout)}"
         raise GraphpropError(f"{where} has shape {array.shape}; it should have {allowed}")
     if not exact and not np.isfinite(array).all():
         raise NumberError(f"{where} has an entry that is not finite: {array[~np.isfinite(array)].ravel()[0]}")

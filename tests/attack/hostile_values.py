@@ -209,6 +209,8 @@ CALLS = (
     call("Network.save", "s.net.save", path="'saved.json'"),
     call("Network.forward", "s.net.forward", inputs="s.inputs"),
     call("Network.forward (by name)", "lambda x, v: s.net.forward({'x': x, 'v': v})", x="1.0", v="[1.0, 2.0]"),
+    call("Network.named", "s.net.named", flat="s.theta"),
+    call("Program.named", "s.program.named", flat="s.theta"),
     call("Network.backward", "s.net.backward", trace="s.trace", **GOAL),
     call("Network.backward (output)", "lambda **k: s.net.backward(s.trace, **k)", **OUTPUT),
     call("Network.backward (seed)", "lambda **k: s.net.backward(s.trace, **k)", **SEEDED),
@@ -304,10 +306,12 @@ CALLS = (
          sample="0"),
     call("load", "gp.load", path="s.file", activations="[s.own]", max_bytes="10**6"),
     call("set_threads", "gp.set_threads", count="1"),
+    call("threads", "gp.threads", count="1"),
 )  # fmt: skip
 
 WITHOUT_ARGUMENTS = {
-    "get_threads", "Network.copy", "Network.expand", "Program.to_network", "Report.to_dict", "Report.raise_if_failed",
+    "get_threads", "Gradients.weights", "Gradients.biases", "Network.copy", "Network.expand",
+    "Program.to_network", "Report.to_dict", "Report.raise_if_failed",
     "Comparison.to_dict", "Comparison.raise_if_failed", "Drawing.to_dict", "PathSum.text", "PathSum.html",
     "PathSum.to_dict", "Explanation.latex", "Explanation.html",
 }  # fmt: skip

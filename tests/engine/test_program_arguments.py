@@ -358,6 +358,7 @@ def test_the_limits_of_memory_are_told_before_they_are_reached(monkeypatch: pyte
     """A trace keeps every number of every sample; predict and value_and_grad keep those of some parts only."""
     samples = 1000
     per_sample = 8 * (6 + 9)  # six pre-activations and nine outputs
+    monkeypatch.setattr(memory, "LARGE", 0)  # from where on it is looked up
     monkeypatch.setattr(memory, "available_bytes", lambda: samples * per_sample - 1)
     rows = np.ones((samples, 3))
     with pytest.raises(gp.LimitError, match=r"a trace of 1000 samples needs 120,000 bytes, and 119,999 are available"):
