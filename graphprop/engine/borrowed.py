@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.given.arrays import Array
 
-SMALL = 1 << 15  # bytes; so little costs nothing
+SMALL = 1 << 17  # bytes; so little costs nothing
 KEPT = 1 << 26  # bytes that are kept at most
 
 

@@ -122,7 +122,7 @@ class DenseDescent:
                     # fmt: on
                     return None if state == dense.WAITING else state == dense.DONE
 
-                if not share_out(self.lanes, run):
+                if not (share_out(self.lanes, run) if self.lanes > 1 else with_one_blas_thread(run)):
                     return None
         value, fine = sparse.finish(terms=terms, gradient=sums[0], others=sums[1:])
         gradient[self.shared] = sums[0]

@@ -69,7 +69,7 @@ class Loops:
         stretch = stretch_length(samples, work, width * lanes)
         places = np.stack([table.places for table in tables])
         at_once = lanes == 1 and stretch >= samples
-        small = at_once and dtype.itemsize * width * size < 2 * SMALL
+        small = at_once and dtype.itemsize * width * size < SMALL
         pieces, starts, column = (np.ascontiguousarray(array, np.int64) for array in (pieces, starts, column))
         return cls(
             tables=tables,

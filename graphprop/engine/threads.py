@@ -246,9 +246,15 @@ def _settle_blas() -> None:
     if _blas_holders:
         if _blas_before is None:
             _blas_before = _counts(limits)
-        _set_counts([(limit, 1) for limit in limits])
+            for limit, count in _blas_before:
+                if count != 1:
+                    limit.set(1)
+        else:
+            _set_counts([(limit, 1) for limit in limits])
     elif _blas_before is not None:
-        _set_counts(_blas_before)
+        for limit, count in _blas_before:
+            if count != 1:
+                limit.set(count)
         _blas_before = None
 
 
