@@ -12,8 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice, unknown
-from graphprop.explanations.book import Book, Key, without_numbers
+from graphprop.explanations.book import Book
 from graphprop.explanations.derivation import Explanation, Step
+from graphprop.explanations.known import Known
+from graphprop.explanations.quantities import Key
 from graphprop.functions.arithmetic import Mpmath, arithmetic
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import keeps_warnings
@@ -91,21 +93,21 @@ def explain(
         needed = "the objective is what they are of" if kind == "value" else f"{kind!r} is a derivative"
         raise GraphpropError(f"{needed}: gradients of net.backward are needed, not None")
     summed = s is None and trace.samples > 1
-    known = without_numbers(trace) if gradients is None else gradients
-    digits, numbers = _precision(trace, known, int(digits))
+    known = Known(trace.layout, trace.theta, trace, gradients)
+    digits, numbers = _precision(known, trace.numbers, int(digits))
     with precisely(trace.o_flat.flat[0], digits) if numbers else nullcontext():
-        book = Book(trace, known, form, labelled=summed, numbers=numbers)
+        book = Book(known, form, labelled=summed, numbers=numbers)
         key = _read_what(trace.layout, what, kind, 0 if trace.samples == 1 else s)
         root = _grow(book, key, depth, digits)
     return Explanation(root, "; ".join(sample_text(book, s)) if kind in FORWARD else objective_text(book, s, summed))
 
 
-def _precision(trace: Trace, gradients: Gradients, digits: int) -> tuple[int, Mpmath | None]:
+def _precision(known: Known, library: Any, digits: int) -> tuple[int, Mpmath | None]:
     """How many digits are shown, and with what they are computed: floats have 17, mpmath's numbers what they carry."""
-    numbers = arithmetic(trace.numbers)
+    numbers = arithmetic(library)
     if digits <= 17 or not isinstance(numbers, Mpmath):
         return min(digits, 17), None
-    carried = [x for array in (trace.a_flat, trace.o_flat, gradients.a_flat) for x in array.ravel().tolist()]
+    carried = [x for kind in ("a", "o", "delta") if kind in known.given for x in known.given[kind].ravel().tolist()]
     bits = max((x.man.bit_length() for x in carried if hasattr(x, "man")), default=0)
     return max(17, min(digits, 1 + math.ceil(bits * math.log10(2)))), numbers
 

@@ -18,28 +18,28 @@ class Symbols:
         node: Node = self.layout.nodes[v]
         return node
 
-    def _marked(self, s: int | None) -> int | None:
+    def marked(self, s: int | None) -> int | None:
         return s if self.labelled else None
 
-    def _symbol(self, letter: str, v: int, component: int, length: int, s: int | None) -> Symbol:
+    def symbol(self, letter: str, v: int, component: int, length: int, s: int | None) -> Symbol:
         index = (component,) if length > 1 else ()
-        return Symbol(letter, (label(self.layout.names[v]), *index), sample=self._marked(s))
+        return Symbol(letter, (label(self.layout.names[v]), *index), sample=self.marked(s))
 
-    def _a_symbol(self, letter: str, s: int, row: int) -> Symbol:
+    def a_symbol(self, letter: str, s: int, row: int) -> Symbol:
         v, i = self.layout.at_row(row)
-        return self._symbol(letter, v, i, self.node(v).n, s)
+        return self.symbol(letter, v, i, self.node(v).n, s)
 
-    def _o_symbol(self, letter: str, s: int | None, column: int) -> Symbol:
+    def o_symbol(self, letter: str, s: int | None, column: int) -> Symbol:
         v, k = self.layout.at_column(column)
-        return self._symbol(letter, v, k, self.node(v).m, s)
+        return self.symbol(letter, v, k, self.node(v).m, s)
 
     def goal_symbol(self) -> Symbol:
         """What is differentiated: the output of a node, or J."""
         if self.output is not None and not self.labelled:
-            return self._o_symbol("o", None, self.output)
+            return self.o_symbol("o", None, self.output)
         return Symbol("J")
 
-    def by_goal(self, by: Symbol, s: int | None = None) -> Derivative:
+    def by_goal(self, by: Symbol) -> Derivative:
         return Derivative(self.goal_symbol(), by)
 
     def weight_symbol(self, use: int) -> Symbol:
@@ -52,4 +52,4 @@ class Symbols:
 
     def bias_symbol(self, use: int) -> Symbol:
         v, i = self.layout.at_row(int(self.layout.bias_row[use]))
-        return self._symbol("b", v, i, self.node(v).n, None)
+        return self.symbol("b", v, i, self.node(v).n, None)

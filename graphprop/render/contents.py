@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.functions.arithmetic import Floats
 from graphprop.functions.printed import Printed
+from graphprop.functions.softmax import SOFTMAX
 from graphprop.graph.layout import Array, Node
 from graphprop.notation.foreign import as_float, floats
 from graphprop.render.drawn.colours import fill, stroke, stroke_width
@@ -40,7 +42,7 @@ def describe(numbers: Numbers, selection: Selection, title: str) -> Parts:
     content = _Content(numbers, selection)
     shapes = [content.shape(v) for v in selection.nodes]
     edges = [content.edge(e) for e in selection.edges]
-    if numbers.has_loss and (reads := [v for v in _reads(numbers) if v in content.shown]):
+    if numbers.has_loss and (reads := [v for v in numbers.objective.reads if v in content.shown]):
         shapes.append(loss_shape(numbers, selection.lit_nodes is not None))
         lit = None if selection.lit_nodes is None else False
         tooltip = "the loss reads the output of {}"
@@ -51,11 +53,6 @@ def describe(numbers: Numbers, selection: Selection, title: str) -> Parts:
     return Parts(
         title, numbers.subtitle(), selection.detail, tuple(shapes), tuple(edges), content.legend(), selection.notes
     )
-
-
-def _reads(numbers: Numbers) -> tuple[int, ...]:
-    assert numbers.gradients is not None
-    return numbers.gradients.objective.reads
 
 
 class _Content:
@@ -70,7 +67,7 @@ class _Content:
         self.full = selection.detail == "full"
         self.normed = False  # whether a norm stands for the derivatives on an edge
         self.letters = self._tied_letters() if self.full else {}
-        self.read = set() if numbers.gradients is None else set(_reads(numbers))
+        self.read = set(numbers.objective.reads)
 
     def _fill_scale(self) -> float:
         """The largest value that stands for a fill."""
@@ -214,7 +211,7 @@ class _Content:
             columns.append((f"a{entry}", cells))
         printed = Printed() if node.activation is None else node.activation.printed
         if printed.shares and a is not None:
-            columns.append((printed.shares, [_value_cell(p) for p in softmax(a)[:count]]))
+            columns.append((printed.shares, [_value_cell(p) for p in shares(a)[:count]]))
         if (node.m > 1 or (node.vector and not reducing)) and o is not None:
             columns.append((printed.title or f"o{entry}", [_value_cell(x, fill(x, self.scale)) for x in o[:count]]))
         if node.is_input and do is not None:
@@ -341,13 +338,12 @@ def common_sign(entries: Array) -> int:
     return signs.pop() if len(signs) == 1 else 0
 
 
-def softmax(a: Iterable[Any]) -> list[float]:
+def shares(a: Iterable[Any]) -> list[float]:
+    """The softmax of components; nan if one is not known."""
     values = [math.nan if x is None else x for x in map(as_float, a)]
-    top = max(values)
-    if not math.isfinite(top):
+    if any(map(math.isnan, values)) or not math.isfinite(max(values)):
         return [math.nan] * len(values)
-    terms = [math.exp(x - top) for x in values]
-    return [x / math.fsum(terms) for x in terms]
+    return Floats().outputs(SOFTMAX, values)
 
 
 def _is_nan(x: Any) -> bool:
@@ -376,9 +372,7 @@ def _listed(values: list[Any], most: int = 8) -> str:
 
 def loss_shape(numbers: Numbers, dim: bool) -> Shape:
     """The loss with its value, and what it compares with."""
-    gradients = numbers.gradients
-    assert gradients is not None
-    objective, kind = gradients.objective, numbers.kind
+    objective, kind = numbers.objective, numbers.losses
     targets = numbers.targets
     lines: list[Line] = [(Run("t ", "small italic", GREY), Run(_listed(targets, 4), "small"))]
     if numbers.samples > 1:

@@ -12,50 +12,48 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice
+from graphprop.explanations.known import Known
 from graphprop.given.arguments import is_whole
 from graphprop.graph.graph import checked_graph, numbers_of
-from graphprop.graph.layout import Array, Layout
+from graphprop.graph.layout import Array
 from graphprop.notation.foreign import Formula, floats, readable
-from graphprop.passes.results import Gradients, Trace, check_trace
+from graphprop.passes.results import check_trace
 from graphprop.passes.same_pass import check_gradients, check_gradients_of
 from graphprop.render.drawn.lettering import digits, name_text
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """What is known of a network: its parameters; of a sample the values; the derivatives."""
+@dataclass(frozen=True, eq=False)
+class Numbers(Known):
+    """What is known of a network, and what of it is shown: one sample, and by what edges are drawn."""
 
-    layout: Layout
-    theta: Array
-    trace: Trace | None
-    gradients: Gradients | None
     sample: int
-    by_weights: bool  # whether edges are drawn by their weights rather than by their gradients
-    _known: dict[Any, Any] = field(default_factory=dict, repr=False)  # parts of formulas that were evaluated
+    by_weights: bool  # rather than by their gradients
+    _evaluated: dict[Any, Any] = field(default_factory=dict, repr=False)  # parts of formulas
 
     def _read(self, array: Any) -> Array:
-        return readable(np.asarray(array), self._known)
+        return readable(np.asarray(array), self._evaluated)
 
-    @property
-    def samples(self) -> int:
-        given = self.trace or self.gradients
-        return 1 if given is None else len(given.o_flat)
+    def _all(self, kind: str) -> Array | None:
+        return self._read(self.given[kind]) if kind in self.given else None
+
+    def _of_sample(self, kind: str) -> Array | None:
+        return self._read(self.given[kind][self.sample]) if kind in self.given else None
 
     @cached_property
     def a(self) -> Array | None:
-        return None if self.trace is None else self._read(self.trace.a_flat[self.sample])
+        return self._of_sample("a")
 
     @cached_property
     def o(self) -> Array | None:
-        return None if self.trace is None else self._read(self.trace.o_flat[self.sample])
+        return self._of_sample("o")
 
     @cached_property
     def da(self) -> Array | None:
-        return None if self.gradients is None else self._read(self.gradients.a_flat[self.sample])
+        return self._of_sample("delta")
 
     @cached_property
     def do(self) -> Array | None:
-        return None if self.gradients is None else self._read(self.gradients.o_flat[self.sample])
+        return self._of_sample("obar")
 
     @cached_property
     def parameters(self) -> Array:
@@ -71,28 +69,28 @@ class Numbers:
     @cached_property
     def slopes(self) -> Array | None:
         """The derivative by each weight use."""
-        return None if self.gradients is None else self._read(self.gradients.weight_uses)
+        return self._all("weight")
 
     @cached_property
     def bias_slopes(self) -> Array | None:
         """The derivative by each bias use."""
-        return None if self.gradients is None else self._read(self.gradients.bias_uses)
+        return self._all("bias")
 
     @cached_property
     def parameter_slopes(self) -> Array | None:
         """The derivative by each entry of theta."""
-        return None if self.gradients is None else self._read(self.gradients.theta)
+        return self._all("theta")
 
     @cached_property
     def value(self) -> Any:
         """What is differentiated."""
-        return None if self.gradients is None else self._read(self.gradients.value)[()]
+        value = self._all("value")
+        return None if value is None else value[()]
 
     @cached_property
     def targets(self) -> list[Any]:
         """What the loss compares with."""
-        assert self.gradients is not None
-        return [t for rows in self.gradients.objective.targets for t in self._read(rows[self.sample]).tolist()]
+        return [t for rows in self.objective.targets for t in self._read(rows[self.sample]).tolist()]
 
     @cached_property
     def has_formulas(self) -> bool:
@@ -119,36 +117,30 @@ class Numbers:
         result: Array = scale * np.sqrt(np.add.reduceat((entries / np.repeat(scale, counts)) ** 2, starts[:-1]))
         return result
 
-    @property
-    def has_loss(self) -> bool:
-        return self.gradients is not None and bool(self.gradients.objective.losses)
-
-    @property
-    def kind(self) -> str:
-        """The names of the losses, in the pictures' notation."""
-        assert self.gradients is not None
-        names = dict.fromkeys(own.loss.name.replace("_", "-") for own in self.gradients.objective.losses)
-        return " + ".join(names)
-
     @cached_property
     def goal(self) -> str:
         """What the derivatives are of, in the pictures' notation."""
         if self.gradients is None:
             return ""
-        if self.has_loss or self.gradients.objective.title == "seed * o":
+        if self.has_loss or self.objective.title == "seed * o":
             return "J"
-        (v,) = self.gradients.objective.reads
+        (v,) = self.objective.reads
         name, node = name_text(self.layout.names[v], 16), self.layout.nodes[v]
-        column = int(self.gradients.objective.columns[0] - self.layout.o_start[v])
-        return f"o[{name}][{column}]" if node.m > 1 else f"o[{name}]"
+        _, k = self.layout.at_column(int(self.objective.columns[0]))
+        return f"o[{name}][{k}]" if node.m > 1 else f"o[{name}]"
+
+    @property
+    def losses(self) -> str:
+        """The names of the losses, in the pictures' notation."""
+        return " + ".join(dict.fromkeys(own.loss.name.replace("_", "-") for own in self.objective.losses))
 
     def subtitle(self) -> str:
         """One line on the objective and the sample."""
         parts = []
         if self.gradients is not None:
-            objective, value = self.gradients.objective, digits(self.value)
-            if objective.losses:
-                parts.append(f"loss J = {value} ({self.kind})")
+            value = digits(self.value)
+            if self.has_loss:
+                parts.append(f"loss J = {value} ({self.losses})")
             elif self.goal == "J":
                 parts.append(f"derivatives of J = seed · o = {value}")
             else:

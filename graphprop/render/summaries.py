@@ -55,8 +55,7 @@ def summarise(numbers: Numbers, selection: Selection, title: str) -> Parts:
         tip = f"{selection.groups[u][0]} → {selection.groups[v][0]}\n{words}, {size}"
         drawn.append(Edge(f"e{k}", f"g{u}", f"g{v}", tip, (entry,), width=stroke_width(float(norms[k]), thickest)))
     if numbers.has_loss:
-        assert numbers.gradients is not None
-        readers = Counter(int(group_of[v]) for v in numbers.gradients.objective.reads)
+        readers = Counter(int(group_of[v]) for v in numbers.objective.reads)
         readers.pop(-1, None)
         if readers:
             shapes.append(loss_shape(numbers, False))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphprop.explanations.book import Book, Key
+from graphprop.explanations.book import Book
 from graphprop.explanations.explaining import check_result
+from graphprop.explanations.quantities import Key
 from graphprop.notation.expressions import (
     Call,
     Cases,

@@ -5,7 +5,6 @@ Nothing is computed here but the order; the numbers are those of the trace and t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from itertools import pairwise
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError
-from graphprop.explanations.book import Book, Key, without_numbers
+from graphprop.explanations.book import Book
 from graphprop.explanations.explaining import objective_text
 from graphprop.explanations.path_sums import PathSum, arrows, many, sum_paths
+from graphprop.explanations.quantities import Key
 from graphprop.graph.layout import Layout
 from graphprop.notation.escaping import label
 from graphprop.notation.expressions import Symbol
-from graphprop.notation.foreign import floats
-from graphprop.passes.results import Gradients, Trace
+from graphprop.passes.results import Trace
 from graphprop.render.drawn.lettering import name_text
 from graphprop.render.numbers import Numbers
 from graphprop.render.page.page_formulas import Formulas
@@ -44,7 +43,7 @@ class Playback:
         self.nodes = [int(shape.id[1:]) for shape in parts.shapes if shape.form != "loss"]
         self.edges = [int(e.id[1:]) for e in parts.edges if e.target != "J"]
         self.shows_loss = any(shape.form == "loss" for shape in parts.shapes)
-        self.book = Book(*_with_gaps(numbers), "children", labelled=numbers.samples > 1, gaps=True)
+        self.book = Book(numbers, "children", labelled=numbers.samples > 1, gaps=True)
         self.formulas = Formulas(self.book)
         self.headings: dict[str, int] = {}
         self.hidden_components = False
@@ -286,16 +285,6 @@ def _curled(symbol: str) -> str:
 def nothing_told() -> dict[str, Any]:
     """The data of a page that neither plays nor explains."""
     return {"objective": "", "steps": [], "of": {}, "numbers": [], "headings": [], "paths": {}, "notes": []}
-
-
-def _with_gaps(numbers: Numbers) -> tuple[Trace, Gradients]:
-    """The trace and the gradients, with nan for what was not given."""
-    layout, trace, gradients = numbers.layout, numbers.trace, numbers.gradients
-    a, o = int(layout.a_start[-1]), int(layout.o_start[-1])
-    if trace is None:
-        nothing = np.full((numbers.samples, a), math.nan), np.full((numbers.samples, o), math.nan)
-        trace = Trace(layout, floats(numbers.theta), *nothing, numbers.samples > 1)
-    return trace, without_numbers(trace) if gradients is None else gradients
 
 
 def _listed(span: slice) -> list[int]:
