@@ -10,12 +10,11 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from graphprop.atomic.forking import load
+from graphprop.engine import on_demand
 from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.files import saving
@@ -39,93 +38,9 @@ Result = TypeVar("Result")
 Pull: TypeAlias = Callable[[Any], tuple[Array, Array]]  # seeds to the gradients by theta and by the inputs
 
 
-# ------------------------------------------------------------------ what needs numba
-
-
-class Engine(Protocol):
-    """What runs a schedule. theta and inputs are arrays as `Program` reads them."""
-
-    def descend(
-        self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, sample_weight: Any, /
-    ) -> tuple[float, Array] | None:
-        """The value of a loss and its gradient by theta of what is given; None for what has to be read before."""
-
-    def answer(self, schedule: Schedule, theta: Any, inputs: Any, /) -> Array | None:
-        """The outputs of what is given; None for what has to be read before."""
-
-    def pull(self, schedule: Schedule, theta: Any, inputs: Any, seeds: Any, /) -> tuple[Array, Array] | None:
-        """The gradients by theta and by the inputs of seeds times outputs; None for what has to be read before."""
-
-    def predict(self, schedule: Schedule, theta: Array, inputs: Array, /) -> Array:
-        """The outputs of the goals, a row for each sample."""
-
-    def differentiate(
-        self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False, /
-    ) -> tuple[float, Array, Array]:
-        """The value of an objective, and its derivatives by theta and, if they are wanted, by the inputs."""
-
-    def trace(self, schedule: Schedule, theta: Array, inputs: Array, /) -> tuple[Array, Array]:
-        """Every a and o, numbered as in the layout, a row for each sample."""
-
-    def backtrace(
-        self, schedule: Schedule, theta: Array, a_flat: Array, o_flat: Array, objective: Objective, /
-    ) -> tuple[float, Array, Array, Array, Array, int]:
-        """The value, the derivatives by every a, o, and use of a weight and a bias; how many nodes that took."""
-
-    def calls_python(self, schedule: Schedule, dtype: np.dtype[Any], /) -> bool:
-        """Whether an activation could not be compiled."""
-
-
-class Linearized(Protocol):
-    """A batch that has run forward."""
-
-    @property
-    def outputs(self) -> Array: ...
-
-    def pull(self, seeds: Array, /) -> tuple[Array, Array] | None:
-        """The derivatives by theta and by the inputs, from those by all outputs; None where more has to be done."""
-
-    def pull_objective(self, objective: Objective, /) -> tuple[Array, Array]:
-        """The same of an objective."""
-
-
-@cache
-def _engine() -> Engine:
-    return load(_import_engine)
-
-
-def _import_engine() -> Engine:
-    from graphprop.engine import general
-
-    return general
-
-
-def _import_lowering() -> Callable[[Layout], Schedule]:
-    from graphprop.engine.lowering import lower_layout
-
-    return lower_layout
-
-
-def _import_edge_arrays() -> Callable[..., Layout]:
-    from graphprop.engine.edge_arrays import lay_out_edges
-
-    return lay_out_edges
-
-
-@cache
-def _linearize() -> Callable[[Schedule, Array, Array], Linearized]:
-    return load(_import_linearize)
-
-
-def _import_linearize() -> Callable[[Schedule, Array, Array], Linearized]:
-    from graphprop.engine.linearizing import linearize
-
-    return linearize
-
-
 def compile_layout(layout: Layout) -> Program:
     """The program that computes the outputs of all heads."""
-    return Program(load(_import_lowering)(layout))
+    return Program(on_demand.lower_layout()(layout))
 
 
 # ------------------------------------------------------------------ the program
@@ -214,8 +129,54 @@ class Program:
         >>> tied.forward([3.0], {"p": 1.0, "q": 2.0}).o["larger"]
         6.0
         """
-        lay_out = load(_import_edge_arrays)
+        lay_out = on_demand.lay_out_edges()
         return compile_layout(lay_out(n_inputs, source, target, activation, bias, outputs, component, position, names))
+
+    @classmethod
+    def from_matrices(
+        cls,
+        matrices: Any,
+        activation: Any = "sigmoid",
+        bias: Any = False,
+        outputs: Any = None,
+        *,
+        n_inputs: int | None = None,
+        names: Any = None,
+    ) -> Program:
+        """A program from sparse matrices of weights, of each layer or of the whole graph, in the formats of scipy.
+
+        Row v and column u of a matrix is the weight with which v reads u, as in `Network.weight_matrix`. An entry that
+        is stored is an edge, also if it is 0. Nodes are numbered from 0, the inputs first, then layer by layer.
+
+        Parameters
+        ----------
+        matrices : list of matrices, or one matrix
+            One for each layer, (its nodes, nodes of the layer before); or one, square, of all nodes, whose rows of
+            inputs are empty: the transpose of what networkx calls the adjacency. As csr, csc or coo.
+        activation : name, Activation, or one per layer, or one per node that is no input
+        bias, outputs, names
+            As for `from_edges`; with a list of layers the outputs are those of the last one, if they are not given.
+        n_inputs : int
+            With one matrix: how many inputs there are.
+
+        Notes
+        -----
+        theta holds the `data` of the matrices, one behind the other, then the biases by node.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> import numpy as np
+        >>> import scipy.sparse
+        >>> layers = [scipy.sparse.csr_array([[2.0, 0.0], [3.0, 1.0]]), scipy.sparse.csr_array([[1.0, -1.0]])]
+        >>> program = gp.Program.from_matrices(layers, ["identity", "identity"])
+        >>> program
+        <Program: 5 nodes, 5 edges, 3 levels, 0 dense blocks, 104 bytes per sample>
+        >>> program.predict(np.concatenate([matrix.data for matrix in layers]), [1.0, 10.0])
+        array([-11.])
+        """
+        lay_out = on_demand.lay_out_matrices()
+        return compile_layout(lay_out(matrices, activation, bias, outputs, n_inputs, names))
 
     # ------------------------------------------------------------------ running
 
@@ -227,12 +188,12 @@ class Program:
         >>> gp.compile(net).predict(net.theta, [[0.0, 1.0], [1.0, 1.0]]).shape
         (2, 1)
         """
-        found = _engine().answer(self.schedule, theta, inputs)
+        found = on_demand.engine().answer(self.schedule, theta, inputs)
         if found is not None:
             return found
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
-        outputs = self._run(_engine().predict, numbers, rows)
+        outputs = self._run(on_demand.engine().predict, numbers, rows)
         return outputs if batched else outputs[0]
 
     def value_and_grad(
@@ -260,13 +221,13 @@ class Program:
         >>> gp.compile(net).value_and_grad(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         (0.25, array([0.5]))
         """
-        found = _engine().descend(self.schedule, theta, inputs, target, loss, sample_weight)
+        found = on_demand.engine().descend(self.schedule, theta, inputs, target, loss, sample_weight)
         if found is not None:
             return found
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
-        value, gradient, _ = self._run(_engine().differentiate, numbers, rows, objective)
+        value, gradient, _ = self._run(on_demand.engine().differentiate, numbers, rows, objective)
         return value, gradient
 
     def vjp(self, theta: Any, inputs: Any, seeds: Any) -> tuple[Array, Array]:
@@ -283,13 +244,13 @@ class Program:
         (array([40.]), array([[ 8.],
                [24.]]))
         """
-        found = _engine().pull(self.schedule, theta, inputs, seeds)
+        found = on_demand.engine().pull(self.schedule, theta, inputs, seeds)
         if found is not None:
             return found
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
         objective = read_seeds(self.layout, len(rows), batched, seeds)
-        _, gradient, by_inputs = self._run(_engine().differentiate, numbers, rows, objective, True)
+        _, gradient, by_inputs = self._run(on_demand.engine().differentiate, numbers, rows, objective, True)
         return gradient, by_inputs if batched else by_inputs[0]
 
     def linearize(self, theta: Any, inputs: Any) -> tuple[Array, Pull]:
@@ -312,7 +273,7 @@ class Program:
         """
         numbers = self._read_theta(theta)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
-        found = self._run(_linearize(), numbers.copy(), rows.copy())
+        found = self._run(on_demand.linearize(), numbers.copy(), rows.copy())
         layout, samples, shape = self.layout, len(rows), found.outputs.shape
 
         def pull(seeds: Any) -> tuple[Array, Array]:
@@ -331,7 +292,7 @@ class Program:
         layout = self.layout
         numbers = self._read_theta(theta).astype(float)
         rows, batched = self._read_inputs(inputs, numbers.dtype)
-        a_flat, o_flat = self._run(_engine().trace, numbers, rows)
+        a_flat, o_flat = self._run(on_demand.engine().trace, numbers, rows)
         for array in (numbers, a_flat, o_flat):
             array.flags.writeable = False
         return Trace(layout, numbers, a_flat, o_flat, batched)
@@ -365,7 +326,7 @@ class Program:
             seed=seed,
         )
         numbers = trace.theta, trace.a_flat, trace.o_flat
-        value, a_grad, o_grad, weights, biases, calls = _engine().backtrace(self.schedule, *numbers, objective)
+        value, a_grad, o_grad, weights, biases, calls = on_demand.engine().backtrace(self.schedule, *numbers, objective)
         check_gradients(layout, None, a_grad, o_grad, weights)
         arrays = a_grad, o_grad, weights, biases
         for array in arrays:
@@ -385,7 +346,7 @@ class Program:
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled, for float64 or float32."""
-        return _engine().calls_python(self.schedule, _read_dtype(dtype))
+        return on_demand.engine().calls_python(self.schedule, _read_dtype(dtype))
 
     def _run(
         self,

@@ -35,10 +35,11 @@ ROOMS: list[set[str]] = [  # each may import from those before it; those in one 
 ]
 RANK = {room: i for i, rooms in enumerate(ROOMS) for room in rooms}
 LATE = {  # imports in functions, each with its reason
-    ("program", "engine/general"): "numba comes with the first call that needs it",
-    ("program", "engine/lowering"): "numba comes with the first call that needs it",
-    ("program", "engine/edge_arrays"): "numba comes with the first call that needs it",
-    ("program", "engine/linearizing"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/general"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/lowering"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/edge_arrays"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/linearizing"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/matrices"): "numba comes with the first call that needs it",
     ("program", "network"): "a program gives back a network, which stands above it",
 }
 INSIDE_OF_OTHERS = {  # files that read private names of a library of others, which has no public ones for it

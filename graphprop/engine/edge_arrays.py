@@ -50,10 +50,14 @@ def lay_out_edges(
     component: Any = None,
     position: Any = None,
     names: Any = None,
+    nodes: int = 0,
 ) -> Layout:
-    """The layout of `Program.from_edges`, or an error that says what is wrong with the arrays."""
+    """The layout of `Program.from_edges`, or an error that says what is wrong with the arrays.
+
+    There are at least so many `nodes`, also if no edge leads to the last ones.
+    """
     inputs = read_count(n_inputs, "n_inputs")
-    edges = _read_edges(inputs, source, target, names)
+    edges = _read_edges(inputs, source, target, names, nodes)
     nodes, count = len(edges.names), len(edges.sources)
     check_memory(120 * (nodes + count), f"a graph of {nodes:,} nodes and {count:,} edges")
     _check_ends(edges)
@@ -101,11 +105,11 @@ def lay_out_edges(
     )
 
 
-def _read_edges(inputs: int, source: Any, target: Any, names: Any) -> _Edges:
+def _read_edges(inputs: int, source: Any, target: Any, names: Any, nodes: int) -> _Edges:
     sources, targets = read_numbers(source, "source"), read_numbers(target, "target")
     if len(sources) != len(targets):
         raise GraphpropError(f"source has {len(sources)} entries, target {len(targets)}; an edge is one of each")
-    largest = max(inputs - 1, int(sources.max(initial=-1)), int(targets.max(initial=-1)))
+    largest = max(inputs - 1, nodes - 1, int(sources.max(initial=-1)), int(targets.max(initial=-1)))
     if names is None:
         every: Sequence[Name] = range(largest + 1)
         if len(every) > MOST or len(every) - inputs > len(targets):

@@ -1,0 +1,116 @@
+"""What of the engine needs numba: imported when it is first asked for, since that takes a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphprop.atomic.forking import load
+from graphprop.engine.schedule import Schedule
+from graphprop.graph.layout import Array, Layout
+from graphprop.passes.objective import Objective
+
+
+class Engine(Protocol):
+    """What runs a schedule. theta and inputs are arrays as `Program` reads them."""
+
+    def descend(
+        self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, sample_weight: Any, /
+    ) -> tuple[float, Array] | None:
+        """The value of a loss and its gradient by theta of what is given; None for what has to be read before."""
+
+    def answer(self, schedule: Schedule, theta: Any, inputs: Any, /) -> Array | None:
+        """The outputs of what is given; None for what has to be read before."""
+
+    def pull(self, schedule: Schedule, theta: Any, inputs: Any, seeds: Any, /) -> tuple[Array, Array] | None:
+        """The gradients by theta and by the inputs of seeds times outputs; None for what has to be read before."""
+
+    def predict(self, schedule: Schedule, theta: Array, inputs: Array, /) -> Array:
+        """The outputs of the goals, a row for each sample."""
+
+    def differentiate(
+        self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False, /
+    ) -> tuple[float, Array, Array]:
+        """The value of an objective, and its derivatives by theta and, if they are wanted, by the inputs."""
+
+    def trace(self, schedule: Schedule, theta: Array, inputs: Array, /) -> tuple[Array, Array]:
+        """Every a and o, numbered as in the layout, a row for each sample."""
+
+    def backtrace(
+        self, schedule: Schedule, theta: Array, a_flat: Array, o_flat: Array, objective: Objective, /
+    ) -> tuple[float, Array, Array, Array, Array, int]:
+        """The value, the derivatives by every a, o, and use of a weight and a bias; how many nodes that took."""
+
+    def calls_python(self, schedule: Schedule, dtype: np.dtype[Any], /) -> bool:
+        """Whether an activation could not be compiled."""
+
+
+class Linearized(Protocol):
+    """A batch that has run forward."""
+
+    @property
+    def outputs(self) -> Array: ...
+
+    def pull(self, seeds: Array, /) -> tuple[Array, Array] | None:
+        """The derivatives by theta and by the inputs, from those by all outputs; None where more has to be done."""
+
+    def pull_objective(self, objective: Objective, /) -> tuple[Array, Array]:
+        """The same of an objective."""
+
+
+@cache
+def engine() -> Engine:
+    return load(_import_engine)
+
+
+def _import_engine() -> Engine:
+    from graphprop.engine import general
+
+    return general
+
+
+@cache
+def linearize() -> Callable[[Schedule, Array, Array], Linearized]:
+    return load(_import_linearize)
+
+
+def _import_linearize() -> Callable[[Schedule, Array, Array], Linearized]:
+    from graphprop.engine import linearizing
+
+    return linearizing.linearize
+
+
+@cache
+def lower_layout() -> Callable[[Layout], Schedule]:
+    return load(_import_lowering)
+
+
+def _import_lowering() -> Callable[[Layout], Schedule]:
+    from graphprop.engine import lowering
+
+    return lowering.lower_layout
+
+
+@cache
+def lay_out_edges() -> Callable[..., Layout]:
+    return load(_import_edge_arrays)
+
+
+def _import_edge_arrays() -> Callable[..., Layout]:
+    from graphprop.engine import edge_arrays
+
+    return edge_arrays.lay_out_edges
+
+
+@cache
+def lay_out_matrices() -> Callable[..., Layout]:
+    return load(_import_matrices)
+
+
+def _import_matrices() -> Callable[..., Layout]:
+    from graphprop.engine import matrices
+
+    return matrices.lay_out_matrices
