@@ -103,6 +103,8 @@ def check_names(names: list[Name], place: str) -> None:
 
 def check_lone(nodes: Mapping[Name, Node], into: Mapping[Name, Mapping[Name, Any]]) -> None:
     """Refuse vector nodes without edges that have very many components: a few bytes would ask for gigabytes."""
+    if sum(max(node.n, node.m) for node in nodes.values() if node.vector) <= MOST_LONE_COMPONENTS:
+        return
     joined = {u for v, parents in into.items() if parents for u in (v, *parents)}
     lone = 0
     for name, node in nodes.items():

@@ -20,6 +20,7 @@ SPARE = 2**22  # bytes, for names that are
 
 
 _STEPS = np.array([1 if c in b"[{" else -1 if c in b"]}" else 0 for c in range(256)], np.int8)
+_OTHERS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -29,7 +30,8 @@ def parse_json(data: bytes, where: str) -> Any:
         if not text or text.isspace():
             raise GraphpropError(f"{where}: the file is empty")
         check_brackets(data, where)
-        return json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
+        read = _whole_number if _may_have_long_numbers(data) else int
+        return json.loads(text, object_pairs_hook=_object, parse_int=read)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise GraphpropError(f"{where}: byte {error.start} is {byte:#04x}; the file is no text in UTF-8") from None
@@ -43,7 +45,8 @@ def parse_json(data: bytes, where: str) -> Any:
 
 def check_brackets(data: bytes, where: str) -> None:
     """Refuse texts that nest too deep, or whose lists and objects would take many times the memory of a network's."""
-    plain = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
+    told = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+    plain = np.frombuffer(told.translate(None, _OTHERS), np.uint8)
     depth = deepest = quotes = lists = objects = 0
     for first in range(0, len(plain), 2**20):
         block = plain[first : first + 2**20]
@@ -60,6 +63,13 @@ def check_brackets(data: bytes, where: str) -> None:
         raise LimitError(
             f"{where}: {lists:,} lists and {objects:,} objects in {len(data):,} bytes are more than a network needs"
         )
+
+
+def _may_have_long_numbers(data: bytes) -> bool:
+    """Whether so many digits may stand side by side that Python's own reading of whole numbers would not do."""
+    some = np.frombuffer(data, np.uint8)[::16]
+    others = np.flatnonzero((some < ord("0")) | (some > ord("9")))
+    return bool(np.diff(others, prepend=-1, append=len(some)).max() > MOST_DIGITS // 16 - 1)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:

@@ -9,7 +9,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,11 +33,14 @@ from graphprop.files.document import (
 )
 from graphprop.files.writing import FORMAT, VERSION
 from graphprop.functions.activation import Activation
+from graphprop.given.arrays import cut_into_matrices
 from graphprop.graph.graph import G, assemble
 from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT, ParameterVector
 
 _NEEDED = ("format", "version", "directed", "multigraph", "nodes", "edges", "theta")
+Into: TypeAlias = dict[Name, dict[Name, Array]]
+_EDGE = {"source", "target", "theta"}
 _OPTIONAL = ("graph", "order", "frozen", "parameters", "outputs", "links")
 
 
@@ -48,9 +51,10 @@ def read_network(document: Any, activations: Iterable[Activation], kind: type[G]
     title = read_text(read_fields(fields.get("graph", {}), "graph", (), ("name",)).get("name", ""), "graph.name")
     theta = _read_theta(fields["theta"])
     nodes = _read_nodes(fields["nodes"], own, len(theta))
-    into = _read_edges(fields["edges"], nodes, len(theta), "links" if "links" in fields else "edges")
+    key = "links" if "links" in fields else "edges"
+    into, source, target = _read_edges(fields["edges"], nodes, len(theta), key)
     check_lone(nodes, into)
-    order = _read_order(fields.get("order"), nodes, into)
+    order = _read_order(fields.get("order"), nodes, into, source, target)
     frozen = _read_frozen(fields.get("frozen", []), len(theta))
     trainable = np.ones(len(theta), dtype=bool)
     trainable[frozen] = False
@@ -130,20 +134,53 @@ def _read_nodes(given: Any, own: Mapping[str, list[Activation]], size: int) -> d
     return nodes
 
 
-def _read_edges(given: Any, nodes: Mapping[Name, Node], size: int, key: str) -> dict[Name, dict[Name, Array]]:
-    into: dict[Name, dict[Name, Array]] = {name: {} for name in nodes}
-    for i, entry in enumerate(read_list(given, key)):
-        place = f"{key}[{i}]"
-        entry = read_fields(entry, place, ("source", "target", "theta"), ())
-        u, v = (_known(entry[end], nodes, f"{place}.{end}") for end in ("source", "target"))
+def _read_edges(given: Any, nodes: Mapping[Name, Node], size: int, key: str) -> tuple[Into, Array, Array]:
+    """The positions of the weights of all edges by target and source, and the numbers of their sources and targets."""
+    entries = read_list(given, key)
+    names = list(nodes)
+    number = {name: i for i, name in enumerate(names)}
+    for i, entry in enumerate(entries):
+        if type(entry) is not dict or entry.keys() != _EDGE:
+            read_fields(entry, f"{key}[{i}]", ("source", "target", "theta"), ())
+    source, target = (_read_ends([entry[end] for entry in entries], number, end, key) for end in ("source", "target"))
+    components = np.array([(node.n, node.m) for node in nodes.values()], dtype=np.intp).reshape(-1, 2)
+    _check_edges(source, target, components[:, 0], names, key)
+    thetas = [entry["theta"] for entry in entries]
+    shapes = np.stack((components[target, 0], components[source, 1]), axis=1)
+    if set(map(type, thetas)) == {int} and (shapes == 1).all() and min(thetas) >= 0 and max(thetas) < size:
+        blocks = cut_into_matrices(np.array(thetas, dtype=np.intp), 1, range(len(thetas)))
+    else:
+        places = zip(thetas, shapes.tolist(), strict=True)
+        blocks = [_positions(x, (n, m), size, f"{key}[{i}].theta") for i, (x, (n, m)) in enumerate(places)]
+    into: Into = {name: {} for name in names}
+    for u, v, positions in zip(source.tolist(), target.tolist(), blocks, strict=True):
+        into[names[v]][names[u]] = positions
+    return into, source, target
+
+
+def _read_ends(given: list[Any], number: Mapping[Name, int], end: str, key: str) -> Array:
+    if set(map(type, given)) <= {str, int}:
+        try:
+            return np.array([number[name] for name in given], dtype=np.intp)
+        except KeyError:  # which one is found out below
+            pass
+    names = [_known(name, number, f"{key}[{i}].{end}") for i, name in enumerate(given)]
+    return np.array([number[name] for name in names], dtype=np.intp)
+
+
+def _check_edges(source: Array, target: Array, n: Array, names: list[Name], key: str) -> None:
+    """Refuse the first edge that is a loop, leads into an input, or was there before."""
+    pairs = target * len(names) + source
+    first = np.unique(pairs, return_index=True)[1]
+    again = np.ones(len(pairs), dtype=bool)
+    again[first] = False
+    for e in np.flatnonzero(again | (source == target) | (n[target] == 0))[:1].tolist():
+        place, u, v = f"{key}[{e}]", names[source[e]], names[target[e]]
         if u == v:
             raise CycleError(f"{place}: the edge {brief(u)} -> {brief(v)} is a self-loop", (u, v))
-        if nodes[v].is_input:
+        if n[target[e]] == 0:
             raise GraphpropError(f"{place}.target: {brief(v)} is an input; nothing flows into an input")
-        if u in into[v]:
-            raise GraphpropError(f"{place}: the edge {brief(u)} -> {brief(v)} is there twice")
-        into[v][u] = _positions(entry["theta"], (nodes[v].n, nodes[u].m), size, f"{place}.theta")
-    return into
+        raise GraphpropError(f"{place}: the edge {brief(u)} -> {brief(v)} is there twice")
 
 
 def _positions(given: Any, shape: tuple[int, ...], size: int, place: str) -> Array:
@@ -157,7 +194,7 @@ def _positions(given: Any, shape: tuple[int, ...], size: int, place: str) -> Arr
     return np.array([ABSENT if x is None else x for x in entries], dtype=np.intp).reshape(shape)
 
 
-def _read_order(given: Any, nodes: Mapping[Name, Node], into: Mapping[Name, Mapping[Name, Array]]) -> list[Name]:
+def _read_order(given: Any, nodes: Mapping[Name, Node], into: Into, source: Array, target: Array) -> list[Name]:
     """All nodes with parents before children: as the document says, or else as they can be brought into an order."""
     names = list(nodes)
     if given is not None:
@@ -167,14 +204,16 @@ def _read_order(given: Any, nodes: Mapping[Name, Node], into: Mapping[Name, Mapp
                 raise wrong(f"order[{i}]", f"the number of a node, 0 to {len(names) - 1}", x)
         if len(listed) != len(names) or len(set(listed)) != len(names):
             raise GraphpropError(f"order: it has to name each of the {len(names)} nodes once")
+        place = np.empty(len(names), dtype=np.intp)
+        place[listed] = np.arange(len(names))
+        source, target = place[source], place[target]
         names = [names[x] for x in listed]
-    place = {name: i for i, name in enumerate(names)}
-    backward = next(((u, v) for v in names for u in into[v] if place[u] > place[v]), None)
-    if backward is None:
+    if (source < target).all():
         return names
     found = _sorted(names, into)
     if given is not None:
-        u, v = map(brief, backward)
+        e = int(np.argmax(source > target))
+        u, v = brief(names[source[e]]), brief(names[target[e]])
         raise GraphpropError(f"order: {u} has to stand before {v}, which reads it")
     return found
 
@@ -255,7 +294,7 @@ def _read_outputs(given: Any) -> list[list[Name]]:
     ]
 
 
-def _known(given: Any, nodes: Mapping[Name, Node], place: str) -> Name:
+def _known(given: Any, nodes: Mapping[Name, Any], place: str) -> Name:
     name = given if type(given) is str else read_name(given, place)
     if name not in nodes:
         if len(str(name)) > 100:

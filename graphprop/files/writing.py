@@ -26,6 +26,7 @@ from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT
 
 FORMAT, VERSION = "graphprop network", 1
+_ENCODE = json.JSONEncoder().encode
 
 
 def write_network(net: Graph) -> str:
@@ -34,18 +35,18 @@ def write_network(net: Graph) -> str:
         raise GraphpropError(f"the name of a network is a text, not {brief(net.name)}")
     nodes, into, order, vector, heads = contents(net)
     theta, trainable = vector.views()
-    layout = net.layout
-    if (bad := layout.improper(theta)) is not None:
-        raise NumberError(f"theta[{bad}], {layout.label_position(bad)}, is {theta[bad]}; it must be finite to be saved")
-    if sum(max(node.n, node.m) for node in layout.nodes) > MOST_COMPONENTS:
+    if not np.isfinite(theta).all() and (bad := net.layout.improper(theta)) is not None:
+        label = net.layout.label_position(bad)
+        raise NumberError(f"theta[{bad}], {label}, is {theta[bad]}; it must be finite to be saved")
+    if sum(max(node.n, node.m) for node in nodes.values()) > MOST_COMPONENTS:
         raise LimitError(
             f"the nodes have more than {MOST_COMPONENTS:,} components together, the most that a file holds"
         )
     check_lone(nodes, into)
-    check_names(list(layout.names), "nodes")
+    check_names(list(nodes), "nodes")
     check_names(list(vector.names), "parameters")
-    names = {name: written_name(name, "node") for name in layout.names}
-    number = layout.number
+    names = {name: written_name(name, "node") for name in nodes}
+    number = {name: i for i, name in enumerate(nodes)}
     fields = {
         "format": json.dumps(FORMAT),
         "version": json.dumps(VERSION),
@@ -97,7 +98,9 @@ def _written_parameters(parameters: Mapping[Name, Array]) -> Iterator[str]:
 
 def written_name(name: Name, what: str) -> str:
     if type(name) is str and name.isascii():
-        return json.dumps(name)
+        return _ENCODE(name)
+    if type(name) is int and abs(name) < 2**63:
+        return str(name)
     depth, parts = 0, [name]
     while True:
         if any(isinstance(part, int) and abs(part) >= 10**MOST_DIGITS for part in parts):
@@ -115,12 +118,12 @@ def _written_positions(positions: Array) -> str:
     if positions.size == 1:
         position = positions.item()
         return "null" if position < 0 else str(position)
-    text = json.dumps(positions.squeeze().tolist())
+    text = _ENCODE(positions.squeeze().tolist())
     return text.replace(str(ABSENT), "null") if (positions < 0).any() else text
 
 
 def _rows(entries: list[Any], length: int = 10) -> Iterator[str]:
-    return (json.dumps(entries[i : i + length])[1:-1] for i in range(0, len(entries), length))
+    return (_ENCODE(entries[i : i + length])[1:-1] for i in range(0, len(entries), length))
 
 
 def _lines(entries: Iterable[str]) -> str:
