@@ -287,6 +287,65 @@ class Program:
         outputs = found.outputs.copy()
         return outputs if batched else outputs[0], pull
 
+    def jvp(self, theta: Any, inputs: Any, d_theta: Any = None, d_inputs: Any = None) -> tuple[Array, Array]:
+        """The outputs, and how fast they move if theta and the inputs move by `d_theta` and `d_inputs`.
+
+        Both are shaped like what moves; what is not given stays. It is the Jacobian times a vector, where `vjp` is a
+        vector times the Jacobian.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 2.0})
+        >>> gp.compile(net).jvp(net.theta, [[1.0], [3.0]], d_theta=[1.0], d_inputs=[[0.5], [0.0]])
+        (array([[ 4.],
+               [36.]]), array([[ 8.],
+               [36.]]))
+        """
+        numbers = self._read_theta(theta)
+        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        moves = np.zeros_like(numbers) if d_theta is None else self._read_moves(d_theta, numbers, "d_theta")
+        input_moves = np.zeros_like(rows)
+        if d_inputs is not None:
+            input_moves, alike = self._read_inputs(d_inputs, numbers.dtype)
+            if alike != batched or input_moves.shape != rows.shape:
+                shapes = [
+                    array.shape if batch else array.shape[1:]
+                    for array, batch in ((input_moves, alike), (rows, batched))
+                ]
+                raise GraphpropError(f"d_inputs has shape {shapes[0]}, and the inputs have {shapes[1]}")
+        outputs, moved = self._run(on_demand.tangents().jvp, numbers, moves, rows, input_moves)
+        return (outputs, moved) if batched else (outputs[0], moved[0])
+
+    def hvp(
+        self,
+        theta: Any,
+        inputs: Any,
+        target: Any,
+        vector: Any,
+        *,
+        loss: Losses | None = None,
+        sample_weight: Any = None,
+    ) -> Array:
+        """The Hessian of a loss, its mean over the samples, by theta, times a vector.
+
+        The arguments are those of `value_and_grad`, and `vector` is shaped like theta. It is how fast the gradient
+        moves if theta moves by the vector; no Hessian is made. Where a derivative jumps, that of the side counts which
+        the first derivative takes.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "identity", {"x": 2.0})
+        >>> gp.compile(net).hvp(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], [1.0], loss="half_squared")
+        array([5.])
+        """
+        numbers = self._read_theta(theta)
+        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        moves = self._read_moves(vector, numbers, "the vector")
+        objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
+        return self._run(on_demand.tangents().hvp, numbers, moves, rows, objective)
+
     def forward(self, theta: Any, inputs: Any) -> Trace:
         """Every value of a forward pass, as `Network.forward`."""
         layout = self.layout
@@ -398,6 +457,16 @@ class Program:
         if not all_finite(result):
             raise NumberError(f"the array of inputs has a number that is out of the range of {dtype}")
         return result
+
+    def _read_moves(self, given: Any, theta: Array, what: str) -> Array:
+        """Tangents of theta, in its kind of numbers."""
+        moves = real_array(given, what)
+        if moves.shape != theta.shape:
+            raise GraphpropError(f"{what} has shape {moves.shape}; the program has {self.layout.size} parameters")
+        if not all_finite(moves):
+            bad = int(np.argmin(np.isfinite(moves)))
+            raise NumberError(f"{what} is {moves[bad]} at {bad}; it has to be finite")
+        return moves if moves.dtype == theta.dtype else self._cast(moves, theta.dtype)
 
     def _check(self, theta: Array) -> None:
         """Refuse a theta that is not finite. What is used need not be checked before: it makes every run fail."""

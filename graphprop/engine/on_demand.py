@@ -61,6 +61,18 @@ class Linearized(Protocol):
         """The same of an objective."""
 
 
+class Tangents(Protocol):
+    """What runs a schedule with tangents."""
+
+    def jvp(
+        self, schedule: Schedule, theta: Array, moves: Array, inputs: Array, input_moves: Array, /
+    ) -> tuple[Array, Array]:
+        """The outputs, and their tangents for those of theta and the inputs."""
+
+    def hvp(self, schedule: Schedule, theta: Array, moves: Array, inputs: Array, objective: Objective, /) -> Array:
+        """The tangent of the gradient of a loss by theta."""
+
+
 @cache
 def engine() -> Engine:
     return load(_import_engine)
@@ -114,3 +126,14 @@ def _import_matrices() -> Callable[..., Layout]:
     from graphprop.engine import matrices
 
     return matrices.lay_out_matrices
+
+
+@cache
+def tangents() -> Tangents:
+    return load(_import_tangents)
+
+
+def _import_tangents() -> Tangents:
+    from graphprop.engine import tangents
+
+    return tangents

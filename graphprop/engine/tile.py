@@ -24,7 +24,8 @@ class Tile:
 
     table: Table  # here to be held
     multiplies: bool  # whether it calls BLAS
-    forward: tuple[Any, ...]  # the first arguments of loops, by position: keywords would take a tenth of the time
+    products: tuple[Any, ...]  # with what, and of what: the first arguments of all loops
+    forward: tuple[Any, ...]  # by position, as keywords would take a tenth of the time
     backward: tuple[Any, ...]
     goals: int  # how many columns the outputs have
     numbers: int  # of the state: a, o, and the derivatives by o
@@ -45,11 +46,13 @@ def _one_tile(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Tile | 
     runs, blocks = runs_and_blocks(schedule)
     table, goal_column = table_of(schedule, dtype), schedule.goal_columns
     direct = schedule.inputs_are_dense and schedule.reads_all_inputs
+    arrays = *products, table.places, runs, blocks
     return Tile(
         table=table,
         multiplies=schedule.is_dense,
-        forward=(*products, table.places, runs, blocks, direct, goal_column),
-        backward=(*products, table.places, runs, blocks, schedule.inputs, direct, goal_column),
+        products=arrays,
+        forward=(*arrays, direct, goal_column),
+        backward=(*arrays, schedule.inputs, direct, goal_column),
         goals=len(goal_column),
         numbers=samples * schedule.size,
     )

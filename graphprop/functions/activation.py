@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.functions.bending import bent
 from graphprop.functions.calling import Told
 from graphprop.functions.printed import Printed
-from graphprop.functions.trials import check_derivative, check_formula
+from graphprop.functions.trials import check_derivative, check_formula, check_second
 from graphprop.given.arrays import Array, all_finite, keeps_warnings, one_number, read_array, real_array
 from graphprop.notation.escaping import label, plain
 
@@ -40,6 +41,10 @@ class Activation:
         gradient with respect to ``a`` where ``g`` is the one with respect to ``o``.
     kind : "elementwise", "reducing" or "vector"
         One number to one number, n numbers to one, or n to n.
+    second : callable, optional
+        What `Program.hvp` needs: ``second(a, o)``, the second derivative of an elementwise activation; of the other
+        kinds ``second(a, o, g, t)``, how fast the vector-Jacobian product moves if ``a`` moves by ``t``, for this
+        ``g``. If it is not given, the derivative is run with tangents, as far as they are known of what it calls.
     formula : callable, optional
         ``formula(m, a)``: the textbook form over a namespace ``m`` with exp, log, sqrt, sin, cos, tanh, erf,
         erfc, pi, max, min, sorted and where; needed for other numbers than floats (mpmath, sympy).
@@ -81,6 +86,7 @@ it gives 9.68, differences of the value give 14.52
         "masks",
         "name",
         "parameters",
+        "second_function",
         "text",
         "value_function",
     )
@@ -89,6 +95,7 @@ it gives 9.68, differences of the value give 14.52
     kind: Kind
     value_function: Callable[..., Any]
     derivative_function: Callable[..., Any]
+    second_function: Callable[..., Any] | None
     formula: Callable[..., Any] | None
     text: str
     latex: str
@@ -106,6 +113,7 @@ it gives 9.68, differences of the value give 14.52
         derivative: Callable[..., Any],
         *,
         kind: Kind = "elementwise",
+        second: Callable[..., Any] | None = None,
         formula: Callable[..., Any] | None = None,
         text: str | None = None,
         latex: str | None = None,
@@ -122,6 +130,8 @@ it gives 9.68, differences of the value give 14.52
         check_choice(kind, ("elementwise", "reducing", "vector"), f"{where}: kind")
         if not callable(value) or not callable(derivative):
             raise GraphpropError(f"{where}: value and derivative are functions")
+        if second is not None and not callable(second):
+            raise GraphpropError(f"{where}: the second derivative is a function, not {second!r}")
         if formula is not None and not callable(formula):
             raise GraphpropError(f"{where}: the formula is a function of m and a, not {formula!r}")
         if not isinstance(parameters, Mapping):
@@ -148,6 +158,7 @@ it gives 9.68, differences of the value give 14.52
             "kind": kind,
             "value_function": value,
             "derivative_function": derivative,
+            "second_function": second,
             "formula": formula,
             "text": text or f"{name}(a)",
             "latex": latex or rf"\mathrm{{{name}}}(a)".replace("_", r"\_"),
@@ -161,13 +172,14 @@ it gives 9.68, differences of the value give 14.52
             object.__setattr__(self, field, entry)
         if check:
             check_derivative(self)
+            check_second(self)
             check_formula(self)
 
     def __setattr__(self, field: str, entry: object) -> None:
         raise AttributeError(f"activation {self.name!r} is frozen; make another one")
 
     def _identity(self) -> tuple[Any, ...]:
-        functions = (self.value_function, self.derivative_function, self.formula)
+        functions = (self.value_function, self.derivative_function, self.second_function, self.formula)
         what = (self.name, self.kind, self.domain, self.kinks, self.masks, self.gives)
         return (*what, *functions, *self.parameters.items())
 
@@ -188,7 +200,7 @@ it gives 9.68, differences of the value give 14.52
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        for function in (self.value_function, self.derivative_function, self.formula):
+        for function in (self.value_function, self.derivative_function, self.second_function, self.formula):
             if "<" in (place := getattr(function, "__qualname__", "")):
                 raise pickle.PicklingError(
                     f"activation {self.name!r} cannot be pickled: {place} has no name in a module; define it there"
@@ -217,6 +229,30 @@ it gives 9.68, differences of the value give 14.52
         if delta.shape != (len(a),):
             raise GraphpropError(f"{self.name}: the derivative has shape {delta.shape}; it should have ({len(a)},)")
         numbers: list[float] = delta.tolist()
+        return numbers
+
+    def push(self, a: list[float], o: list[float], t: list[float]) -> list[float]:
+        """L t: how fast o moves if a moves by t."""
+        if self.kind == "elementwise":
+            return self.pull(a, o, t)
+        units = [[float(i == k) for i in range(len(o))] for k in range(len(o))]
+        rows = [self.pull(a, o, unit) for unit in units]
+        return [math.fsum(x * y for x, y in zip(row, t, strict=True) if x != 0) for row in rows]
+
+    def bend(self, a: list[float], o: list[float], g: list[float], t: list[float]) -> list[float]:
+        """How fast g L moves if a moves by t, and o with it, and g stays."""
+        f, fixed = self.second_function, self.parameters.values()
+        if f is None:
+            return bent(self, a, o, g, t)
+        if self.kind == "elementwise":
+            return [gi * float(f(x, y, *fixed)) * ti for x, y, gi, ti in zip(a, o, g, t, strict=True)]
+        reducing = self.kind == "reducing"
+        result = f(
+            np.array(a), o[0] if reducing else np.array(o), g[0] if reducing else np.array(g), np.array(t), *fixed
+        )
+        numbers: list[float] = real_array(result, "the second derivative").tolist()
+        if len(numbers) != len(a):
+            raise GraphpropError(f"{self.name}: the second derivative has {len(numbers)} components; a has {len(a)}")
         return numbers
 
     def refusal(self, a: list[float]) -> str:
@@ -341,4 +377,5 @@ def _plain(x: float) -> str:
 
 def _unpickle(fields: dict[str, Any]) -> Activation:
     value, derivative = fields.pop("value_function"), fields.pop("derivative_function")
-    return Activation(value=value, derivative=derivative, check=False, **fields)
+    second = fields.pop("second_function", None)
+    return Activation(value=value, derivative=derivative, second=second, check=False, **fields)

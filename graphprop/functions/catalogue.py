@@ -45,7 +45,8 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
     if all(entry.parameters.get(key) == number for key, number in numbers.items()):
         return entry
     fields: dict[str, Any] = {field: getattr(entry, field) for field in ("kind", "formula", "text", "latex")}
-    fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives")}
+    fields |= {field: getattr(entry, field) for field in ("domain", "kinks", "masks", "gives", "push_function")}
+    fields["second"] = entry.second_function
     functions: tuple[Callable[..., Any], ...] = (entry.value_function, entry.derivative_function)
     return Entry(name, *functions, parameters={**entry.parameters, **changed}, printed=entry.printed, **fields)
 

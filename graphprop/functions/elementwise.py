@@ -91,6 +91,28 @@ def _sign(a: float, o: float) -> float:
     return 1.0 if a > 0 else -1.0 if a < 0 else 0.0
 
 
+# ------------------------------------------------------------------ second(a, o)
+
+
+def _sigmoid_second(a: float, o: float) -> float:
+    e = math.exp(-abs(a))
+    size = -math.expm1(-abs(a)) * e / ((1.0 + e) * (1.0 + e) * (1.0 + e))
+    return -size if a > 0 else size
+
+
+def _silu_second(a: float, o: float) -> float:
+    return _sigmoid_slope(a, o) * (2.0 - a * math.tanh(0.5 * a))
+
+
+def _gelu_second(a: float, o: float) -> float:
+    return (2.0 - a * a) * _exp_minus_square(a, 0.5) / math.sqrt(2.0 * math.pi)
+
+
+def _gaussian_second(a: float, o: float) -> float:
+    a = min(max(a, -64.0), 64.0)  # beyond, o is 0
+    return (4.0 * a * a - 2.0) * o
+
+
 # ------------------------------------------------------------------ as books have them
 
 
@@ -117,6 +139,7 @@ ELEMENTWISE = (
         "identity",
         lambda a: a,
         lambda a, o: 1.0,
+        second=lambda a, o: 0.0,
         formula=lambda m, a: a,
         text="a",
         latex="a",
@@ -126,6 +149,7 @@ ELEMENTWISE = (
         "sigmoid",
         _sigmoid,
         _sigmoid_slope,
+        second=_sigmoid_second,
         formula=lambda m, a: 1 / (1 + m.exp(-a)),
         text="1 / (1 + exp(-a))",
         latex=r"\frac{1}{1 + e^{-a}}",
@@ -141,6 +165,7 @@ ELEMENTWISE = (
         "tanh",
         math.tanh,
         _tanh_slope,
+        second=lambda a, o: -2.0 * o * _tanh_slope(a, o),
         formula=lambda m, a: m.tanh(a),
         text="tanh(a)",
         latex=r"\tanh a",
@@ -155,6 +180,7 @@ ELEMENTWISE = (
         "relu",
         lambda a: a if a > 0 else 0.0,
         lambda a, o: 1.0 if a > 0 else 0.0,
+        second=lambda a, o: 0.0,
         formula=lambda m, a: m.where(a > 0, a, 0 * a),
         text="max(a, 0)",
         latex=r"\max(a, 0)",
@@ -168,6 +194,7 @@ ELEMENTWISE = (
         "leaky_relu",
         lambda a, slope: a if a > 0 else slope * a,
         lambda a, o, slope: 1.0 if a > 0 else slope,
+        second=lambda a, o, slope: 0.0,
         formula=lambda m, a, slope: m.where(a > 0, a, slope * a),
         text="a if a > 0 else slope * a",
         latex=r"\begin{cases} a & a > 0 \\ s a & a \le 0 \end{cases}",
@@ -179,6 +206,7 @@ ELEMENTWISE = (
         "elu",
         _elu,
         _elu_slope,
+        second=lambda a, o, alpha: 0.0 if a > 0 else alpha * math.exp(a),
         formula=lambda m, a, alpha: m.where(a > 0, a, alpha * (m.exp(a) - 1)),
         text="a if a > 0 else alpha * (exp(a) - 1)",
         latex=r"\begin{cases} a & a > 0 \\ \alpha (e^a - 1) & a \le 0 \end{cases}",
@@ -195,6 +223,7 @@ ELEMENTWISE = (
         "softplus",
         _softplus,
         lambda a, o: _sigmoid(a),
+        second=lambda a, o: _sigmoid_slope(a, o),
         formula=lambda m, a: m.log(1 + m.exp(a)),
         text="log(1 + exp(a))",
         latex=r"\log(1 + e^a)",
@@ -208,6 +237,7 @@ ELEMENTWISE = (
         "silu",
         lambda a: a * _sigmoid(a),
         _silu_slope,
+        second=_silu_second,
         formula=lambda m, a: a / (1 + m.exp(-a)),
         text="a * sigmoid(a)",
         latex=r"\frac{a}{1 + e^{-a}}",
@@ -221,6 +251,7 @@ ELEMENTWISE = (
         "gelu",
         _gelu,
         _gelu_slope,
+        second=_gelu_second,
         formula=lambda m, a: a * m.erfc(-a / m.sqrt(2)) / 2,
         text="a * erfc(-a / sqrt(2)) / 2",
         latex=r"\frac{a}{2}\,\mathrm{erfc}\left(\frac{-a}{\sqrt 2}\right)",
@@ -234,6 +265,7 @@ ELEMENTWISE = (
         "sin",
         math.sin,
         lambda a, o: math.cos(a),
+        second=lambda a, o: -o,
         formula=lambda m, a: m.sin(a),
         text="sin(a)",
         latex=r"\sin a",
@@ -243,6 +275,7 @@ ELEMENTWISE = (
         "gaussian",
         _gaussian,
         _gaussian_slope,
+        second=_gaussian_second,
         formula=lambda m, a: m.exp(-a * a),
         text="exp(-a^2)",
         latex=r"e^{-a^2}",
@@ -252,6 +285,7 @@ ELEMENTWISE = (
         "abs",
         abs,
         _sign,
+        second=lambda a, o: 0.0,
         formula=lambda m, a: m.where(a > 0, a, -a),
         text="|a|",
         latex="|a|",
@@ -262,6 +296,7 @@ ELEMENTWISE = (
         "square",
         lambda a: a * a,
         lambda a, o: 2.0 * a,
+        second=lambda a, o: 2.0,
         formula=lambda m, a: a * a,
         text="a^2",
         latex="a^2",
@@ -271,6 +306,7 @@ ELEMENTWISE = (
         "exp",
         math.exp,
         lambda a, o: o,
+        second=lambda a, o: o,
         formula=lambda m, a: m.exp(a),
         text="exp(a)",
         latex="e^a",
@@ -280,6 +316,7 @@ ELEMENTWISE = (
         "log",
         math.log,
         lambda a, o: 1.0 / a,
+        second=lambda a, o: -(1.0 / a) * (1.0 / a),
         formula=lambda m, a: m.log(a),
         text="log(a)",
         latex=r"\log a",

@@ -14,15 +14,25 @@ from graphprop.functions.printed import Printed
 class Entry(Activation):
     """An activation of the tables; its functions may meet infinities, of which numpy has nothing to say.
 
-    Whether the derivative belongs to the value is a matter of tests, not of every start.
+    A vector one has `push_function(a, o, t)` besides, the Jacobian times t, for which users' are pulled component by
+    component. Whether the derivative belongs to the value is a matter of tests, not of every start.
     """
 
-    __slots__ = ("printed",)
+    __slots__ = ("printed", "push_function")
+    push_function: Callable[..., Any] | None
 
     def __init__(
-        self, name: str, value: Callable[..., Any], derivative: Callable[..., Any], *, printed: Printed, **fields: Any
+        self,
+        name: str,
+        value: Callable[..., Any],
+        derivative: Callable[..., Any],
+        *,
+        printed: Printed,
+        push_function: Callable[..., Any] | None = None,
+        **fields: Any,
     ) -> None:
         object.__setattr__(self, "printed", printed)
+        object.__setattr__(self, "push_function", push_function)
         super().__init__(name, value, derivative, check=False, **fields)
 
     def outputs(self, a: list[float]) -> list[float]:
@@ -32,3 +42,14 @@ class Entry(Activation):
     def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
         with np.errstate(all="ignore"):
             return super().pull(a, o, g)
+
+    def push(self, a: list[float], o: list[float], t: list[float]) -> list[float]:
+        with np.errstate(all="ignore"):
+            if self.push_function is None:
+                return super().push(a, o, t)
+            numbers: list[float] = self.push_function(np.array(a), np.array(o), np.array(t)).tolist()
+            return numbers
+
+    def bend(self, a: list[float], o: list[float], g: list[float], t: list[float]) -> list[float]:
+        with np.errstate(all="ignore"):
+            return super().bend(a, o, g, t)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphprop.errors import GraphpropError, NumberError, check_choice, check_flag
+from graphprop.functions.bending import bent_loss
 from graphprop.functions.calling import Told
 from graphprop.functions.printed import PrintedLoss
 from graphprop.given.arrays import Array, all_finite, keeps_warnings, real_array
@@ -41,6 +42,9 @@ class Loss:
         ``formula(m, z, t)`` for one sample over the namespace m that an activation's has, for other numbers than
         floats.
     text, latex : str, optional
+    second : callable, optional
+        What `Program.hvp` needs: ``second(z, t, d)``, how fast the gradient moves if z moves by d. If it is not given,
+        the gradient is run with tangents, as far as they are known of what it calls.
     check : bool
         Compare the gradient with differences of the value now, and refuse it where they disagree.
 
@@ -65,6 +69,7 @@ class Loss:
     formula: Callable[..., Any] | None = None
     text: str = ""
     latex: str = ""
+    second: Callable[[Array, Array, Array], Array] | None = None
     check: InitVar[bool] = True
     printed: ClassVar[PrintedLoss] = PrintedLoss()
 
@@ -80,6 +85,8 @@ class Loss:
         check_choice(self.reads, _SAMPLES, f"{where}: reads")
         check_choice(self.targets, _TARGETS, f"{where}: targets")
         check_flag(check, f"{where}: check")
+        if self.second is not None and not callable(self.second):
+            raise GraphpropError(f"{where}: the second derivative is a function, not {self.second!r}")
         for what, told in (("text", self.text), ("latex", self.latex)):
             if not isinstance(told, str):
                 raise GraphpropError(f"{where}: {what} is a text, not {told!r}")
@@ -88,6 +95,7 @@ class Loss:
         object.__setattr__(self, "__doc__", f"{self.name}: {self.text}. The target t: {_TARGETS[self.targets]}.")
         if check:
             _check_gradient(self)
+            _check_second(self)
 
     def __repr__(self) -> str:
         return f"<loss {label(self.name)}: {plain(self.text) or 'of z and t'}>"
@@ -127,6 +135,15 @@ class Loss:
                 at = f"[{', '.join(map(str, place))}]" if place else ""
                 raise NumberError(f"loss {self.name}: the {what}{at} is {numbers[place]}; it has to be finite")
         return (float(value) if value.ndim == 0 else value), gradient
+
+    def bend(self, z: Array, t: Array, d: Array) -> Array:
+        """How fast the gradient moves if z moves by d, of arrays that were checked before."""
+        if self.second is None:
+            return bent_loss(self.name, self.gradient, z, t, d)
+        result = real_array(self.second(z, t, d), f"loss {self.name}: its second derivative")
+        if result.shape != z.shape:
+            raise GraphpropError(f"loss {self.name}: the second derivative has shape {result.shape}, z has {z.shape}")
+        return result
 
     def apply(self, z: Array, t: Array) -> tuple[Array, Array]:
         """(value, gradient) of arrays that were checked before; what the functions give is checked here.
@@ -174,6 +191,20 @@ def _check_gradient(entry: Loss) -> None:
                 f"loss {entry.name!r}: the gradient does not match the value: for z = {z.tolist()}, t = {t.tolist()}, "
                 f"component {i}, it gives {stated[i]:.6g}, differences of the value give {measured:.6g}"
             )
+
+
+def _check_second(entry: Loss) -> None:
+    """Compare the second derivative, if one is stated, with central differences of the gradient at one point."""
+    if entry.second is None:
+        return
+    z, t, d, step = _SAMPLES[entry.reads], np.array([0.2, 0.7, 0.4]), np.array([0.9, -1.3, 0.4]), 1e-5
+    above, below = (entry.apply(z + side * step * d, t)[1] for side in (1.0, -1.0))
+    stated, measured = entry.bend(z, t, d), (above - below) / (2 * step)
+    if not np.allclose(stated, measured, rtol=1e-5, atol=1e-6 * np.abs(measured).max()):
+        raise GraphpropError(
+            f"loss {entry.name!r}: the second derivative does not match the gradient: for z = {z.tolist()}, "
+            f"t = {t.tolist()} and d = {d.tolist()} it gives {stated.tolist()}, differences give {measured.tolist()}"
+        )
 
 
 def is_labels(entry: Loss, given: Any, shape: tuple[int, ...]) -> bool:

@@ -104,6 +104,22 @@ def _binary_cross_entropy_slope(z: Any, t: Any) -> Any:
     return (1.0 - t) * _sigmoid(z) - t * _sigmoid(-z)
 
 
+# ------------------------------------------------------------------ second(z, t, d)
+
+
+def _softmax_cross_entropy_second(z: Array, t: Array, d: Array) -> Any:
+    # T p (d - mean of d under p), with d counted from where z is largest
+    half, e, r = shifted(z)
+    p, largest = e / (1.0 + r), half == 0
+    d = d - sum_of(np.where(largest, d, 0.0)) / sum_of(np.where(largest, 1.0, 0.0))
+    return sum_of(t) * p * (d - sum_of(p * d))
+
+
+def _binary_cross_entropy_second(z: Array, t: Array, d: Array) -> Any:
+    e = np.exp(-np.abs(z))
+    return d * (e / ((1.0 + e) * (1.0 + e)))
+
+
 def _dot(x: Any, y: Any) -> Any:
     return sum(p * q for p, q in zip(x, y, strict=True) if p != 0)
 
@@ -187,6 +203,7 @@ _TABLE: tuple[LossEntry, ...] = (
     _sum_of_terms(
         "half_squared",
         Term(_half_square, _half_square_slope),
+        second=lambda z, t, d: 1.0 * d,
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
         latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
@@ -201,6 +218,7 @@ _TABLE: tuple[LossEntry, ...] = (
         _cross_entropy_gradient,
         reads="probabilities",
         targets="distribution",
+        second=lambda z, t, d: np.where(t > 0, d * (t / z / z), 0.0),
         formula=lambda m, z, t: -sum(q * m.log(p) for p, q in zip(z, t, strict=True) if q != 0),
         text="-sum_k t[k] log(z[k])",
         latex=r"-\sum_k t_k \log z_k",
@@ -212,6 +230,7 @@ _TABLE: tuple[LossEntry, ...] = (
         lambda z, t: np.where(t > 0, -t, 0.0),
         reads="log-probabilities",
         targets="distribution",
+        second=lambda z, t, d: 0.0 * d,
         formula=lambda m, z, t: -_dot(t, z),
         text="-sum_k t[k] z[k]",
         latex=r"-\sum_k t_k z_k",
@@ -223,6 +242,7 @@ _TABLE: tuple[LossEntry, ...] = (
         _softmax_cross_entropy_gradient,
         reads="logits",
         targets="distribution",
+        second=_softmax_cross_entropy_second,
         formula=lambda m, z, t: sum(t) * m.log(sum(m.exp(x) for x in z)) - _dot(t, z),
         text="-sum_k t[k] log(softmax(z)[k])",
         latex=r"-\sum_k t_k \log \frac{e^{z_k}}{\sum_j e^{z_j}}",
@@ -236,6 +256,7 @@ _TABLE: tuple[LossEntry, ...] = (
         Term(_binary_cross_entropy, _binary_cross_entropy_slope, logistic_again),
         reads="logits",
         targets="unit",
+        second=_binary_cross_entropy_second,
         formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
         text="-sum_k (t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k])))",
         latex=r"-\sum_k \left(t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)\right)",

@@ -53,6 +53,39 @@ def _product_pull(a: Array, o: float, g: float) -> Array:
     return result
 
 
+def _plus(mantissa: float, exponent: int, other: float, other_exponent: int) -> tuple[float, int]:
+    if mantissa == 0.0 or (other != 0.0 and other_exponent > exponent):
+        mantissa, exponent, other, other_exponent = other, other_exponent, mantissa, exponent
+    mantissa, carry = math.frexp(mantissa + _joined(other, other_exponent - exponent))
+    return mantissa, exponent + carry
+
+
+def _product_second(a: Array, o: float, g: float, t: Array) -> Array:
+    # the products before and behind each factor as above, each with its own tangent
+    n = len(a)
+    mantissas, exponents = np.ones(n), np.zeros(n, np.int64)
+    moves, move_exponents, result = np.zeros(n), np.zeros(n, np.int64), np.zeros(n)
+    for i in range(n - 1):
+        mantissas[i + 1], exponents[i + 1] = _times(mantissas[i], exponents[i], a[i])
+        first, first_exponent = _times(moves[i], move_exponents[i], a[i])
+        second, second_exponent = _times(mantissas[i], exponents[i], t[i])
+        moves[i + 1], move_exponents[i + 1] = _plus(first, first_exponent, second, second_exponent)
+    mantissa, exponent, move, move_exponent = 1.0, 0, 0.0, 0
+    for i in range(n - 1, -1, -1):
+        first, first_exponent = moves[i] * mantissa, move_exponents[i] + exponent
+        total, scale = _plus(first, first_exponent, mantissas[i] * move, exponents[i] + move_exponent)
+        result[i] = g * _joined(total, scale)
+        first, first_exponent = _times(move, move_exponent, a[i])
+        second, second_exponent = _times(mantissa, exponent, t[i])
+        move, move_exponent = _plus(first, first_exponent, second, second_exponent)
+        mantissa, exponent = _times(mantissa, exponent, a[i])
+    return result
+
+
+def _straight(a: Array, o: float, g: float, t: Array) -> Array:
+    return np.zeros(len(a))
+
+
 def _unit(n: int, i: Any, g: float) -> Array:
     result = np.zeros(n)
     result[i] = g
@@ -142,6 +175,7 @@ REDUCING = (
         _product,
         _product_pull,
         kind="reducing",
+        second=_product_second,
         formula=_product_formula,
         text="product of a[j] over j",
         latex=r"\prod_j a_j",
@@ -152,6 +186,7 @@ REDUCING = (
         np.max,
         _max_pull,
         kind="reducing",
+        second=_straight,
         formula=lambda m, a: m.max(a),
         text="max_j a[j]",
         latex=r"\max_j a_j",
@@ -163,6 +198,7 @@ REDUCING = (
         np.min,
         _min_pull,
         kind="reducing",
+        second=_straight,
         formula=lambda m, a: m.min(a),
         text="min_j a[j]",
         latex=r"\min_j a_j",
@@ -174,6 +210,7 @@ REDUCING = (
         _maxabs,
         _maxabs_pull,
         kind="reducing",
+        second=_straight,
         formula=_maxabs_formula,
         text="the a[j] of largest |a[j]|",
         latex=r"a_{j^*},\ j^* = \arg\max_j |a_j|",
@@ -185,6 +222,7 @@ REDUCING = (
         _mean,
         _mean_pull,
         kind="reducing",
+        second=_straight,
         formula=lambda m, a: sum(a) / len(a),
         text="sum_j a[j] / n",
         latex=r"\frac{1}{n} \sum_j a_j",
@@ -195,6 +233,7 @@ REDUCING = (
         _median,
         _median_pull,
         kind="reducing",
+        second=_straight,
         formula=_median_formula,
         text="the middle of the sorted a[j]",
         latex=r"\mathrm{median}_j\, a_j",

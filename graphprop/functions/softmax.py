@@ -94,6 +94,47 @@ def _softmax_dot_pull(a: Array, o: float, g: float) -> Array:
     return delta
 
 
+# ------------------------------------------------------------------ push(a, o, t) and second(a, o, g, t)
+
+
+def _moved(p: Array, k: Any, t: Array) -> tuple[Array, Any]:
+    """t counted from its entry k, of the largest p, and the mean of that under p: p moves by p (t - mean)."""
+    t = t - t[k]
+    return t, np.where(p > 0, p * t, 0.0).sum()
+
+
+def _softmax_second(a: Array, o: Array, g: Array, t: Array) -> Any:
+    k = np.argmax(a)
+    g, mean = _moved(o, k, g)
+    t, mean_t = _moved(o, k, t)
+    move = o * (t - mean_t)
+    return move * (g - mean) - o * np.where(o > 0, move * g, 0.0).sum()
+
+
+def _log_softmax_push(a: Array, o: Array, t: Array) -> Any:
+    p = _softmax(a)
+    t, mean = _moved(p, np.argmax(a), t)
+    return np.where(np.isinf(a), 0.0, t - mean)
+
+
+def _log_softmax_second(a: Array, o: Array, g: Array, t: Array) -> Any:
+    return -g.sum() * _softmax_pull(a, _softmax(a), t)
+
+
+def _logsumexp_second(a: Array, o: float, g: float, t: Array) -> Any:
+    return g * _softmax_pull(a, _softmax(a), t)
+
+
+def _softmax_dot_second(a: Array, o: float, g: float, t: Array) -> Any:
+    # o moves by the sum of the slopes times t; if all of t is one number, by that number
+    k, d, e, r = _shifted(a)
+    p = e / (1.0 + r)
+    slope = (1.0 - np.minimum(d, FAR)) + _mean_distance(d, p)
+    t, mean = _moved(p, k, t)
+    moved = np.where(p > 0, p * slope * t, 0.0).sum()
+    return g * (p * (t - mean) * slope + p * (t - moved))
+
+
 # ------------------------------------------------------------------ formulas
 
 
@@ -170,6 +211,7 @@ SOFTMAX_DOT = Entry(
     _softmax_dot,
     _softmax_dot_pull,
     kind="reducing",
+    second=_softmax_dot_second,
     formula=_softmax_dot_formula,
     text="sum_j softmax(a)[j] * a[j]",
     latex=r"\sum_j \frac{e^{a_j}}{\sum_k e^{a_k}}\, a_j",
@@ -193,6 +235,7 @@ LOGSUMEXP = Entry(
     _logsumexp,
     _logsumexp_pull,
     kind="reducing",
+    second=_logsumexp_second,
     formula=_logsumexp_formula,
     text="log(sum_j exp(a[j]))",
     latex=r"\log \sum_j e^{a_j}",
@@ -205,6 +248,8 @@ SOFTMAX = Entry(
     _softmax,
     _softmax_pull,
     kind="vector",
+    second=_softmax_second,
+    push_function=_softmax_pull,
     formula=_softmax_formula,
     text="exp(a[i]) / sum_j exp(a[j])",
     latex=r"\frac{e^{a_i}}{\sum_j e^{a_j}}",
@@ -223,6 +268,8 @@ LOG_SOFTMAX = Entry(
     _log_softmax,
     _log_softmax_pull,
     kind="vector",
+    second=_log_softmax_second,
+    push_function=_log_softmax_push,
     formula=_log_softmax_formula,
     text="a[i] - log(sum_j exp(a[j]))",
     latex=r"a_i - \log \sum_j e^{a_j}",

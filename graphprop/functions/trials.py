@@ -36,6 +36,9 @@ class Tried(Protocol):
 
     def outputs(self, a: list[float], /) -> list[float]: ...
     def pull(self, a: list[float], o: list[float], g: list[float], /) -> list[float]: ...
+    @property
+    def second_function(self) -> Callable[..., Any] | None: ...
+    def bend(self, a: list[float], o: list[float], g: list[float], t: list[float], /) -> list[float]: ...
 
 
 def check_derivative(f: Tried) -> None:
@@ -64,6 +67,28 @@ def _check_derivative(f: Tried, a: list[float], g: list[float]) -> None:
             raise GraphpropError(
                 f"the derivative does not match the value: at {point} it gives {number:.6g}, "
                 f"differences of the value give {measured:.6g}"
+            )
+
+
+def check_second(f: Tried) -> None:
+    """Compare the second derivative, if one is stated, with differences of the first at the same points."""
+    if f.second_function is None:
+        return
+    for a, g in _trials(f):
+        t, step = [0.9, -1.1, 0.3, 1.3][: len(a)], 1e-4 * min(1.0, *(abs(x - edge) for x in a for edge in f.domain))
+
+        def words(error: Exception, a: list[float] = a) -> GraphpropError:
+            return GraphpropError(f"activation {f.name!r}: its second derivative at a = {a} raised {error!r}")
+
+        with Told(words):
+            stated = f.bend(a, f.outputs(a), g, t)
+            sides = [[x + side * step * y for x, y in zip(a, t, strict=True)] for side in (1.0, -1.0)]
+            above, below = (f.pull(side, f.outputs(side), g) for side in sides)
+        measured = [(x - y) / (2 * step) for x, y in zip(above, below, strict=True)]
+        if not np.allclose(stated, measured, rtol=1e-5, atol=1e-5 * max(1.0, *map(abs, above))):
+            raise GraphpropError(
+                f"activation {f.name!r}: the second derivative does not match the derivative: at a = {a} it gives "
+                f"{stated}, differences of the derivative give {measured}"
             )
 
 

@@ -102,6 +102,18 @@ class Objective:
             values = values.reshape(len(z), -1)
         return _times(values, share, numbers).ravel().tolist(), gradients * share
 
+    def bend(self, z: Array, moves: Array, part: slice) -> Array:
+        """How fast the direct derivatives move, if z moves so, for a part of the samples."""
+        if not self.losses:
+            return np.zeros(z.shape)
+        bent = [
+            weight * own.loss.bend(z[:, place], targets[part], moves[:, place])
+            for own, place, targets, weight in self.each_head()
+        ]
+        share = self._share(Floats())
+        rows: Array = np.hstack(bent) * (share if self.sample_weight is None else share[part, None])
+        return rows
+
     def total(self, terms: list[Any], numbers: Floats | Formulas) -> Any:
         """The value, from all terms in the order of the samples."""
         value = numbers.total(terms)

@@ -225,7 +225,13 @@ _FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1,
 _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 
 _NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
-_NAMES |= {"VALUE": sparse.VALUE, "PULL": sparse.PULL, "FAR": elementary.FAR, "LARGEST": sparse.LARGEST}
+_NAMES |= {
+    "pointer": sparse.pointer,
+    "VALUE": sparse.VALUE,
+    "PULL": sparse.PULL,
+    "FAR": elementary.FAR,
+    "LARGEST": sparse.LARGEST,
+}
 _code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
 ATTEMPTS = 10  # to compile what another thread changes
 MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
@@ -343,6 +349,36 @@ def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
         head, fast = head + NEAR + ELSEWHERE, _FAST_NEAR
     space |= _compilable_pair(functions, fast)
     return _callback(head + SOURCES[f.kind], f.name, _signature(dtype), space, repr(f.masks))
+
+
+def of_activation(f: Entry, dtype: np.dtype[Any], body: str, what: str, functions: dict[str, Any]) -> Native:
+    """Other machine code of an activation of the table: the lines of `run`, with functions of it by name."""
+    head, settings = _head(len(f.parameters)), what + repr(f.masks)
+
+    def make() -> Any:
+        space, lines, fast = _NAMES | {"masks": f.masks}, head + body, _FAST
+        if f.value_function is math.sin:
+            exactly = {key: _compilable(function, _FAST) for key, function in functions.items()}
+            space["run_exactly"] = _inner(lines, space | exactly)
+            lines, fast = head + NEAR + ELSEWHERE + body, _FAST_NEAR
+        space |= {key: _compilable(function, fast) for key, function in functions.items()}
+        return _callback(lines, f"{f.name}-{what}", _signature(dtype), space, settings)
+
+    with COMPILING:
+        return Native.of(f, _kept((f.name, what, dtype), make), tuple(f.parameters.values()))
+
+
+def of_loss(entry: LossEntry, source: str, what: str, functions: dict[str, Any]) -> int:
+    """Where other machine code of a loss of the table is: `run`, with functions of it by name."""
+    pointer = types.CPointer(float64)
+    signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
+
+    def make() -> Any:
+        space = _NAMES | {key: _compilable(function, _FAST) for key, function in functions.items()}
+        return _callback(source, f"{entry.name}-{what}", signature, space)
+
+    with COMPILING:
+        return int(_kept((entry.name, what), make).address)
 
 
 # ------------------------------------------------------------------ a user's
