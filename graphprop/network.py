@@ -19,8 +19,9 @@ from graphprop.passes.by_name import Named, named
 from graphprop.passes.goals import Seeds, Target
 from graphprop.passes.heads import Losses
 from graphprop.passes.inputs import Inputs
+from graphprop.passes.jacobians import jacobian
 from graphprop.passes.objective import Objective
-from graphprop.passes.results import Gradients, Trace
+from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.program import Program, compile_layout
 from graphprop.textbook import recursion
 
@@ -111,6 +112,41 @@ class Network(Graph):
         if getattr(trace, "numbers", None) is not None:
             return recursion.backpropagate(self, trace, node, **objective)
         return self.program.backward(trace, node, **objective)
+
+    def jacobian(self, trace: Trace, of: Name | list[Name] | None = None, wrt: Any = "theta") -> Any:
+        """The derivatives of every component of some nodes, a row for each.
+
+        Parameters
+        ----------
+        trace : Trace
+            What `forward` gave.
+        of : node, or list of nodes
+            All their components, one behind the other; those of the outputs if it is not given.
+        wrt
+            "theta"; a node or an input, for its output; or, as in `gp.explain`, ``("o", v)``, ``("input", x)``,
+            ``("weight", u, v)``, ``("bias", v)``, ``("parameter", name)``.
+
+        Returns
+        -------
+        array
+            (components, ...), where ... is the shape of what is differentiated by. Of a batch (samples, components,
+            ...): what parameters do in each sample is not summed. Each row takes one backward pass.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x", size=2)
+        >>> net.add_node("y", "square", {"x": [[1.0, 0.0], [1.0, 1.0]]}, size=2)
+        >>> trace = net.forward([3.0, 1.0])
+        >>> net.jacobian(trace, wrt="x")
+        array([[6., 0.],
+               [8., 8.]])
+        >>> net.jacobian(trace, "y", ("weight", "x", "y")).shape
+        (2, 2, 2)
+        """
+        check_trace(trace, self.layout)
+        return jacobian(trace, of, wrt, lambda seed: self.backward(trace, seed=seed))
 
     def named(self, flat: ArrayLike) -> Named:
         """A flat array aligned with theta, such as a gradient that a program gave, read by name.

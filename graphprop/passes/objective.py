@@ -103,9 +103,7 @@ class Objective:
         return _times(values, share, numbers).ravel().tolist(), gradients * share
 
     def bend(self, z: Array, moves: Array, part: slice) -> Array:
-        """How fast the direct derivatives move, if z moves so, for a part of the samples."""
-        if not self.losses:
-            return np.zeros(z.shape)
+        """How fast the derivatives of losses with respect to z move, if z moves so, for a part of the samples."""
         bent = [
             weight * own.loss.bend(z[:, place], targets[part], moves[:, place])
             for own, place, targets, weight in self.each_head()
