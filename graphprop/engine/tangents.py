@@ -26,6 +26,7 @@ from graphprop.engine.tiles import PART_BYTES, TILE_BYTES
 from graphprop.errors import NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
+from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, with_warnings_kept
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import Objective
@@ -60,8 +61,10 @@ def hvp(schedule: Schedule, theta: Array, moves: Array, inputs: Array, objective
     gradient, entry = np.zeros(len(theta), theta.dtype), objective.loss
     columns = schedule.column_numbers[objective.columns]
     tile = one_tile(schedule, len(inputs), theta.dtype)
-    if tile is not None and entry is not None and objective.head_weight is None and (second := second_address(entry)):
-        loss = loss_address(entry)
+    loss, second = 0, 0
+    if entry is not None and objective.head_weight is None:
+        loss, second = schedule.kept(("addresses", entry), _addresses, entry)
+    if tile is not None and second:
         targets, share = objective.for_kernels()
         heads = schedule.inputs, objective.starts, columns, loss, second
         arguments = *heads, theta, moves, inputs, targets, share
@@ -83,6 +86,10 @@ def hvp(schedule: Schedule, theta: Array, moves: Array, inputs: Array, objective
     if not all_finite(gradient):
         raise NumberError("the Hessian times the vector is too large: one of its numbers is not finite")
     return gradient
+
+
+def _addresses(schedule: Schedule, entry: Loss) -> tuple[int, int]:
+    return loss_address(entry), second_address(entry)
 
 
 # ------------------------------------------------------------------ in one tile

@@ -75,7 +75,7 @@ def test_of_reducing_and_vector_activations(name: str) -> None:
         o = f.outputs(a)
         size = max(map(abs, bent))
         np.testing.assert_allclose(f.bend(a, o, g, t), bent, rtol=1e-13, atol=1e-13 * size + 1e-30)
-        np.testing.assert_allclose(f.push(a, o, t), pushed, rtol=1e-13, atol=1e-14 * max(map(abs, pushed)))
+        np.testing.assert_allclose(f.push(a, o, t), pushed, rtol=1e-13, atol=1e-14 * max(map(abs, pushed)) + 1e-30)
 
 
 @pytest.mark.parametrize("name", gp.LOSSES)
