@@ -9,7 +9,6 @@ import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.functions.calling import Told
-from graphprop.functions.duals import Dual, for_duals, tangent_of
 from graphprop.given.arrays import Array, real_array
 
 
@@ -31,6 +30,8 @@ class Bent(Protocol):
 
 def bent(f: Bent, a: list[float], o: list[float], g: list[float], t: list[float]) -> list[float]:
     """How fast the pull g L of an activation moves if a moves by t, and o with it."""
+    from graphprop.functions.duals import Dual, for_duals
+
     fixed, move, where = tuple(f.parameters.values()), f.push(a, o, t), f"activation {f.name!r}"
     function = for_duals(f.derivative_function)
     if f.kind == "elementwise":
@@ -48,11 +49,15 @@ def bent(f: Bent, a: list[float], o: list[float], g: list[float], t: list[float]
 
 def bent_loss(name: str, gradient: Callable[..., Any], z: Array, t: Array, d: Array) -> Array:
     """How fast the gradient of a loss moves if z moves by d."""
+    from graphprop.functions.duals import Dual, for_duals
+
     where = f"loss {name!r}"
     return np.broadcast_to(real_array(_tangent(where, for_duals(gradient), (Dual(z, d), t)), where), z.shape)
 
 
 def _tangent(where: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    from graphprop.functions.duals import tangent_of
+
     def words(error: Exception) -> GraphpropError:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return GraphpropError(
