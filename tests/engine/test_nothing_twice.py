@@ -80,7 +80,6 @@ def calls_of_program(program: gp.Program, theta: Any) -> dict[str, Call]:
         "value_and_grad, lists": lambda: program.value_and_grad(theta, np.array(rows), targets, **more),
         "vjp": lambda: program.vjp(theta, x, y),
         "linearize and pull": lambda: program.linearize(theta, x)[1](y),
-        "labels": lambda: program.value_and_grad(theta, x, np.array([0]), loss="softmax_cross_entropy"),
         "program.forward": lambda: program.forward(theta, x),
         "program.backward": lambda: program.backward(trace, **more, target=y),
     }
