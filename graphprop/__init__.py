@@ -18,7 +18,8 @@ from graphprop.functions.losses import LOSSES, loss
 from graphprop.graph.parameters import Parameter
 from graphprop.graph.rewriting import unroll
 from graphprop.network import Network, compile, load, union
-from graphprop.passes.results import Difference, Gradients, Trace
+from graphprop.passes.apart import Difference
+from graphprop.passes.results import Gradients, Trace
 from graphprop.program import Program
 from graphprop.render.drawing import Drawing, draw
 from graphprop.textbook import matrixform, recursion

@@ -22,8 +22,9 @@ from graphprop.graph.layout import Array
 from graphprop.notation.foreign import as_floats
 from graphprop.notation.short import table
 from graphprop.passes.addresses import Addresses, of_gradients
+from graphprop.passes.apart import Difference
 from graphprop.passes.parts import NAMED, NoLayerError, Part, all_parts, left_out, named_part, part_of, whole
-from graphprop.passes.results import Difference, Gradients, Trace, check_comparable
+from graphprop.passes.results import Gradients, Trace, check_comparable
 from graphprop.passes.same_pass import what_differs
 from graphprop.passes.sweep import Run
 

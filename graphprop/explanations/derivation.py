@@ -14,7 +14,8 @@ from typing import Any
 from graphprop.errors import GraphpropError
 from graphprop.given.arguments import is_whole
 from graphprop.notation.escaping import latex_text, markup
-from graphprop.notation.expressions import Expression, Minus, Quantity, Sum, decimal, enough_digits
+from graphprop.notation.expressions import Expression, Minus, Quantity, Sum, enough_digits
+from graphprop.notation.precision import decimal
 from graphprop.notation.writing import Html, Latex, Text, write, write_symbol
 
 NARROWEST, INDENT, DEEPEST = 40, 2, 8

@@ -21,7 +21,8 @@ from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.graph import Graph, checked_graph
 from graphprop.graph.layout import Layout
-from graphprop.notation.expressions import Expression, Quantity, contradicts, decimal, evaluate, precisely, quantities
+from graphprop.notation.expressions import Expression, Quantity, contradicts, evaluate, quantities
+from graphprop.notation.precision import decimal, precisely
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.passes.same_pass import check_gradients_of
 

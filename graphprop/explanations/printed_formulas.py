@@ -14,16 +14,8 @@ from typing import Any
 
 from graphprop.functions.activation import Activation
 from graphprop.functions.loss import Loss
-from graphprop.notation.expressions import (
-    ONE,
-    ZERO,
-    Expression,
-    Quantity,
-    Square,
-    Symbol,
-    context,
-    parts,
-)
+from graphprop.notation.expressions import ONE, ZERO, Expression, Quantity, Square, Symbol, parts
+from graphprop.notation.precision import context
 from graphprop.notation.symbolic import Symbolic, derivative, expression, is_too_long
 
 Quantities = Sequence[Quantity]

@@ -20,8 +20,9 @@ from graphprop.functions.softmax import SOFTMAX
 from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array
 from graphprop.notation.escaping import label
-from graphprop.notation.expressions import Derivative, Quantity, Slope, Symbol, fsum
+from graphprop.notation.expressions import Derivative, Quantity, Slope, Symbol
 from graphprop.notation.foreign import as_floats
+from graphprop.notation.precision import fsum
 
 Kind = Literal[
     "a", "o", "p", "q", "slope", "delta", "obar", "direct", "weight", "bias", "parameter", "goal", "total"

@@ -241,7 +241,7 @@ class Graph(Structure):
 
     def set_weight(self, u: Name, v: Name, weight: Weight) -> None:
         """Give the weight of an edge new numbers, in the shape of `weight(u, v)`; nan or None where it has no entry."""
-        self._overwrite(self._positions(u, v), weight, f"the weight of edge {u!r} -> {v!r}")
+        self._vector.overwrite(self._positions(u, v), weight, f"the weight of edge {u!r} -> {v!r}")
 
     def set_bias(self, v: Name, bias: Weight) -> None:
         """Give the bias of a node new numbers; a node that has none gets one, at the end of theta."""
@@ -251,7 +251,7 @@ class Graph(Structure):
         f = node.activation
         if node.bias is not None:
             masks = f.masks and _holds_mask(bias) and bool(self.layout.maskable[node.bias[node.bias != ABSENT]].all())
-            self._overwrite(node.bias, bias, f"the bias of node {v!r}", masks)
+            self._vector.overwrite(node.bias, bias, f"the bias of node {v!r}", masks)
             return
         plan = self._plan_bias(v, bias, node.n, f)
         if plan.is_empty:
@@ -338,24 +338,6 @@ class Graph(Structure):
     def _plan_bias(self, name: Name, bias: Any, n: int, f: Activation) -> Plan:
         return self._vector.plan(bias, (n,), f"the bias of node {name!r}", masks=f.masks)
 
-    def _overwrite(self, positions: Array, given: Any, where: str, masks: bool = False) -> None:
-        """Give entries that exist new numbers; nan or None stands for the absent ones."""
-        present = positions != ABSENT
-        try:
-            given = _nan_as_none(given)
-        except RecursionError:
-            raise GraphpropError(f"{where}: the list is nested too deeply") from None
-        plan = self._vector.plan(given, positions.shape, where, masks)
-        if plan.positions is not None and (plan.positions >= 0).any():
-            raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
-        if (plan.present != present).any():
-            raise GraphpropError(f"{where}: every entry that exists needs a number, and the others nan or None")
-        places, numbers = positions[present], plan.values[present]
-        _, first, use = np.unique(places, return_index=True, return_inverse=True)
-        if (numbers[first][use] != numbers).any():
-            raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
-        self._vector.values[places] = numbers
-
 
 class AllOrNothing:
     """Takes what was added to a graph out of it again if something is refused on the way."""
@@ -425,12 +407,3 @@ def checked_graph(net: Any) -> Graph:
 def _holds_mask(bias: Any) -> bool:
     entries = bias if isinstance(bias, list | tuple) else read_array(bias, "the bias").ravel()
     return any(isinstance(x, float | np.floating) and x == -np.inf for x in entries)
-
-
-def _nan_as_none(given: Any) -> Any:
-    """The numbers with None in place of nan, as an absent entry is given."""
-    if isinstance(given, list | tuple):
-        return [_nan_as_none(x) for x in given]
-    if isinstance(given, np.ndarray) and given.dtype.kind == "f":
-        return np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
-    return None if isinstance(given, float) and given != given else given

@@ -246,6 +246,24 @@ class ParameterVector:
         values = real_array(given, where)
         return values, np.full(values.shape, NEW)
 
+    def overwrite(self, positions: Array, given: Any, where: str, masks: bool = False) -> None:
+        """Give entries that exist new numbers; nan or None stands for the absent ones."""
+        present = positions != ABSENT
+        try:
+            given = _nan_as_none(given)
+        except RecursionError:
+            raise GraphpropError(f"{where}: the list is nested too deeply") from None
+        plan = self.plan(given, positions.shape, where, masks)
+        if plan.positions is not None and (plan.positions >= 0).any():
+            raise GraphpropError(f"{where}: numbers are needed; a Parameter joins where the edge is made")
+        if (plan.present != present).any():
+            raise GraphpropError(f"{where}: every entry that exists needs a number, and the others nan or None")
+        places, numbers = positions[present], plan.values[present]
+        _, first, use = np.unique(places, return_index=True, return_inverse=True)
+        if (numbers[first][use] != numbers).any():
+            raise GraphpropError(f"{where}: entries that share a parameter were given different numbers")
+        self.values[places] = numbers
+
 
 def _about_size(shape: tuple[int, ...], wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
     """A hint for numbers with more axes than their place has, which a node or an input made with size= may have."""
@@ -264,3 +282,12 @@ def _resized(array: Array, count: int, capacity: int) -> Array:
     result = np.empty(capacity, dtype=array.dtype)
     result[:count] = array[:count]
     return result
+
+
+def _nan_as_none(given: Any) -> Any:
+    """The numbers with None in place of nan, as an absent entry is given."""
+    if isinstance(given, list | tuple):
+        return [_nan_as_none(x) for x in given]
+    if isinstance(given, np.ndarray) and given.dtype.kind == "f":
+        return np.where(np.isnan(given), None, given)  # type: ignore[call-overload]
+    return None if isinstance(given, float) and given != given else given

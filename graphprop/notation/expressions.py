@@ -6,14 +6,13 @@ What a quantity means, and how a formula is written, is not known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-SPARE = 12  # digits beyond those that are shown
+from graphprop.notation.precision import FUNCTIONS, SPARE, context, fsum, precisely, rounded
 
 # ------------------------------------------------------------------ symbols
 
@@ -294,50 +293,6 @@ def quantities(e: Expression) -> Iterator[Quantity]:
 # ------------------------------------------------------------------ numbers
 
 
-# They are floats, or numbers of mpmath, which know the context that they were made in.
-
-
-def context(*numbers: Any) -> Any:
-    """The context of mpmath's numbers; None for floats."""
-    return next((x.context for x in numbers if hasattr(x, "context")), None)
-
-
-def precisely(number: Any, digits: int) -> AbstractContextManager[Any]:
-    """Where to compute with as many digits as a number is shown with, and some more."""
-    m = context(number)
-    return nullcontext() if m is None else m.workdps(digits + SPARE)
-
-
-def fsum(terms: Iterable[Any]) -> Any:
-    """The sum, rounded once if it is one of floats."""
-    terms = list(terms)
-    return math.fsum(terms) if context(*terms) is None else sum(terms)
-
-
-def sigmoid(a: Any) -> Any:
-    e = exp(-abs(a))
-    return 1.0 / (1.0 + e) if a >= 0 else e / (1.0 + e)
-
-
-def exp(a: Any) -> Any:
-    return (context(a) or math).exp(a)
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{
-        name: lambda a, name=name: getattr(context(a) or math, name)(a)
-        for name in ("exp", "log", "sqrt", "tanh", "sin", "cos", "erf", "erfc")
-    },
-    "abs": abs,
-    "max": max,
-    "min": min,
-    "sign": lambda a: float((a > 0) - (a < 0)),
-    "sigmoid": sigmoid,
-    "Phi": lambda a: 0.5 * (context(a) or math).erfc(-a / (context(a) or math).sqrt(2.0)),  # the normal distribution
-    "phi": lambda a: exp(-0.5 * a * a) / (context(a) or math).sqrt(2.0 * (context(a) or math).pi),  # and its density
-}
-
-
 def evaluate(e: Expression, digits: int | None = None) -> tuple[Any, Any]:
     """The value, and how large what it is summed from is; with every quantity rounded to so many digits, if given.
 
@@ -357,11 +312,6 @@ def evaluate(e: Expression, digits: int | None = None) -> tuple[Any, Any]:
         return _combined(e, [x for x, _ in pairs]), abs(_combined(_absolute(e), [size for _, size in pairs]))
     except (OverflowError, ZeroDivisionError, ValueError):
         return math.nan, math.nan
-
-
-def rounded(value: Any, digits: int) -> Any:
-    m = context(value)
-    return float(f"{value:.{digits}g}") if m is None else m.mpf(decimal(value, digits))
 
 
 def _real(x: Any) -> Any:
@@ -416,11 +366,3 @@ def enough_digits(e: Expression, result: Any, digits: int) -> int:
             if abs(evaluate(e, enough)[0] - result) <= unit:
                 return enough
     return most
-
-
-def decimal(value: Any, digits: int) -> str:
-    m = context(value)
-    if m is None:
-        return f"{value + 0.0:.{digits}g}"
-    mantissa, e, exponent = str(m.nstr(value, digits)).partition("e")
-    return mantissa.removesuffix(".0") + e + exponent

@@ -25,12 +25,11 @@ from graphprop.notation.expressions import (
     Square,
     Sum,
     Symbol,
-    context,
     evaluate,
-    fsum,
     lifted,
     parts,
 )
+from graphprop.notation.precision import context, fsum
 
 LONGEST, DEEPEST = 3000, 100  # parts of a formula that is still printed, and how deep they stand
 

@@ -24,8 +24,8 @@ from graphprop.notation.expressions import (
     Square,
     Sum,
     Symbol,
-    decimal,
 )
+from graphprop.notation.precision import decimal
 
 
 class Text:

@@ -21,12 +21,12 @@ from graphprop.graph.matrix_view import (
     block_matrix,
 )
 from graphprop.notation.escaping import label, markup
-from graphprop.notation.foreign import as_floats
 from graphprop.notation.short import (
     number,
     short,
     table,
 )
+from graphprop.passes.apart import Difference, apart, excess
 from graphprop.passes.by_name import (
     Values,
     biases_by_node,
@@ -114,20 +114,6 @@ def check_trace(trace: object, layout: Layout) -> None:
         raise GraphpropError(f"a trace of net.forward is needed, not {type(trace).__name__}")
     if not trace.layout.same_structure(layout):
         raise GraphpropError("the trace is of another structure; the network changed since: run net.forward again")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where two results differ most: the entry, both numbers, and how far apart they are."""
-
-    entry: str
-    first: Any
-    second: Any
-    absolute: float
-    relative: float
-
-    def __str__(self) -> str:
-        return f"{self.entry}: {self.first!r} and {self.second!r}, relative difference {self.relative:.2e}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -304,15 +290,15 @@ class Gradients:
         'value'
         """
         check_comparable(self, other)
-        worst, most = Difference("value", self.value, other.value, *_apart(self.value, other.value)), 0.0
+        worst, most = Difference("value", self.value, other.value, *apart(self.value, other.value)), 0.0
         if worst.absolute > 0:
             most = worst.relative
         for mine, theirs, name in self._aligned(other):
-            excess = _excess(mine, theirs)
-            if excess.size and excess.max() > most:
-                i = int(np.argmax(excess))
-                most = float(excess[i])
-                worst = Difference(name(i), number(mine[i]), number(theirs[i]), *_apart(mine[i], theirs[i]))
+            over = excess(mine, theirs)
+            if over.size and over.max() > most:
+                i = int(np.argmax(over))
+                most = float(over[i])
+                worst = Difference(name(i), number(mine[i]), number(theirs[i]), *apart(mine[i], theirs[i]))
         return worst
 
     def allclose(self, other: Gradients, rtol: float = 1e-9) -> bool:
@@ -323,9 +309,9 @@ class Gradients:
         """
         check_comparable(self, other)
         rtol = one_number(rtol, "rtol")
-        if not _apart(self.value, other.value)[1] <= rtol:
+        if not apart(self.value, other.value)[1] <= rtol:
             return False
-        return all(bool((_excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))
+        return all(bool((excess(x, y) <= rtol).all()) for x, y, _ in self._aligned(other))
 
     def _aligned(self, other: Gradients) -> Iterator[tuple[Array, Array, Callable[[int], str]]]:
         """Each kind of number of both, flat, and how its entries are called."""
@@ -383,34 +369,6 @@ def _why_no_a(layout: Layout, name: Name) -> str:
     except (KeyError, TypeError):
         return ""
     return f"{name!r} is an input, which has no pre-activation" if is_input else ""
-
-
-def _compared(x: Any) -> Array:
-    try:
-        return as_floats(x)
-    except GraphpropError:
-        raise GraphpropError("symbols are not compared in numbers; put numbers in their place first") from None
-
-
-def _excess(x: Array, y: Array) -> Array:
-    """How far apart the entries of two arrays are: relative to their size, and a little to the largest of all."""
-    x, y = _compared(x), _compared(y)
-    absolute = _apart(x, y)[0]
-    size = np.nan_to_num(np.maximum(np.abs(x), np.abs(y)))
-    with np.errstate(all="ignore"):
-        excess = np.where(absolute > 0, absolute / (size + 1e-3 * size.max(initial=0.0)), 0.0)
-    result: Array = np.where(np.isnan(absolute), np.inf, excess)
-    return result
-
-
-def _apart(x: Any, y: Any) -> tuple[Any, Any]:
-    """Absolute difference, and relative to the larger of both; nan against a number is infinitely far."""
-    x, y = _compared(x), _compared(y)
-    with np.errstate(all="ignore"):
-        absolute = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-        relative = np.where(absolute > 0, absolute / np.maximum(np.abs(x), np.abs(y)), 0.0)
-        relative = np.where(np.isnan(absolute), np.inf, relative)
-    return (float(absolute), float(relative)) if absolute.ndim == 0 else (absolute, relative)
 
 
 def check_comparable(g: Gradients, other: object) -> None:

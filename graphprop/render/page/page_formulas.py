@@ -22,11 +22,11 @@ from graphprop.notation.expressions import (
     Square,
     Sum,
     Symbol,
-    decimal,
     enough_digits,
     evaluate,
     quantities,
 )
+from graphprop.notation.precision import decimal
 from graphprop.notation.writing import Html, write, write_symbol
 from graphprop.render.drawn.lettering import DASH
 
