@@ -87,9 +87,7 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
         first = numbered.row_first[len(inputs) : -1]
         others = others[np.lexsort((kind[others], alike[first], level[others]))]
         numbered = _number(layout, np.concatenate((inputs, others)))
-        uses = np.bincount(layout.position, minlength=layout.size)
-        uses += np.bincount(layout.bias_position, minlength=layout.size)
-        blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), uses))
+        blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), layout.count_of_uses))
     if len(own_inputs) > len(inputs):
         numbered = _number_by_piece(layout, own_inputs, others, piece)
     piece_of_input, inputs = np.divmod(own_inputs, len(piece))

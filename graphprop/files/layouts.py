@@ -52,7 +52,7 @@ def write_layout(layout: Layout) -> bytes:
             for name, positions in layout.parameters.items()
         ]
     uses = np.diff(layout.edge_start)
-    edge = np.repeat(np.arange(len(uses)), uses)
+    edge = layout.edge_of_use
     arrays = {
         "kind": np.where(n > 0, which + np.uint32(1), np.uint32(0)),
         "size": np.where(vector, np.maximum(n, m), 0),

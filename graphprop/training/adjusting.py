@@ -117,11 +117,8 @@ def positions_of(layout: Layout, name: Any) -> Array:
         found.append(layout.parameters[name].ravel())
     if _is_key(layout.number, name):
         v = layout.number[name]
-        edges = np.flatnonzero(layout.edge_target == v)
-        uses = [layout.position[layout.edge_slice(e)] for e in edges.tolist()]
-        rows = layout.a_slice(v)
-        biased = (layout.bias_row >= rows.start) & (layout.bias_row < rows.stop)
-        found.append(np.concatenate([*uses, layout.bias_position[biased]]))
+        uses = layout.position[layout.node_slice(v)], layout.bias_position[layout.bias_slice(v)]
+        found.append(np.concatenate(uses))
     if isinstance(name, tuple) and len(name) == 2 and _is_key(layout.edge_number, name):
         found.append(layout.position[layout.edge_slice(layout.edge_number[name])])
     if len(found) > 1:
