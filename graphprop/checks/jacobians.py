@@ -14,6 +14,7 @@ import numpy as np
 from graphprop.checks.rounding import U
 from graphprop.functions.activation import Activation
 from graphprop.functions.calling import attempt
+from graphprop.functions.entry import Entry
 from graphprop.graph.layout import Array
 
 NEARBY = 2.0**-10  # how far around a point slopes are looked at for the scale
@@ -95,13 +96,16 @@ def rounded_slopes(f: Activation, a: Array, L: Array) -> Array:
 
 def _most(f: Activation, a: Array, step: Array, L: Array, measure: Callable[[Array], Array]) -> Array:
     """The largest measure of the Jacobians at points that are off by the step, with several signs."""
-    n, most = a.shape[1], np.zeros(L.shape)
+    n, most, (low, high), finite = a.shape[1], np.zeros(L.shape), f.domain, np.isfinite(a)
+    if f.kind == "elementwise":  # both sides at once
+        there = np.where(finite, np.clip([a + step, a - step], low, high), a)
+        found = jacobians(f, there.reshape(-1, n)).reshape(2, *L.shape)
+        both: Array = np.fmax.reduce(measure(found), axis=0, initial=0.0)
+        return both
     pattern = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
-    signs = [np.ones(n)] if f.kind == "elementwise" or n == 1 else [pattern, np.where(np.arange(n) < n // 2, 1.0, -1.0)]
-    for sign in signs:
+    for sign in [np.ones(n)] if n == 1 else [pattern, np.where(np.arange(n) < n // 2, 1.0, -1.0)]:
         for side in (1.0, -1.0):
-            low, high = f.domain
-            there = np.where(np.isfinite(a), np.clip(a + side * sign * step, low, high), a)
+            there = np.where(finite, np.clip(a + side * sign * step, low, high), a)
             most = np.fmax(most, measure(jacobians(f, there)))
     return most
 
@@ -120,6 +124,9 @@ def jacobians(f: Activation, a: Array, o: Array | None = None) -> Array:
     for s, row in enumerate(a.tolist()):
         own = attempt(f.outputs, row) if o is None else o[s].tolist()
         if own is None:
+            continue
+        if isinstance(f, Entry):
+            result[s] = f.slopes(row, own)
             continue
         for k in range(m):
             unit = [0.0] * m

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphprop.functions.activation import Activation
 from graphprop.functions.printed import Printed
+from graphprop.given.arrays import Array
 
 
 class Entry(Activation):
@@ -38,6 +39,15 @@ class Entry(Activation):
     def outputs(self, a: list[float]) -> list[float]:
         with np.errstate(all="ignore"):
             return super().outputs(a)
+
+    def slopes(self, a: list[float], o: list[float]) -> Array:
+        """L, all pulls at once, of one node that is not elementwise. Functions of the tables change no argument."""
+        f, fixed, x = self.derivative_function, tuple(self.parameters.values()), np.array(a)
+        with np.errstate(all="ignore"):
+            if self.kind == "reducing":
+                return np.array([f(x, o[0], 1.0, *fixed)])
+            y = np.array(o)
+            return np.array([f(x, y, unit, *fixed) for unit in np.eye(len(o))])
 
     def pull(self, a: list[float], o: list[float], g: list[float]) -> list[float]:
         with np.errstate(all="ignore"):

@@ -149,5 +149,7 @@ def pulled(f: Any, a: Array, g: Array) -> Array:
         found: list[float] = f.pull(row, f.outputs(row), gi)
         return found
 
+    if f.kind == "elementwise" and (found := attempt(pull, a.ravel().tolist(), g.ravel().tolist())) is not None:
+        return np.array(found, dtype=float).reshape(a.shape)
     rows = [attempt(pull, row, gi) or none for row, gi in zip(a.tolist(), g.tolist(), strict=True)]
     return np.array(rows, dtype=float).reshape(a.shape)

@@ -355,3 +355,12 @@ def test_a_users_activation_works_in_every_form() -> None:
     for form in ("parents", "children", "paths"):
         assert gp.recursion.backpropagate(net, trace, "y", form=form).input["x"] == exact
     assert gp.recursion.backpropagate(net, trace, "y", numbers=mpmath.mp).input["x"] == exact
+
+
+@pytest.mark.parametrize("name", [name for name, f in gp.ACTIVATIONS.items() if f.kind != "elementwise"])
+@pytest.mark.parametrize("a", [[0.5], [0.25, -1.5, 2.0], [3.0, 3.0, -7.0, 0.0]])
+def test_all_slopes_at_once_are_the_pulls_of_each_output(name: str, a: list[float]) -> None:
+    f = gp.ACTIVATIONS[name]
+    o = f.outputs(a)
+    pulls = [f.pull(a, o, unit) for unit in np.eye(len(o)).tolist()]
+    assert f.slopes(a, o).tolist() == pulls  # type: ignore[attr-defined]
