@@ -67,10 +67,11 @@ def declared(made: Given, size: int) -> gp.Network:
     theta = net.parameter("theta", np.zeros(size))
     for v in range(inputs):
         net.add_input(names[v])
-    row = 0
+    row, by_target = 0, np.argsort(made["target"], kind="stable")
+    ends = np.searchsorted(made["target"], np.arange(len(names) + 1), sorter=by_target)
     for v in range(inputs, len(names)):
         f = gp.activation(kinds[v - inputs])
-        into = np.flatnonzero(made["target"] == v)
+        into = by_target[ends[v] : ends[v + 1]]
         component = made["component"][into] if "component" in made else np.arange(len(into)) * (f.kind == "reducing")
         n = 1 + int(component.max())
         parents = {u: [None] * n for u in sorted(set(made["source"][into].tolist()))}
