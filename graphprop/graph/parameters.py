@@ -23,6 +23,7 @@ Array = NDArray[Any]
 ABSENT, NEW = -1, -2
 _ONE = ((), (1,), (1, 1))
 _FLOATS = {float, np.float64}
+_FLOATS_OR_NONE = {*_FLOATS, type(None)}
 
 
 class Parameter:
@@ -236,6 +237,9 @@ class ParameterVector:
             return np.array(0.0), np.array(ABSENT)
         if isinstance(given, np.ndarray) and given.dtype == object:
             given = given.tolist()
+        if isinstance(given, list | tuple) and depth < 2 and set(map(type, given)) <= _FLOATS_OR_NONE:
+            absent = np.array([x is None for x in given], dtype=bool)
+            return np.where(absent, 0.0, np.array(given, dtype=float)), np.where(absent, ABSENT, NEW)
         if isinstance(given, list | tuple) and any(_is_special(x) for x in given):
             if depth == 2:
                 raise GraphpropError(f"{where}: weights have at most two axes")
