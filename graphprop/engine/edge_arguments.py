@@ -117,8 +117,8 @@ def read_bias(given: Any, rows: int, first: int, scalar: bool) -> Array | None:
     what = "True or False, or an array of those or of positions in theta"
     if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray):
         raise GraphpropError(f"bias is {what}, not {given!r}")
-    flags = np.asarray(given) if not is_masked_array(given) else None
-    if flags is not None and flags.dtype == bool and flags.ndim == 1:
+    if getattr(given, "ndim", 1) == 1 and set(map(type, given)) <= {bool, np.bool_}:
+        flags = np.array([*given], dtype=bool)
         found: Array = np.where(flags, first - 1 + np.cumsum(flags), -1)
     else:
         found = read_numbers(given, "bias", "position", -1)

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,11 @@ class Stage:
     @property
     def theta(self) -> Any:
         return self.net.theta.copy()
+
+    @property
+    def matrix(self) -> Any:
+        """What is read of a sparse matrix of scipy."""
+        return SimpleNamespace(format="csr", shape=(1, 2), indices=np.array([0, 1]), indptr=np.array([0, 2]))
 
     @cached_property
     def cell(self) -> gp.Network:
@@ -232,7 +238,11 @@ CALLS = (
     call("Parameter.belongs_to", "s.f.belongs_to", vector="None"),
     call("compile", "gp.compile", net="s.net"),
     call("Program.from_edges", "gp.Program.from_edges", n_inputs="2", source="[0, 1, 2]", target="[2, 2, 3]",
-         activation="'tanh'", bias="True", outputs="[3]"),
+         activation="'tanh'", bias="True", outputs="[3]", component="[0, 0, 0]", position="[0, 1, 0]",
+         names="['x', 'y', 'h', 'z']"),
+    call("Program.from_matrices", "gp.Program.from_matrices", matrices="[s.matrix]", activation="['tanh']",
+         bias="[True]", outputs="[2]", n_inputs="None", names="['x', 'y', 'z']"),
+    call("Program.save", "s.program.save", path="'saved.program'"),
     call("Program.predict", "s.program.predict", theta="s.theta", inputs=ROWS),
     call("Program.value_and_grad", "s.program.value_and_grad", theta="s.theta", inputs=ROWS, target=TARGETS,
          loss="'half_squared'", sample_weight="[1.0, 2.0]"),
@@ -250,7 +260,7 @@ CALLS = (
          padding="(1, 0)", activation="'relu'", bias="0.5", name="'c'", trainable="True"),
     call("softmax_regression", "gp.softmax_regression", features="2", classes="3"),
     call("unroll", "gp.unroll", cell="s.cell", feedback="{'t': 's'}", steps="3"),
-    call("union", "gp.union", nets="{'a': s.net, 'b': s.cell}"),
+    call("union", "gp.union", nets="{'a': s.net, 'b': s.cell}", share_inputs="False"),
     call("Activation", "gp.Activation", name="'own'", value="lambda a: 2 * a", derivative="lambda a, o: 2.0",
          kind="'elementwise'", formula="None", text="'2 a'", latex="'2 a'", parameters="{}", domain="(-5.0, 5.0)",
          kinks="(1.0,)", masks="False", gives="'values'", check="True"),
