@@ -142,14 +142,15 @@ def test_a_run_that_is_interrupted_gives_blas_its_threads_back(call: str) -> Non
 
 
 @pytest.mark.parametrize("call", ["value_and_grad", "predict", "vjp", "forward", "backward"])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str, dtype: Any) -> None:
+@pytest.mark.parametrize("dtype", one_of(2, (np.float32, np.float64)))
+@pytest.mark.parametrize("every", one_of(2, (7, 1)), ids="every {}".format)
+def test_a_run_that_is_interrupted_leaves_numpys_warnings_as_they_were(call: str, dtype: Any, every: int) -> None:
     """Of a network with a function that is run in Python; also where numpy sets and resets them."""
     half = gp.Activation("half", lambda a: [a * 0.5][0], lambda a, o: [0.5][0])
     program = gp.compile(gp.mlp([2, 2, 1], half, seed=0))
     run = interrupt_cases.run_of(lambda: program, call, 2, dtype)
     expected = interrupt_cases.frozen(run())
-    for place in itertools.count():
+    for place in itertools.count(0, every):
         with np.errstate(all="warn", over="raise"):
             before = np.geterr()
             interrupted = interrupted_at(place, run, within=(PACKAGE, ERRSTATE))
