@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import heapq
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -67,17 +68,40 @@ def check_flag(given: object, what: str) -> None:
         raise GraphpropError(f"{what} is True or False, not {given!r}")
 
 
-def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UnknownNameError:
-    """The error for a name that is not among `known`, with the nearest one suggested."""
+def unknown(
+    what: str,
+    name: object,
+    known: Iterable[object],
+    where: str = "",
+    also: Mapping[Any, Iterable[str]] = MappingProxyType({}),
+) -> UnknownNameError:
+    """The error for a name that is not among `known`, with the nearest one suggested.
+
+    `also` has other names of some: who types one of them, however it is spelt, is told of all that are called so.
+    """
     by_text = {str(option).lower(): option for option in known}
-    near = _nearest(str(name).lower(), by_text)
-    if near is not None:
+    near, meant = None, _meant(str(name), by_text.values(), also) if also else []
+    if not meant:
+        near = _nearest(str(name).lower(), by_text)
+    if meant:
+        hint = f"did you mean {' or '.join(map(repr, meant))}?"
+    elif near is not None:
         hint = f"did you mean {by_text[near]!r}?"
     elif by_text and len(by_text) <= 40:
         hint = f"known: {', '.join(_short(label(option)) for option in by_text.values())}"
     else:
         hint = f"there are {len(by_text)}, none of a similar name" if by_text else "there is none"
     return UnknownNameError(f"{where}unknown {what} {_short(repr(name))}; {hint}")
+
+
+def _meant(text: str, known: Iterable[Any], also: Mapping[Any, Iterable[str]]) -> list[Any]:
+    """All that are called so, whatever the case, the signs between words, and "loss" behind them."""
+
+    def bare(text: str) -> str:
+        return "".join(filter(str.isalnum, text[: 2 * LONGEST].lower())).removesuffix("loss")
+
+    wanted = bare(text)
+    return [option for option in known if wanted and wanted in map(bare, (str(option), *also.get(option, ())))]
 
 
 def _nearest(text: str, options: Iterable[str]) -> str | None:

@@ -230,6 +230,43 @@ class Program:
         value, gradient, _ = self._run(on_demand.engine().differentiate, numbers, rows, objective)
         return value, gradient
 
+    def value(
+        self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None, sample_weight: Any = None
+    ) -> float:
+        """A loss of the outputs, its mean over the samples, by a forward pass alone.
+
+        The arguments are those of `value_and_grad`.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "identity", {"x": 2.0})
+        >>> gp.compile(net).value(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
+        0.25
+        """
+        objective, z, _ = self._compared(theta, inputs, target, loss, sample_weight)
+        with np.errstate(all="ignore"):
+            terms, _ = objective.evaluate(z, Floats())
+        value: float = objective.total(terms, Floats())
+        return value
+
+    def losses(self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None) -> Any:
+        """The loss of each sample by itself, by a forward pass alone: an array, or a number for one sample.
+
+        `value` is their mean. The arguments are those of `value_and_grad`.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "identity", {"x": 2.0})
+        >>> gp.compile(net).losses(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
+        array([0.5, 0. ])
+        """
+        objective, z, batched = self._compared(theta, inputs, target, loss, None)
+        with np.errstate(all="ignore"):
+            found = objective.of_samples(z)
+        return found if batched else float(found[0])
+
     def vjp(self, theta: Any, inputs: Any, seeds: Any) -> tuple[Array, Array]:
         """The gradients by theta and by the inputs of the sum of seeds times outputs.
 
@@ -406,6 +443,15 @@ class Program:
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled, for float64 or float32."""
         return on_demand.engine().calls_python(self.schedule, _read_dtype(dtype))
+
+    def _compared(
+        self, theta: Any, inputs: Any, target: Any, loss: Losses | None, sample_weight: Any
+    ) -> tuple[Objective, Array, bool]:
+        """Losses and what they read, in float64 as the loops compare it, and whether it is of a batch."""
+        numbers = self._read_theta(theta)
+        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
+        return objective, self._run(on_demand.engine().read, numbers, rows, objective).astype(float), batched
 
     def _run(
         self,

@@ -265,8 +265,7 @@ def _objective(run: Run, numbers: Numbers, on_o: Array) -> tuple[Array, Array, f
     terms, direct = goal.evaluate(z, Floats())
     compared = np.zeros(z.shape)
     if goal.losses:
-        targets, share = goal.for_kernels()
-        compared = np.abs(goal.column_weight * targets) * np.reshape(share, (-1, 1))
+        compared = goal.target_sizes
     result, z = np.zeros(on_o.shape), finite(z)
     moved = _moved_direct(goal, run.o[:, goal.columns], errors, direct)
     rounded = numbers.roundings * (numbers.unit * (np.abs(direct) + compared) + numbers.tiny * bool(goal.losses))

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphprop.checks.bounds import TELLS
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.copies import Changes, Copies, objective_terms
+from graphprop.checks.copies import Changes, Copies, losses_crossed, objective_terms
 from graphprop.checks.culprits import wrong_derivatives
 from graphprop.checks.ways import STEPS, Question, Way, timed
 from graphprop.graph.layout import Array
@@ -99,7 +99,10 @@ def _trial(q: Question, copies: Copies, directions: Array, step: float) -> Slope
     steps = np.concatenate(([0.0], np.repeat(signed, count)))
     of = np.concatenate(([-1], np.tile(np.arange(count), len(signed))))
     a, o = copies.run(Changes(steps, directions=directions, direction_of=of))
-    terms = objective_terms(q.objective, o[:, :, q.objective.columns])
+    z = o[:, :, q.objective.columns]
+    terms = objective_terms(q.objective, z)
     change = (terms[1:] - terms[0]).sum(axis=1).reshape(len(signed), count)  # the differences of each sample, then all
-    crossed = copies.crossed(a)[1:].any(axis=1).reshape(len(signed), count).any(axis=0)
+    crossed = (
+        (copies.crossed(a) | losses_crossed(q.objective, z))[1:].any(axis=1).reshape(len(signed), count).any(axis=0)
+    )
     return slopes(np.zeros(count), list(change[::2]), list(change[1::2]), np.array(step), q.bounds.value.sum(), crossed)

@@ -12,6 +12,7 @@ import numpy as np
 from graphprop.checks.copies import units
 from graphprop.checks.ways import NotApplicableError, Question, Way, timed
 from graphprop.errors import GraphpropError
+from graphprop.functions.loss import with_gaps
 from graphprop.functions.mathematics import Functions, Mathematics
 from graphprop.graph.layout import Array
 
@@ -90,7 +91,8 @@ def _objective(q: Question, library: Library, weight: Any, bias: Any, on_a: Any,
         for own, place, targets, weight in goal.each_head():
             assert own.loss.formula is not None
             z = [o[c][s] for c in columns[place]]
-            total = total + weight * float(share[s % len(share)]) * own.loss.formula(m, z, targets[s].tolist())
+            t = with_gaps(own.loss, targets[s].tolist())
+            total = total + weight * float(share[s % len(share)]) * own.loss.formula(m, z, t)
     return total
 
 

@@ -169,6 +169,8 @@ def _random_target(
             if entry.targets != "any"
             else rng.standard_normal((*lead, sum(widths)))
         )
+        if entry.targets == "sign":
+            drawn = np.where(drawn < 0.5, -1.0, 1.0)
         if entry.targets == "distribution":
             drawn /= drawn.sum(axis=-1, keepdims=True)
         parts = np.split(drawn, np.cumsum(widths)[:-1], axis=-1)

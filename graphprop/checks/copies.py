@@ -18,7 +18,7 @@ from graphprop.checks.complex_numbers import COMPLEX, ComplexNumbers
 from graphprop.errors import GraphpropError
 from graphprop.functions.activation import Activation
 from graphprop.functions.calling import Told, attempt
-from graphprop.functions.loss import Loss
+from graphprop.functions.loss import Loss, with_gaps
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.objective import Objective
 
@@ -279,14 +279,25 @@ def objective_terms(objective: Objective, z: Array) -> Array:
     return total
 
 
+def losses_crossed(objective: Objective, z: Array) -> Array:
+    """Whether a copy stands on another side of a kink of a loss than copy 0, for each sample."""
+    found = np.zeros(z.shape[:2], bool)
+    for own, place, targets, _ in objective.each_head():
+        for kink in own.loss.kinks:
+            side = z[..., place] - targets > kink
+            found |= (side != side[0]).any(axis=2)
+    return found
+
+
 def _loss_terms(entry: Loss, z: Array, t: Array) -> Array:
     if z.dtype == float:
         return np.asarray(entry.value(z, np.broadcast_to(t, z.shape)), dtype=float)
     if entry.formula is None:
         raise GraphpropError(f"loss {entry.name!r} has no formula")
     columns = np.ascontiguousarray(np.moveaxis(z, -1, 0)).view(ComplexNumbers)  # (components, copies, samples)
+    rows = [with_gaps(entry, row) for row in t.tolist()]
     with Told(_not_for_complex_numbers(f"loss {entry.name}")):
-        terms = [entry.formula(COMPLEX, list(columns[:, :, s]), t[s].tolist()) for s in range(z.shape[1])]
+        terms = [entry.formula(COMPLEX, list(columns[:, :, s]), row) for s, row in enumerate(rows)]
     found = np.stack([np.broadcast_to(np.asarray(x), z.shape[:1]) for x in terms], axis=1)
     if not np.isfinite(found).all():
         raise GraphpropError(f"the formula of loss {entry.name} overflows")

@@ -170,11 +170,9 @@ def _through_nodes(g: Gradients, trace: Trace, nodes: Mapping[int, Slopes], insi
 def _loss_rounding(objective: Objective, direct: Array, inside: Inside) -> Array:
     rounding = np.zeros(direct.shape)
     if objective.losses:
-        targets, share = objective.for_kernels()
-        sizes = objective.column_weight * targets
         rounding += FUNCTION * np.abs(direct)
         rounding[:, objective.columns] += inside.direct
-        rounding[:, objective.columns] += FUNCTION * np.abs(sizes).sum(axis=1, keepdims=True) * np.max(share)
+        rounding[:, objective.columns] += FUNCTION * objective.target_sizes.sum(axis=1, keepdims=True)
     return rounding
 
 

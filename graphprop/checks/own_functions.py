@@ -15,7 +15,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.calling import attempt
 from graphprop.functions.entry import Entry
-from graphprop.functions.losses import LossEntry
+from graphprop.functions.loss_entry import LossEntry
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Trace

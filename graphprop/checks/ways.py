@@ -15,7 +15,7 @@ import numpy as np
 
 from graphprop.checks.bounds import MOST_SLOPES, Bounds, bounds
 from graphprop.checks.central_differences import LEVELS, Slopes, slopes
-from graphprop.checks.copies import Changes, Copies, formula_of, objective_terms
+from graphprop.checks.copies import Changes, Copies, formula_of, losses_crossed, objective_terms
 from graphprop.checks.culprits import Equations
 from graphprop.checks.jacobians import jacobians
 from graphprop.checks.rounding import Inside, U
@@ -347,8 +347,10 @@ def _trial(q: Question, copies: Copies, where: Places, step: float) -> Slopes:
         signed = [side * level * steps for level in LEVELS for side in (1, -1)]
         change = _joined([changes(q, own, s) for s in signed], len(own))
         a, o = copies.run(change)
-        crossed = copies.crossed(a)[1:].reshape(2 * len(LEVELS), len(own), -1).any(axis=0)
-        terms = objective_terms(q.objective, o[:, :, q.objective.columns])
+        z = o[:, :, q.objective.columns]
+        each = (copies.crossed(a) | losses_crossed(q.objective, z))[1:]
+        crossed = each.reshape(2 * len(LEVELS), len(own), -1).any(axis=0)
+        terms = objective_terms(q.objective, z)
         sides = np.split(terms[1:], 2 * len(LEVELS))
         parts.append(slopes(terms[:1], sides[::2], sides[1::2], steps[:, None], q.bounds.value, crossed))
     if not parts:

@@ -19,7 +19,7 @@ from graphprop.engine.thread_count import get_threads
 from graphprop.engine.threads import run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
 from graphprop.functions.loss import Loss
-from graphprop.functions.losses import LossEntry
+from graphprop.functions.loss_entry import LossEntry
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.heads import outputs_of
@@ -181,7 +181,7 @@ class Descent:
             return None
         count = schedule.layout.size
         loops = Loops.over(schedule, starts, columns, samples, dtype, count)
-        if isinstance(loss, LossEntry) and loss.term is not None:
+        if isinstance(loss, LossEntry) and loss.term is not None and not loss.term.mean:
             loops = loops.with_joined_heads()
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
         batch = loops.batch(address, sparse.RANGES[loss.targets], fresh)

@@ -30,6 +30,7 @@ from graphprop.passes.finiteness import (
     check_gradients,
     derivative_lost,
 )
+from graphprop.passes.heads import outputs_of
 from graphprop.passes.objective import Objective
 
 FLOATS = Floats()
@@ -59,12 +60,26 @@ def predict(schedule: Schedule, theta: Array, inputs: Array) -> Array:
     """The outputs of the goals, a row for each sample."""
     if (found := answer(schedule, theta, inputs)) is not None:
         return found
-    return with_python_if_need_be(lambda asks: _predict(schedule, theta, inputs, asks), schedule, theta.dtype)
+    return _predict(schedule, theta, inputs, schedule.goal_columns)
 
 
-def _predict(schedule: Schedule, theta: Array, inputs: Array, asks: bool) -> Array:
+def read(schedule: Schedule, theta: Array, inputs: Array, objective: Objective) -> Array:
+    """The columns that an objective reads, a row for each sample."""
+    if np.array_equal(objective.columns, outputs_of(schedule.layout)[1]):
+        return predict(schedule, theta, inputs)
+    schedule = renewed(towards(schedule, objective.reads))
+    return _predict(schedule, theta, inputs, schedule.column_numbers[objective.columns])
+
+
+def _predict(schedule: Schedule, theta: Array, inputs: Array, columns: Array) -> Array:
+    def run(asks: bool) -> Array:
+        return _predict_with(schedule, theta, inputs, columns, asks)
+
+    return with_python_if_need_be(run, schedule, theta.dtype)
+
+
+def _predict_with(schedule: Schedule, theta: Array, inputs: Array, columns: Array, asks: bool) -> Array:
     sweep = Sweep.over(schedule, theta, inputs, asks)
-    columns = schedule.goal_columns
     result = np.empty((len(inputs), len(columns)), dtype=theta.dtype)
 
     def run(part: int, memory: Array) -> None:

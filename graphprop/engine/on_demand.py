@@ -31,6 +31,9 @@ class Engine(Protocol):
     def predict(self, schedule: Schedule, theta: Array, inputs: Array, /) -> Array:
         """The outputs of the goals, a row for each sample."""
 
+    def read(self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, /) -> Array:
+        """The columns that an objective reads, a row for each sample."""
+
     def differentiate(
         self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False, /
     ) -> tuple[float, Array, Array]:

@@ -92,13 +92,16 @@ def loss_formula(loss: Loss, z: Quantities, t: Quantities) -> Expression | None:
 
 
 def _that_count(loss: Loss, t: Quantities) -> list[Any]:
-    """The targets; in a distribution 0 is that number, so that its term is left out."""
-    return [0.0 if loss.targets == "distribution" and y.value == 0 else y for y in t]
+    """The targets, None where one is missing; in a distribution 0 is that number, so that its term is left out."""
+    there = [None if loss.missing and y.value != y.value else y for y in t]
+    return [0.0 if loss.targets == "distribution" and y is not None and y.value == 0 else y for y in there]
 
 
 def loss_slope(loss: Loss, z: Quantities, t: Quantities, p: Shares, k: int) -> Expression | None:
     """The derivative of the loss with respect to z[k]; p is the softmax of z."""
     stated = loss.printed.slope
+    if loss.missing and t[k].value != t[k].value:
+        return ZERO
     if stated is not None:
         return expression(stated(Symbolic(context(*(x.value for x in z))), z, t, p, k))
     formula = loss_formula(loss, z, t)

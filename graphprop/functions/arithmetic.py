@@ -14,7 +14,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.activation import Activation
-from graphprop.functions.loss import Loss
+from graphprop.functions.loss import Loss, with_gaps
 from graphprop.functions.mathematics import Mathematics
 
 Numbers = list[Any]
@@ -114,8 +114,16 @@ class Formulas(Mathematics):
         if entry.formula is None:
             raise GraphpropError(f"loss {entry.name!r} has no formula, which other numbers than floats need")
         formula = entry.formula
-        t = [self.number(x) for x in t]
-        return formula(self, z, t), self.gradient(lambda x: formula(self, x, t), z)
+        t = [None if x is None else self.number(x) for x in with_gaps(entry, t)]
+        gradient = self.gradient(lambda x: formula(self, x, t), z)
+        kinks = set(map(self.number, entry.kinks))
+        on_kink = [k for k, y in enumerate(t) if kinks and y is not None and z[k] - y in kinks]
+        if on_kink:  # by convention, and that is written in the float form
+            given = (np.array([math.nan if x is None else float(x) for x in xs]) for xs in (z, t))
+            by_convention = entry.apply(*given)[1].tolist()
+            for k in on_kink:
+                gradient[k] = self.number(by_convention[k])
+        return self.number(formula(self, z, t)), gradient
 
     def _formula(self, f: Activation) -> Callable[[Any], Any]:
         if f.formula is None:

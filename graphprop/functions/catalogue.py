@@ -33,7 +33,7 @@ def activation(name: str, parameters: Mapping[str, float] = MappingProxyType({})
     graphprop.errors.UnknownNameError: unknown activation 'sigmod'; did you mean 'sigmoid'?
     """
     if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
+        raise unknown("activation", name, ACTIVATIONS, also={f.name: f.also for f in ENTRIES.values()})
     entry = ACTIVATIONS[name]
     if not isinstance(parameters, Mapping):
         raise GraphpropError(f"activation {name!r}: parameters are a mapping from names to numbers, not {parameters!r}")

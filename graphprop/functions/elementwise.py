@@ -144,6 +144,7 @@ ELEMENTWISE = (
         text="a",
         latex="a",
         printed=Printed(slope=lambda m, a, o: 1.0),
+        also=("linear", "none", "id"),
     ),
     Entry(
         "sigmoid",
@@ -160,6 +161,7 @@ ELEMENTWISE = (
             cancels=lambda a, o, g: g * (o + o * o),  # o - o^2
             mistakes=SIGMOID_MISTAKES,
         ),
+        also=("logistic", "expit"),
     ),
     Entry(
         "tanh",
@@ -175,6 +177,7 @@ ELEMENTWISE = (
             cancels=lambda a, o, g: g * (1 + o * o),  # 1 - o^2
             mistakes=TANH_MISTAKES,
         ),
+        also=("hyperbolic tangent",),
     ),
     Entry(
         "relu",
@@ -189,6 +192,7 @@ ELEMENTWISE = (
             lambda m, a: m.max([a, 0.0]),
             lambda m, a, o: m.where(a > 0, 1.0, 0.0),
         ),
+        also=("rectifier", "rectified linear", "ramp"),
     ),
     Entry(
         "leaky_relu",
@@ -201,6 +205,7 @@ ELEMENTWISE = (
         parameters={"slope": 0.01},
         kinks=(0.0,),
         printed=Printed(slope=lambda m, a, o, slope: m.where(a > 0, 1.0, slope)),
+        also=("lrelu",),
     ),
     Entry(
         "elu",
@@ -232,6 +237,7 @@ ELEMENTWISE = (
             cancels=lambda a, o, g: 2 * g,  # 1 - exp(-o)
             beside=1.0,  # log(1 + e)
         ),
+        also=("smooth relu",),
     ),
     Entry(
         "silu",
@@ -246,6 +252,7 @@ ELEMENTWISE = (
             lambda m, a, o: m.sigmoid(a) * (1 + a * m.sigmoid(-a)),
             cancels=_like_a_gate,
         ),
+        also=("swish",),
     ),
     Entry(
         "gelu",
@@ -270,6 +277,7 @@ ELEMENTWISE = (
         text="sin(a)",
         latex=r"\sin a",
         printed=Printed(slope=lambda m, a, o: m.cos(a)),
+        also=("sine",),
     ),
     Entry(
         "gaussian",
@@ -280,6 +288,7 @@ ELEMENTWISE = (
         text="exp(-a^2)",
         latex=r"e^{-a^2}",
         printed=Printed(slope=lambda m, a, o: -2.0 * a * o),
+        also=("rbf", "bell"),
     ),
     Entry(
         "abs",
@@ -291,6 +300,7 @@ ELEMENTWISE = (
         latex="|a|",
         kinks=(0.0,),
         printed=Printed(lambda m, a: abs(a), lambda m, a, o: m.sign(a)),
+        also=("absolute value", "modulus"),
     ),
     Entry(
         "square",
@@ -301,6 +311,7 @@ ELEMENTWISE = (
         text="a^2",
         latex="a^2",
         printed=Printed(slope=lambda m, a, o: 2.0 * a),
+        also=("squared", "quadratic"),
     ),
     Entry(
         "exp",
@@ -311,6 +322,7 @@ ELEMENTWISE = (
         text="exp(a)",
         latex="e^a",
         printed=Printed(slope=lambda m, a, o: o),
+        also=("exponential",),
     ),
     Entry(
         "log",
@@ -322,5 +334,6 @@ ELEMENTWISE = (
         latex=r"\log a",
         domain=POSITIVE,
         printed=Printed(slope=lambda m, a, o: 1 / a),
+        also=("ln", "logarithm"),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ class Entry(Activation):
     """An activation of the tables; its functions may meet infinities, of which numpy has nothing to say.
 
     A vector one has `push_function(a, o, t)` besides, the Jacobian times t, for which users' are pulled component by
-    component. Whether the derivative belongs to the value is a matter of tests, not of every start.
+    component. `also` are other names that people know it by. Whether the derivative belongs to the value is a matter of
+    tests, not of every start.
     """
 
-    __slots__ = ("printed", "push_function")
+    __slots__ = ("also", "printed", "push_function")
+    also: tuple[str, ...]
     push_function: Callable[..., Any] | None
 
     def __init__(
@@ -30,8 +32,10 @@ class Entry(Activation):
         *,
         printed: Printed,
         push_function: Callable[..., Any] | None = None,
+        also: Iterable[str] = (),
         **fields: Any,
     ) -> None:
+        object.__setattr__(self, "also", tuple(also))
         object.__setattr__(self, "printed", printed)
         object.__setattr__(self, "push_function", push_function)
         super().__init__(name, value, derivative, check=False, **fields)

@@ -36,8 +36,8 @@ class Loss:
     value, gradient : callable
     reads : "values", "probabilities", "log-probabilities" or "logits"
         What z has to be.
-    targets : "any", "distribution" or "unit"
-        What t may be: any finite numbers; numbers >= 0, or a class label in their place; numbers in [0, 1].
+    targets : "any", "distribution", "unit" or "sign"
+        What t may be: any finite numbers; numbers >= 0, or a class label in their place; numbers in [0, 1]; -1 or 1.
     formula : callable, optional
         ``formula(m, z, t)`` for one sample over the namespace m that an activation's has, for other numbers than
         floats.
@@ -45,6 +45,11 @@ class Loss:
     second : callable, optional
         What `Program.hvp` needs: ``second(z, t, d)``, how fast the gradient moves if z moves by d. If it is not given,
         the gradient is run with tangents, as far as they are known of what it calls.
+    kinks : sequence of float
+        The z - t at which the derivative jumps.
+    missing : bool
+        Whether a component of t may be nan, where there is no target: it has to add nothing to the value, and its
+        derivative is 0. In a formula such a t is None.
     check : bool
         Compare the gradient with differences of the value now, and refuse it where they disagree.
 
@@ -65,11 +70,13 @@ class Loss:
     value: Callable[[Array, Array], Any]
     gradient: Callable[[Array, Array], Any]
     reads: Reads = "values"
-    targets: Literal["any", "distribution", "unit"] = "any"
+    targets: Literal["any", "distribution", "unit", "sign"] = "any"
     formula: Callable[..., Any] | None = None
     text: str = ""
     latex: str = ""
     second: Callable[[Array, Array, Array], Array] | None = None
+    kinks: tuple[float, ...] = ()
+    missing: bool = False
     check: InitVar[bool] = True
     printed: ClassVar[PrintedLoss] = PrintedLoss()
 
@@ -84,9 +91,14 @@ class Loss:
             raise GraphpropError(f"{where}: value and gradient are functions")
         check_choice(self.reads, _SAMPLES, f"{where}: reads")
         check_choice(self.targets, _TARGETS, f"{where}: targets")
+        check_flag(self.missing, f"{where}: missing")
         check_flag(check, f"{where}: check")
         if self.second is not None and not callable(self.second):
             raise GraphpropError(f"{where}: the second derivative is a function, not {self.second!r}")
+        kinks = real_array(self.kinks, f"{where}: kinks").ravel()
+        if not all_finite(kinks):
+            raise NumberError(f"{where}: kinks are finite numbers, not {kinks[~np.isfinite(kinks)][0]}")
+        object.__setattr__(self, "kinks", tuple(kinks.tolist()))
         for what, told in (("text", self.text), ("latex", self.latex)):
             if not isinstance(told, str):
                 raise GraphpropError(f"{where}: {what} is a text, not {told!r}")
@@ -176,12 +188,21 @@ _TARGETS = {
     "any": "(samples, components) finite numbers",
     "distribution": "(samples, components) numbers >= 0, or (samples,) whole numbers, the class labels",
     "unit": "(samples, components) numbers in [0, 1]",
+    "sign": "(samples, components) numbers that are -1 or 1",
 }
 
 
 def _check_gradient(entry: Loss) -> None:
-    """Compare the gradient with central differences of the value at one point."""
-    z, t, step = _SAMPLES[entry.reads], np.array([0.2, 0.7, 0.4]), 1e-5
+    """Compare the gradient with central differences of the value at one point, where targets are missing too."""
+    z, t = _SAMPLES[entry.reads], np.array([1.0, -1.0, 1.0] if entry.targets == "sign" else [0.2, 0.7, 0.4])
+    _compare_at(entry, z, t)
+    if entry.missing:
+        t[1] = np.nan
+        _compare_at(entry, z, t)
+
+
+def _compare_at(entry: Loss, z: Array, t: Array) -> None:
+    step = 1e-5
     _, stated = entry.evaluate(z, t)
     for i in range(3):
         values = [entry.evaluate(z + step * (2 * side - 1) * np.eye(3)[i], t)[0] for side in (0, 1)]
@@ -232,15 +253,25 @@ def one_hot(labels: Array, starts: Array, where: str) -> Array:
     return rows
 
 
+def with_gaps(entry: Loss, t: list[Any]) -> list[Any]:
+    """Targets as formulas take them: None where one is missing."""
+    return [None if y != y else y for y in t] if entry.missing else t
+
+
 def check_targets(entry: Loss, t: Array) -> None:
     """Refuse targets that the loss cannot read, naming the component."""
-    if not all_finite(t):
-        bad = ~np.isfinite(t)
+    bad = np.isinf(t) if entry.missing else ~np.isfinite(t)
+    if bad.any():
         raise NumberError(f"loss {entry.name}: component {_where(bad)} of the target is {t[bad][0]}")
     if entry.targets == "distribution" and (t < 0).any():
         raise NumberError(f"loss {entry.name}: component {_where(t < 0)} of the target is negative")
     if entry.targets == "unit" and ((t < 0) | (t > 1)).any():
         raise NumberError(f"loss {entry.name}: component {_where((t < 0) | (t > 1))} of the target is not in [0, 1]")
+    if entry.targets == "sign" and (bad := (np.abs(t) != 1) & ~np.isnan(t)).any():
+        raise NumberError(
+            f"loss {entry.name}: component {_where(bad)} of the target is {t[bad][0]}; it has to be -1 or 1, "
+            "as 2 t - 1 makes of 0 and 1"
+        )
 
 
 def _where(bad: Array) -> Any:

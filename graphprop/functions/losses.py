@@ -7,17 +7,19 @@ Nothing is clamped: the gradient always belongs to the value, and where one of t
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions import twofold
+from graphprop.functions.by_component import BY_COMPONENT
 from graphprop.functions.loss import Loss
+from graphprop.functions.loss_entry import LossEntry
 from graphprop.functions.printed import PrintedLoss
-from graphprop.functions.soft_targets import logistic_again, softmax_again
+from graphprop.functions.soft_targets import softmax_again
 from graphprop.given.arrays import Array
 
 # The four operations along the last axis, for which the compiled losses have loops of their own.
@@ -51,15 +53,6 @@ def shifted(z: Array) -> tuple[Array, Array, Any]:
     return half, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 
-def _half_square(z: Any, t: Any) -> Any:
-    d = z - t
-    return 0.5 * d * d
-
-
-def _half_square_slope(z: Any, t: Any) -> Any:
-    return z - t
-
-
 def _cross_entropy(z: Array, t: Array) -> Any:
     return np.where(t > 0, -t * np.log(z), 0.0).sum(-1)
 
@@ -87,23 +80,6 @@ def _softmax_cross_entropy_gradient(z: Array, t: Array) -> Array:
     return softmax_again(gradient, z, t, others)
 
 
-def _softplus(z: Array) -> Array:
-    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
-
-
-def _sigmoid(z: Array) -> Array:
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1.0, e) / (1.0 + e)
-
-
-def _binary_cross_entropy(z: Any, t: Any) -> Any:
-    return (1.0 - t) * _softplus(z) + t * _softplus(-z)
-
-
-def _binary_cross_entropy_slope(z: Any, t: Any) -> Any:
-    return (1.0 - t) * _sigmoid(z) - t * _sigmoid(-z)
-
-
 # ------------------------------------------------------------------ second(z, t, d)
 
 
@@ -115,16 +91,14 @@ def _softmax_cross_entropy_second(z: Array, t: Array, d: Array) -> Any:
     return sum_of(t) * p * (d - sum_of(p * d))
 
 
-def _binary_cross_entropy_second(z: Array, t: Array, d: Array) -> Any:
-    e = np.exp(-np.abs(z))
-    return d * (e / ((1.0 + e) * (1.0 + e)))
+# ------------------------------------------------------------------ as books have them
 
 
 def _dot(x: Any, y: Any) -> Any:
     return sum(p * q for p, q in zip(x, y, strict=True) if p != 0)
 
 
-# As books have them: a term whose target is 0 counts for nothing.
+# A term whose target is 0 counts for nothing.
 
 
 def _softmax_cross_entropy_printed(m: Any, z: Any, t: Any) -> Any:
@@ -141,77 +115,8 @@ def _softmax_cross_entropy_slope_printed(m: Any, z: Any, t: Any, p: Any, k: int)
     return p(k) * whole - t[k] if k in there else p(k) * whole
 
 
-def _binary_cross_entropy_printed(m: Any, z: Any, t: Any) -> Any:
-    terms: list[Any] = []
-    for x, y in zip(z, t, strict=True):
-        terms += [y * m.log(1 + m.exp(-x))] if y.value != 0 else []
-        terms += [(1 - y) * m.log(1 + m.exp(x))] if y.value != 1 else []
-    return sum(terms)
-
-
-def _binary_cross_entropy_slope_printed(m: Any, z: Any, t: Any, p: Any, k: int) -> Any:
-    up, down, y = m.sigmoid(z[k]), m.sigmoid(-z[k]), t[k]
-    if y.value == 0:
-        return up
-    return -down if y.value == 1 else (1 - y) * up - y * down
-
-
-class Term(NamedTuple):
-    """What a loss sums over the components, its slope, and the slope again where it nearly vanishes.
-
-    The compiled loops call value and slope for one number.
-    """
-
-    value: Callable[[Any, Any], Any]
-    slope: Callable[[Any, Any], Any]
-    again: Callable[[Array, Array, Array], Array] | None = None
-
-    def total(self, z: Array, t: Array) -> Any:
-        return self.value(z, t).sum(-1)
-
-    def gradient(self, z: Array, t: Array) -> Array:
-        slope: Array = self.slope(z, t)
-        return slope if self.again is None else self.again(slope, z, t)
-
-
-class LossEntry(Loss):
-    """A loss of the table. If it is a sum of terms of one component, they are its value and its gradient."""
-
-    term: Term | None
-    printed: PrintedLoss  # type: ignore[misc]
-
-    def __init__(
-        self,
-        name: str,
-        value: Callable[[Array, Array], Any],
-        gradient: Callable[[Array, Array], Any],
-        *,
-        printed: PrintedLoss,
-        term: Term | None = None,
-        **fields: Any,
-    ) -> None:
-        object.__setattr__(self, "term", term)
-        object.__setattr__(self, "printed", printed)
-        super().__init__(name, value, gradient, check=False, **fields)
-
-
-def _sum_of_terms(name: str, term: Term, **fields: Any) -> LossEntry:
-    return LossEntry(name, term.total, term.gradient, term=term, **fields)
-
-
 _TABLE: tuple[LossEntry, ...] = (
-    _sum_of_terms(
-        "half_squared",
-        Term(_half_square, _half_square_slope),
-        second=lambda z, t, d: 1.0 * d,
-        formula=lambda m, z, t: sum((x - y) ** 2 for x, y in zip(z, t, strict=True)) / 2,
-        text="1/2 sum_k (z[k] - t[k])^2",
-        latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
-        printed=PrintedLoss(
-            lambda m, z, t: 0.5 * sum((x - y) ** 2 for x, y in zip(z, t, strict=True)),
-            lambda m, z, t, p, k: z[k] - t[k],
-        ),
-    ),
+    *BY_COMPONENT,
     LossEntry(
         "cross_entropy",
         _cross_entropy,
@@ -235,6 +140,7 @@ _TABLE: tuple[LossEntry, ...] = (
         text="-sum_k t[k] z[k]",
         latex=r"-\sum_k t_k z_k",
         printed=PrintedLoss(slope=lambda m, z, t, p, k: -t[k] if t[k].value else 0.0),
+        also=("negative log likelihood", "log likelihood"),
     ),
     LossEntry(
         "softmax_cross_entropy",
@@ -250,19 +156,14 @@ _TABLE: tuple[LossEntry, ...] = (
             _softmax_cross_entropy_printed,
             _softmax_cross_entropy_slope_printed,
         ),
-    ),
-    _sum_of_terms(
-        "binary_cross_entropy",
-        Term(_binary_cross_entropy, _binary_cross_entropy_slope, logistic_again),
-        reads="logits",
-        targets="unit",
-        second=_binary_cross_entropy_second,
-        formula=lambda m, z, t: sum(m.log(1 + m.exp(x)) - y * x for x, y in zip(z, t, strict=True)),
-        text="-sum_k (t[k] log(sigmoid(z[k])) + (1 - t[k]) log(sigmoid(-z[k])))",
-        latex=r"-\sum_k \left(t_k \log \sigma(z_k) + (1 - t_k) \log \sigma(-z_k)\right)",
-        printed=PrintedLoss(
-            _binary_cross_entropy_printed,
-            _binary_cross_entropy_slope_printed,
+        also=(
+            "cross entropy",
+            "ce",
+            "softmax",
+            "cross entropy with logits",
+            "softmax cross entropy with logits",
+            "categorical crossentropy",
+            "sparse categorical crossentropy",
         ),
     ),
 )
@@ -287,7 +188,7 @@ def find_loss(given: Any, where: str = "") -> Loss:
     if not isinstance(given, str):
         raise GraphpropError(f"{where}a loss is a name or a gp.Loss, not {given!r}")
     if given not in LOSSES:
-        raise unknown("loss", given, LOSSES, where)
+        raise unknown("loss", given, LOSSES, where, {name: entry.also for name, entry in ENTRIES.items()})
     return LOSSES[given]
 
 

@@ -180,6 +180,7 @@ REDUCING = (
         text="product of a[j] over j",
         latex=r"\prod_j a_j",
         printed=Printed(slope=_product_printed),
+        also=("prod", "multiply", "pi"),
     ),
     Entry(
         "max",
@@ -192,6 +193,7 @@ REDUCING = (
         latex=r"\max_j a_j",
         kinks=(0.0,),
         printed=Printed(slope=_picking(_max_pull, "the largest")),
+        also=("maximum",),
     ),
     Entry(
         "min",
@@ -204,6 +206,7 @@ REDUCING = (
         latex=r"\min_j a_j",
         kinks=(0.0,),
         printed=Printed(slope=_picking(_min_pull, "the smallest")),
+        also=("minimum",),
     ),
     Entry(
         "maxabs",
@@ -227,6 +230,7 @@ REDUCING = (
         text="sum_j a[j] / n",
         latex=r"\frac{1}{n} \sum_j a_j",
         printed=Printed(slope=lambda m, a, o, p, k, i: m.number(1) / len(a)),
+        also=("average", "avg"),
     ),
     Entry(
         "median",

@@ -67,6 +67,13 @@ class Objective:
         """What the loss of each column is multiplied with: an array, or 1."""
         return 1.0 if self.head_weight is None else self._by_column(self.head_weight)
 
+    @property
+    def target_sizes(self) -> Array:
+        """|t| of each column, times the weight of its loss and what the sample counts for; 0 where there is none."""
+        targets, share = self.for_kernels()
+        sizes: Array = np.abs(self.column_weight * np.nan_to_num(targets)) * share.reshape(-1, 1)
+        return sizes
+
     def _by_column(self, weights: Array) -> Array:
         return np.repeat(weights, [targets.shape[1] for targets in self.targets])
 
@@ -87,6 +94,21 @@ class Objective:
                 check_masks(self.title, z, seed)
             seed = _converted(seed, numbers)
             return np.where(seed != 0, seed * z, 0).ravel().tolist(), seed
+        values, gradients = self._each_loss(z, numbers, part)
+        share = self._share(numbers)
+        if self.sample_weight is not None:
+            share = share[part, None]
+            values = values.reshape(len(z), -1)
+        return _times(values, share, numbers).ravel().tolist(), gradients * share
+
+    def of_samples(self, z: Array) -> Array:
+        """The losses of each sample, added up with the weights of their heads, in floats."""
+        values: Array = self._each_loss(z, Floats(), slice(None))[0].reshape(len(z), -1).sum(axis=1)
+        self.total([x / self.samples for x in values.tolist()], Floats())  # the first that overflows is refused
+        return values
+
+    def _each_loss(self, z: Array, numbers: Floats | Formulas, part: slice) -> tuple[Array, Array]:
+        """The losses of every sample, of each head if there are several, and their gradients, unweighted by sample."""
         if len(self.losses) == 1:
             values, gradients = _compare(self.losses[0], z, self.targets[0][part], numbers)
         else:
@@ -96,11 +118,7 @@ class Objective:
             weights = _converted(self.head_weight, numbers)
             values = _times(values.reshape(len(z), -1), weights, numbers)
             gradients = gradients * self._by_column(weights)
-        share = self._share(numbers)
-        if self.sample_weight is not None:
-            share = share[part, None]
-            values = values.reshape(len(z), -1)
-        return _times(values, share, numbers).ravel().tolist(), gradients * share
+        return values, gradients
 
     def bend(self, z: Array, moves: Array, part: slice) -> Array:
         """How fast the derivatives of losses with respect to z move, if z moves so, for a part of the samples."""

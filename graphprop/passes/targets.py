@@ -9,7 +9,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.loss import check_targets, is_labels, one_hot
-from graphprop.given.arrays import object_array, real_array
+from graphprop.given.arrays import all_finite, object_array, real_array
 from graphprop.given.frames import along_samples
 from graphprop.graph.layout import Array, Layout
 from graphprop.passes.heads import Reading, outputs_in_words
@@ -43,11 +43,11 @@ def _of_head(
         where = f"target of node {head[0]!r}"
         if is_labels(entry, given, (samples,) if batched else ()):
             return one_hot(np.reshape(given, (samples, 1)), np.array([0, m]), where)
-        return read_rows(given, m, samples, batched, where, exact)
-    parts = [
-        read_rows(target[x], layout.nodes[layout.find(x)].m, samples, batched, f"target of node {x!r}", exact)
-        for x in head
-    ]
+        return read_rows(given, m, samples, batched, where, exact, missing=entry.missing)
+    parts = []
+    for name in head:
+        m, where = layout.nodes[layout.find(name)].m, f"target of node {name!r}"
+        parts.append(read_rows(target[name], m, samples, batched, where, exact, missing=entry.missing))
     return np.hstack(parts)
 
 
@@ -64,14 +64,25 @@ def _split(layout: Layout, reading: Reading, given: Any, samples: int, batched: 
     if heads < max(2, width) and all(is_labels(entry, given, shape) for entry in reading.kinds):
         rows = one_hot(np.reshape(given, (samples, heads)), starts, where)
     else:
-        rows = read_rows(given, width, samples, batched, where, exact, layout)
+        missing = any(entry.missing for entry in reading.kinds)  # of which, `check_targets` asks
+        rows = read_rows(given, width, samples, batched, where, exact, layout, missing)
     return np.split(rows, starts[1:-1], axis=1)
 
 
 def read_rows(
-    given: Any, width: int, samples: int, batched: bool, where: str, exact: bool, layout: Layout | None = None
+    given: Any,
+    width: int,
+    samples: int,
+    batched: bool,
+    where: str,
+    exact: bool,
+    layout: Layout | None = None,
+    missing: bool = False,
 ) -> Array:
-    """Numbers for the outputs of a node or a head, as (samples, width); with a layout, for all of its outputs."""
+    """Numbers for the outputs of a node or a head, as (samples, width); with a layout, for all of its outputs.
+
+    They may be nan only if some may be missing.
+    """
     if isinstance(given, np.ndarray) and given.dtype == bool:  # yes or no is 1 or 0
         given = given.astype(float)
     array = object_array(given, where) if exact else real_array(given, where)
@@ -85,8 +96,10 @@ def read_rows(
         if layout is not None and array.shape[-1:] != (width,):
             allowed += f"; {outputs_in_words(layout)}"
         raise GraphpropError(f"{where} has shape {array.shape}; it should have {allowed}")
-    if not exact and not np.isfinite(array).all():
-        raise NumberError(f"{where} has an entry that is not finite: {array[~np.isfinite(array)].ravel()[0]}")
+    if not exact and not all_finite(array):
+        bad = np.isinf(array) if missing else ~np.isfinite(array)
+        if bad.any():
+            raise NumberError(f"{where} has an entry that is not finite: {array[bad].ravel()[0]}")
     return array.reshape(samples, width)
 
 

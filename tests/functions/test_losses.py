@@ -34,12 +34,13 @@ TARGETS = {
     "any": [[1.0, -2.0, 0.5]],
     "distribution": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, 0.25, 0.25], [0.5, 0.25, 0.75]],
     "unit": [[0.0, 1.0, 0.25], [1.0, 1.0, 0.0]],
+    "sign": [[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0]],
 }
 
 
 def test_the_table_is_complete() -> None:
-    names = {"half_squared", "cross_entropy", "nll", "softmax_cross_entropy", "binary_cross_entropy"}
-    assert set(gp.LOSSES) == names
+    names = "half_squared mse mae huber hinge binary_cross_entropy cross_entropy nll softmax_cross_entropy"
+    assert set(gp.LOSSES) == set(names.split())
 
 
 def by_machine_code(entry: gp.Loss, z: list[float], t: list[float]) -> tuple[float, Any]:
@@ -269,6 +270,8 @@ def test_nothing_is_clamped() -> None:
         ("cross_entropy", [1.1, -0.1], [0.0, 1.0], "component 1 of z is negative"),
         ("cross_entropy", [0.5, 0.5], [-1.0, 2.0], "component 0 of the target is negative"),
         ("binary_cross_entropy", [0.5, 0.5], [0.5, 2.0], r"component 1 of the target is not in \[0, 1\]"),
+        ("hinge", [0.5, 0.5], [1.0, 0.0], r"component 1 of the target is 0.0; it has to be -1 or 1, as 2 t - 1 makes"),
+        ("nll", [-0.5, -0.5], [1.0, np.nan], "component 1 of the target is nan"),
     ],
 )
 def test_bad_numbers(name: str, z: Any, t: Any, message: str) -> None:
@@ -313,7 +316,7 @@ def test_the_gradients_of_the_table_pass_the_check(entry: gp.Loss) -> None:
         ({"name": None}, "the name of a loss"),
         ({"value": None}, "value and gradient are functions"),
         ({"reads": "x"}, "reads is 'values', 'probabilities'"),
-        ({"targets": "x"}, "targets is 'any', 'distribution' or 'unit'"),
+        ({"targets": "x"}, "targets is 'any', 'distribution', 'unit' or 'sign'"),
         ({"value": lambda z, t: 1 / 0}, "ZeroDivisionError"),
         ({"value": lambda z, t: "a"}, "its value: numbers are needed"),
         ({"gradient": lambda z, t: 1j * z}, "its gradient: real numbers are needed"),

@@ -13,7 +13,7 @@ import pytest
 import graphprop as gp
 from graphprop.functions import catalogue, losses
 from graphprop.functions.entry import Entry
-from graphprop.functions.losses import LossEntry
+from graphprop.functions.loss_entry import LossEntry
 from graphprop.functions.printed import Printed, PrintedLoss
 from tests.explanations.test_explanations import recomputed
 

@@ -31,7 +31,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("loss name", {"loss": "half_square", "target": 1}, "unknown loss 'half_square'; did you mean 'half_squared'"),
     ("no target", {"loss": "half_squared"}, "loss half_squared: target= is missing"),
     ("target shape", {"loss": "half_squared", "target": [1.0]}, r"target has shape \(1,\); it should have \(5,\)"),
-    ("target nan", {"loss": "half_squared", "target": [math.nan] * 5}, "not finite: nan"),
+    ("target infinite", {"loss": "half_squared", "target": [math.inf] * 5}, "not finite: inf"),
     ("target node", {"loss": "half_squared", "target": {"q": 1.0}}, "unknown node 'q'"),
     ("half a head", {"loss": "half_squared", "target": {"b": 1.0}}, r"head \(b, c\) has no target for 'c'"),
     ("label", {"loss": "cross_entropy", "target": {"z": 3}}, "class label 3 is out of range; the classes are 0 to 2"),

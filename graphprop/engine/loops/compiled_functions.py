@@ -34,11 +34,11 @@ from graphprop.engine.loops.keeping import read_entry, write_entry
 from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
 from graphprop.engine.loops.tracing import Traced, trace
 from graphprop.errors import GraphpropError
-from graphprop.functions import elementwise, losses, reducing, soft_targets, softmax, twofold
+from graphprop.functions import by_component, elementwise, losses, reducing, soft_targets, softmax, twofold
 from graphprop.functions.activation import Activation
 from graphprop.functions.entry import Entry
 from graphprop.functions.loss import Loss
-from graphprop.functions.losses import LossEntry
+from graphprop.functions.loss_entry import LossEntry
 from graphprop.given.arrays import Array
 
 DOUBLE = np.dtype(np.float64)
@@ -158,6 +158,7 @@ def run(z, t, g, values, samples, n):
             values[k] += value(z[j], t[j])
 """
 AGAIN = "    again(g, z, t)\n"
+MEAN = "    g /= n\n    values /= n\n"
 
 
 @njit
@@ -320,8 +321,9 @@ def _compile_loss(entry: LossEntry) -> Any:
     source, again = LOSS, None
     parts: tuple[Any, Any] = entry.value, entry.gradient
     if entry.term is not None:
-        *pair, again = entry.term
-        source, parts = LOSS_OF_TERMS + (AGAIN if again is not None else ""), (pair[0], pair[1])
+        term, again = entry.term, entry.term.again
+        parts = term.value, term.slope
+        source = LOSS_OF_TERMS + (AGAIN if again is not None else "") + (MEAN if term.mean else "")
     space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _OF_TWO_AXES.get(again)}
     return _callback(source, entry.name, signature, space)
 
@@ -488,4 +490,4 @@ def _texts() -> list[str]:
     return [Path(str(module.__file__)).read_text() for module in (sys.modules[__name__], *_SOURCES)]
 
 
-_SOURCES = elementwise, reducing, softmax, losses, elementary, sparse, soft_losses, soft_targets, twofold
+_SOURCES = elementwise, reducing, softmax, losses, by_component, elementary, sparse, soft_losses, soft_targets, twofold

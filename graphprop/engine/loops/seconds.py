@@ -15,7 +15,7 @@ from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.entry import Entry
 from graphprop.functions.loss import Loss
-from graphprop.functions.losses import LossEntry
+from graphprop.functions.loss_entry import LossEntry
 
 REFUSES = "    return uint64(1)\n"
 # o, the derivative in the place of a, the second one to g
