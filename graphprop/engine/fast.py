@@ -69,7 +69,7 @@ def descend_objective(
 ) -> tuple[float, Array] | None:
     """The same for a loss, its targets and sample weights that were read."""
     entry, starts, samples = objective.loss, objective.starts, len(inputs)
-    if entry is None or starts is None or objective.head_weight is not None:
+    if entry is None or starts is None or objective.head_weight is not None or objective.has_gaps:
         return None
     goal = Comparison(entry, objective.losses, starts, objective.columns)
     plan = _short_way(schedule, goal, samples, theta.dtype)

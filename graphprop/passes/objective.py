@@ -63,6 +63,12 @@ class Objective:
         return zip(self.losses, itertools.starmap(slice, pairwise(starts)), self.targets, weights, strict=True)
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether targets are missing."""
+        pairs = zip(self.losses, self.targets, strict=True)
+        return any(own.loss.missing and not all_finite(targets) for own, targets in pairs)
+
+    @property
     def column_weight(self) -> Any:
         """What the loss of each column is multiplied with: an array, or 1."""
         return 1.0 if self.head_weight is None else self._by_column(self.head_weight)

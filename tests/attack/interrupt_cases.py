@@ -66,6 +66,7 @@ def run_of(make: Callable[[], gp.Program], call: str, samples: int, dtype: Any =
     return {
         "predict": partial(program.predict, theta, rows),
         "value_and_grad": partial(program.value_and_grad, theta, rows, zeros, **LOSS),
+        "losses": partial(program.losses, theta, rows, zeros, **LOSS),
         "vjp": partial(program.vjp, theta, rows, zeros + 1),
         "forward": lambda: program.forward(theta, rows).o_flat,
         "backward": lambda: program.backward(program.forward(theta, rows), target=zeros, **LOSS).theta,
@@ -107,7 +108,7 @@ def doors(folder: str) -> dict[str, Callable[[], Call]]:
         return make
 
     runs: dict[str, Callable[[], Call]] = {}
-    for call in ("predict", "value_and_grad", "vjp", "forward", "backward"):
+    for call in ("predict", "value_and_grad", "losses", "vjp", "forward", "backward"):
         runs[f"{call}, sparse"] = partial(run_of, sparse, call, 64)
         runs[f"{call}, dense"] = partial(run_of, whole, call, 700)
         runs[f"{call}, float32"] = partial(run_of, whole, call, 300, np.float32)

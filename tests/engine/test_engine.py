@@ -106,6 +106,7 @@ def test_each_loss_on_a_batch_by_value_and_grad(loss: str) -> None:
     net = gp.mlp([3, 5, 4], "tanh", output, seed=1)
     rng = np.random.default_rng(2)
     rows, target, weight = rng.normal(size=(33, 3)), rng.dirichlet(np.ones(4), 33), rng.uniform(size=33)
+    target = np.where(target < 0.25, -1.0, 1.0) if gp.LOSSES[loss].targets == "sign" else target
     goal = {"loss": loss, "target": target, "sample_weight": weight}
     expected = assert_same_gradients(net, gp.recursion.forward(net, rows), **goal)
     assert_same_descent(gp.compile(net).value_and_grad(net.theta, rows, **goal), expected)

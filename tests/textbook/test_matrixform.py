@@ -14,7 +14,7 @@ import graphprop as gp
 from graphprop.textbook import matrixform
 from tests import golden
 from tests.architecture import LATE, read, room_of
-from tests.random_graphs import components, graphs, objectives
+from tests.random_graphs import SMOOTH, components, graphs, objectives
 from tests.textbook.identity_cases import (
     assert_close,
     backpropagate,
@@ -106,7 +106,7 @@ def test_any_graph_gives_the_numbers_of_the_recursion(drawn: Any, data: st.DataO
     assert_same_numbers(net, in_order(net, inputs), data.draw(objectives(net)))
 
 
-@pytest.mark.parametrize("loss", gp.LOSSES)
+@pytest.mark.parametrize("loss", SMOOTH)
 @given(data=st.data())
 def test_any_graph_gives_the_losses_of_the_recursion(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))

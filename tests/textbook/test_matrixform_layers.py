@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import graphprop as gp
 from graphprop.textbook import matrixform
-from tests.random_graphs import UNIT, components, numbers
+from tests.random_graphs import SMOOTH, UNIT, components, numbers
 from tests.textbook.identity_cases import (
     assert_close,
     backpropagate,
@@ -32,7 +32,7 @@ READS = {"probabilities": ("softmax",), "log-probabilities": ("log_softmax",), "
 
 
 @st.composite
-def layered(draw: Any, losses: tuple[str, ...] = tuple(gp.LOSSES)) -> tuple[gp.Network, Any, dict[str, Any]]:
+def layered(draw: Any, losses: tuple[str, ...] = SMOOTH) -> tuple[gp.Network, Any, dict[str, Any]]:
     """A layered network, a batch of inputs, and a loss with its target."""
     sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=5))
     loss = draw(st.sampled_from(losses))
