@@ -30,12 +30,8 @@ AT, IN_BATCH = places_in(Table, "AT"), places_in(Batch, "IN_BATCH")
 ARRAYS = np.int64(len(AT))
 READ = places, table_module  # whose text is part of the loops that read tables
 LARGEST = float(np.finfo(np.float64).max)
-RANGES = {  # of targets
-    "any": (-LARGEST, LARGEST),
-    "distribution": (0.0, LARGEST),
-    "unit": (0.0, 1.0),
-    "sign": (-1.0, 1.0),
-}
+# of targets
+RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0), "sign": (-1.0, 1.0)}
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
