@@ -51,7 +51,10 @@ def descend(
         way = schedule.kept(key, _way_down, *key)
     if way is None:
         return None
-    plan, share = way.plan, way.plan.even
+    plan, share, reads = way.plan, way.plan.even, way.plan.code.reads
+    if reads is not None and not reads.are_current():
+        schedule.plans.clear()
+        return descend(schedule, theta, inputs, target, loss, weight)
     if not (way.plain and theta.flags.carray and inputs.flags.carray and target.flags.carray):
         theta, inputs, target = way.theta(theta), way.inputs(inputs), way.target(target)
         if target is None:
@@ -191,7 +194,12 @@ class Comparison(NamedTuple):
 def _short_way(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
     """The one answer to whether a batch can go the short way, however it was asked: a plan, or None."""
     key = goal.losses if isinstance(goal, Comparison) else goal
-    return schedule.kept((key, samples, dtype), _plan, goal, samples, dtype)
+    plan = schedule.kept((key, samples, dtype), _plan, goal, samples, dtype)
+    reads = plan.code.reads if isinstance(goal, Comparison) and plan is not None else None
+    if reads is not None and not reads.are_current():
+        schedule.plans.clear()
+        return _short_way(schedule, goal, samples, dtype)
+    return plan
 
 
 def _plan(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:

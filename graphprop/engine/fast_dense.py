@@ -17,7 +17,7 @@ import numpy as np
 from graphprop.engine.blas import blas_addresses
 from graphprop.engine.borrowed import Borrowed
 from graphprop.engine.loops import dense, sparse
-from graphprop.engine.loops.compiled_functions import loss_address
+from graphprop.engine.loops.own_losses import LossCode, loss_code
 from graphprop.engine.loops.table import Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
@@ -46,6 +46,7 @@ class DenseDescent:
     gemm: int  # the addresses of products and of the loss
     gemv: int
     loss: int
+    code: LossCode
     limits: tuple[float, float]  # of targets, the least and the most
     goal_start: Array
     goal_column: Array
@@ -65,8 +66,8 @@ class DenseDescent:
         cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
     ) -> DenseDescent | None:
         """None if something of it is no machine code, or a block no matrix as BLAS takes it."""
-        address, products = loss_address(loss), blas_addresses(dtype)
-        if not address or products is None or not all(block.strided and block.alone for block in schedule.blocks):
+        code, products = loss_code(loss), blas_addresses(dtype)
+        if code is None or products is None or not all(block.strided and block.alone for block in schedule.blocks):
             return None
         length = max(1, min(samples, PART_BYTES // (dtype.itemsize * schedule.size)))
         lanes = 1
@@ -82,7 +83,8 @@ class DenseDescent:
             shared=shared,
             gemm=gemm,
             gemv=gemv,
-            loss=address,
+            loss=code.address,
+            code=code,
             limits=sparse.RANGES[loss.targets],
             goal_start=starts,
             goal_column=schedule.column_numbers[columns],

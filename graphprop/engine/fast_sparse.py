@@ -11,7 +11,7 @@ import numpy as np
 
 from graphprop.engine.borrowed import SMALL, Borrowed
 from graphprop.engine.loops import sparse
-from graphprop.engine.loops.compiled_functions import loss_address
+from graphprop.engine.loops.own_losses import LossCode, loss_code
 from graphprop.engine.loops.table import Batch, Before, Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
@@ -170,21 +170,21 @@ class Descent:
     count: int  # of parameters
     even: Array  # what every sample counts for
     checks_theta: bool  # whether it has parameters that nothing reads
+    code: LossCode
 
     @classmethod
     def of(
         cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
     ) -> Descent | None:
         """None if something of it is no machine code."""
-        address = loss_address(loss)
-        if not address:
+        if (code := loss_code(loss)) is None:
             return None
         count = schedule.layout.size
         loops = Loops.over(schedule, starts, columns, samples, dtype, count)
         if isinstance(loss, LossEntry) and loss.term is not None and not loss.term.mean:
             loops = loops.with_joined_heads()
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
-        batch = loops.batch(address, sparse.RANGES[loss.targets], fresh)
+        batch = loops.batch(code.address, sparse.RANGES[loss.targets], fresh)
         unused = len(schedule.unused_positions) > 0
         return cls(
             loops=loops,
@@ -193,6 +193,7 @@ class Descent:
             count=count,
             even=np.array([1 / samples]),
             checks_theta=unused,
+            code=code,
         )
 
     def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:

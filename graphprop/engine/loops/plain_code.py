@@ -38,8 +38,14 @@ WHOLE = {
 }
 
 
-def is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
-    """Whether nothing in it can do anything but compute with numbers; not one that calls itself."""
+OF_ARRAYS = frozenset(("sum", "where"))  # what a function of arrays, a number for each component, may call besides
+
+
+def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str] = frozenset()) -> bool:
+    """Whether nothing in it can do anything but compute with numbers; not one that calls itself.
+
+    `names` are those that numpy or a number may be asked for besides functions of real numbers.
+    """
     if isinstance(function, BuiltinFunctionType | np.ufunc):
         return function in BUILTINS.values() or _is_of_reals(function)
     if not isinstance(function, FunctionType) or function in callers:
@@ -54,11 +60,12 @@ def is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
         elif _is_global(step):
             of_python = BUILTINS.get(name) if vars(builtins).get(name) is BUILTINS.get(name) else None
             entry = function.__globals__.get(name, of_python)
-            good = _is_plain_entry(entry, (*callers, function))
+            good = _is_plain_entry(entry, (*callers, function), names)
         elif step.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
-            good = name in captured and _is_plain_entry(_content(captured[name]), (*callers, function))
+            good = name in captured and _is_plain_entry(_content(captured[name]), (*callers, function), names)
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            good = name not in WHOLE and any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
+            of_reals = any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
+            good = name in names or (name not in WHOLE and of_reals)
         else:
             good = step.opname.startswith(STEPS) and "BACKWARD" not in step.opname
         if not good:
@@ -67,8 +74,10 @@ def is_plain(function: Any, callers: tuple[Any, ...] = ()) -> bool:
     return all(isinstance(entry, int | float) for entry in defaults)
 
 
-def _is_plain_entry(entry: Any, callers: tuple[Any, ...]) -> bool:
-    return entry is math or entry is np or entry is float or isinstance(entry, int | float) or is_plain(entry, callers)
+def _is_plain_entry(entry: Any, callers: tuple[Any, ...], names: frozenset[str]) -> bool:
+    if entry is math or entry is np or entry is float or isinstance(entry, int | float):
+        return True
+    return is_plain(entry, callers, names)
 
 
 def _is_of_reals(entry: Any) -> bool:
@@ -111,10 +120,10 @@ class Reads:
         return tuple(map(_exactly, captured)), tuple(code for _, code, _, _ in self.functions)
 
 
-def reads_of(functions: Iterable[Any]) -> Reads | None:
-    """What these functions read, and those that they call; None if they are not all plain."""
+def reads_of(functions: Iterable[Any], names: frozenset[str] = frozenset()) -> Reads | None:
+    """What these functions read, and those that they call; None if they are not all plain: see `is_plain`."""
     found = list(functions)
-    if not all(map(is_plain, found)):
+    if not all(is_plain(function, names=names) for function in found):
         return None
     entries: list[tuple[dict[str, Any], str, Any]] = []
     cells: list[tuple[CellType, Any]] = []

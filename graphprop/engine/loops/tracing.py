@@ -185,6 +185,12 @@ class Symbol:
     def __ne__(self, x: object) -> Any:
         return self._question("!=", x)
 
+    def sum(self, axis: int) -> Total:
+        """Over the components, of a number that stands for each of them."""
+        if axis != -1:
+            raise UntraceableError
+        return Total(self)
+
     def __bool__(self) -> bool:
         return self.recorder.decide(f"{self.text} != 0.0")
 
@@ -197,6 +203,24 @@ class Symbol:
         if f"{inputs}->?" in ufunc.types:
             return np.bool_(self.recorder.decide(f"np.{ufunc.__name__}({', '.join(map(self.recorder.text, given))})"))
         raise UntraceableError
+
+
+@dataclass
+class Total:
+    """The sum of a term over all components; it may still be multiplied."""
+
+    term: Any
+
+    def __mul__(self, x: Any) -> Total:
+        return Total(self.term * x)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, x: Any) -> Total:
+        return Total(self.term / x)
+
+    def __neg__(self) -> Total:
+        return Total(-self.term)
 
 
 def _is_number(x: Any) -> bool:
@@ -281,6 +305,18 @@ def _as_float(x: Any = 0.0) -> Any:
     return Symbol(x.recorder, x.text, False) if isinstance(x, Symbol) else float(x)
 
 
+def _where(condition: Any, then: Any, otherwise: Any) -> Any:
+    """One of two, which were both worked out before."""
+    chosen = then if condition else otherwise
+    return chosen if isinstance(chosen, Symbol) else float(chosen)
+
+
+def _sum(x: Any, axis: int) -> Total:
+    if not isinstance(x, Symbol):
+        raise UntraceableError
+    return x.sum(axis)
+
+
 @dataclass
 class _Copies:
     """Copies of functions that compute with symbols: what they refer to is replaced."""
@@ -299,6 +335,8 @@ class _Copies:
         if entry is math:
             functions = {name: self.of(each) for name, each in vars(math).items() if callable(each)}
             return SimpleNamespace(**vars(math) | functions)
+        if entry is np:
+            return SimpleNamespace(**vars(np) | {"where": _where, "sum": _sum})
         if entry in (max, min):
             return _extreme(recorder, entry, ">" if entry is max else "<")
         if entry is float:
@@ -351,9 +389,14 @@ def trace(functions: dict[str, tuple[Any, int]], parameters: Sequence[float], fa
             bodies = {name: _paths(recorder, function, count, parameters) for name, (function, count) in copied.items()}
     except Exception:  # a symbol where it cannot stand; what the function itself raises is a way that it takes
         return None
+    return _traced(recorder, bodies, {name: count for name, (_, count) in functions.items()})
+
+
+def _traced(recorder: Recorder, bodies: dict[str, list[str]], counts: dict[str, int]) -> Traced:
+    """Functions of so many numbers, of their lines."""
     arguments = "".join(f", p{i}" for i in range(len(recorder.numbers)))
     texts = [
-        f"def {name}({', '.join(f'x{i}' for i in range(functions[name][1]))}{arguments}):\n"
+        f"def {name}({', '.join(f'x{i}' for i in range(counts[name]))}{arguments}):\n"
         + "    odd = far = False\n"
         + "\n".join(lines)
         for name, lines in bodies.items()
@@ -361,14 +404,41 @@ def trace(functions: dict[str, tuple[Any, int]], parameters: Sequence[float], fa
     return Traced("\n\n".join(texts) + "\n", tuple(recorder.numbers.values()), "far |=" in "".join(texts))
 
 
-def _paths(recorder: Recorder, function: Callable[..., Any], count: int, fixed: Sequence[float]) -> list[str]:
+def trace_loss(value: Any, gradient: Any) -> Traced | None:
+    """Plain functions of arrays z and t, the components last, as functions of one of these: a term and its slope.
+
+    None if the value is no sum of terms, or one of them has to run in Python.
+    """
+    recorder = Recorder(fast=True)
+    copies = _Copies(recorder)
+
+    def term(z: Symbol, t: Symbol) -> Any:
+        total = copies.of(value)(z, t)
+        if not isinstance(total, Total):
+            raise UntraceableError
+        return total.term
+
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            bodies = {
+                "value": _paths(recorder, term, 2, (), of_numpy=True),
+                "derivative": _paths(recorder, copies.of(gradient), 2, (), of_numpy=True),
+            }
+    except Exception:  # a symbol where it cannot stand
+        return None
+    return _traced(recorder, bodies, dict.fromkeys(bodies, 2))
+
+
+def _paths(
+    recorder: Recorder, function: Callable[..., Any], count: int, fixed: Sequence[float], of_numpy: bool = False
+) -> list[str]:
     """The lines of a function's body, all ways that it can take."""
     lines: list[str] = []
     decisions: list[bool] = []
     shared = 0  # steps that stand there already, of the way before
     for _ in range(MOST_PATHS):
         recorder.begin(decisions)
-        given = [Symbol(recorder, f"x{i}", False) for i in range(count)]
+        given = [Symbol(recorder, f"x{i}", of_numpy) for i in range(count)]
         end = _end(recorder, function, [*given, *fixed])
         lines += _lines(recorder, shared, end)
         while decisions and not decisions[-1]:
