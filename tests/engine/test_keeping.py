@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from graphprop.engine.loops import compiled_functions
 from graphprop.engine.loops.keeping import read_entry, safe_folder, write_entry
 
 
@@ -101,16 +99,13 @@ def unreadable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("situation", [no_home, no_folder, unreadable])
 def test_without_a_folder_nothing_is_kept_and_nothing_is_wrong(
-    situation: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    situation: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     situation(monkeypatch, tmp_path)  # type: ignore[operator]
     write_entry("a", b"one")
     assert read_entry("a") is None
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    compiled_functions.announce()
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from graphprop.engine.loops import compiled_functions
 from tests.cases import one_of
 
 RUN = """
@@ -181,17 +180,34 @@ def test_damaged_files_are_no_error(modules: Path, cache: Path, first: int) -> N
     assert run(modules, cache) == [6.0]
 
 
-def test_the_first_compilation_says_so_once_where_somebody_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    compiled_functions.announce()
-    assert not capsys.readouterr().err
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    compiled_functions.announce()
-    assert capsys.readouterr().err.count("\n") == 1
-    compiled_functions.announce()
-    assert not capsys.readouterr().err
+SAYING = """
+    import sys
+    import types
+    import graphprop as gp
+
+    sys.stderr.isatty = lambda: READ == "terminal"
+    if READ == "notebook":
+        sys.modules["ipykernel"] = types.ModuleType("ipykernel")
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 1.0})
+    net.backward(net.forward({"x": 1.0}), "y")
+"""
+
+
+@pytest.mark.parametrize("read", ["terminal", "notebook", "nobody"])
+def test_what_is_compiled_is_said_while_it_is_and_only_where_somebody_reads_it(read: str, tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    script = textwrap.dedent(SAYING).replace("READ", repr(read))
+    told = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True).stderr.decode()
+        for _ in range(2)
+    ]
+    assert not told[1]
+    lines = [line.strip() for line in told[0].split("\r") if line.strip()]
+    expected = {f"graphprop compiles {what}, once on this machine ..." for what in ("forward", "backward", "identity")}
+    assert expected <= set(lines) if read != "nobody" else not lines
+    assert read == "nobody" or told[0].endswith("\r"), "nothing is left of it"
 
 
 OUTER = """

@@ -9,6 +9,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,15 @@ wait_for(COMPILING, global_compiler_lock)
 SETTINGS = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"  # of numba
 
 
+def say(text: str) -> None:
+    """What happens at the moment, in a line that the next text takes, where somebody reads it."""
+    stream = sys.stderr
+    with suppress(OSError, ValueError):  # it is closed
+        if stream is not None and (stream.isatty() or "ipykernel" in sys.modules):  # a notebook is no terminal
+            stream.write(f"\r{'':70}\r{text}")
+            stream.flush()
+
+
 class Kept:
     """The machine code of one function, for each signature a file. It takes the place of numba's own cache.
 
@@ -52,12 +62,15 @@ class Kept:
     def load_overload(self, signature: Any, target: Any) -> Any:
         target.refresh()
         data = read_entry(self._name(signature, target.codegen()))
-        try:
-            return None if data is None else CompileResult._rebuild(target, *pickle.loads(data))
-        except Exception:  # numba may raise anything
-            return None
+        with suppress(Exception):  # numba may raise anything
+            if data is not None:
+                return CompileResult._rebuild(target, *pickle.loads(data))
+        what = self._label.rpartition(".")[2].strip("_")
+        say(f"graphprop compiles {what}, once on this machine ...")
+        return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
+        say("")
         if not (result.lifted or result.library.has_dynamic_globals):
             write_entry(self._name(signature, result.library.codegen), dumps(result._reduce()))
 

@@ -12,7 +12,6 @@ For what cannot be compiled, and a user's functions of whole arrays, it refuses,
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import sys
 import warnings
@@ -22,7 +21,6 @@ from pathlib import Path
 from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any
 
-import numba
 import numpy as np
 from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
@@ -30,7 +28,6 @@ from numba.core.errors import NumbaError
 from graphprop.engine.loops import elementary, soft_losses, sparse
 from graphprop.engine.loops.agreement import first_difference
 from graphprop.engine.loops.caching import COMPILING, compiled_callback
-from graphprop.engine.loops.keeping import read_entry, write_entry
 from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
 from graphprop.engine.loops.tracing import Traced, trace
 from graphprop.errors import GraphpropError
@@ -288,8 +285,6 @@ class _State:
 @functools.lru_cache(MOST_ACTIVATIONS)
 def _native(f: Activation, dtype: np.dtype[Any], state: _State) -> Native:
     with COMPILING:
-        if not _code:
-            announce()
         if isinstance(f, Entry):
             return Native.of(f, _kept((f.name, dtype), _compile, f, dtype), tuple(f.parameters.values()))
         found = None if state.reads is None else _traced(f, dtype)
@@ -471,17 +466,6 @@ def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
 
 
 # ------------------------------------------------------------------ on disk
-
-
-def announce() -> None:
-    """Say in one line that the first compilation on a machine takes a while, if a terminal is attached."""
-    if not sys.stderr.isatty():
-        return
-    text = Path(sparse.__file__).read_text() + numba.__version__ + sys.version
-    mark = f"announced-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-    if read_entry(mark) is None:
-        print("graphprop compiles its loops, once on this machine; this takes some seconds.", file=sys.stderr)
-        write_entry(mark, b"")
 
 
 @functools.cache
