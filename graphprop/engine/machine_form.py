@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.atomic.forking import BUILDING
+from graphprop.engine.loops import sparse
 from graphprop.engine.loops.compiled_functions import Native, native
 from graphprop.engine.loops.table import Table
 from graphprop.engine.schedule import Schedule
@@ -54,6 +55,8 @@ def table_of(schedule: Schedule, dtype: np.dtype[Any], by_use: bool = False) -> 
         if found is None:
             natives = natives_of(schedule, dtype)
             found = schedule.tables[dtype, by_use] = Table(
+                forward=sparse.FORWARD.address(dtype),
+                backward=sparse.BACKWARD.address(dtype),
                 function=_functions(schedule, natives),
                 row_first=schedule.row_first,
                 column_first=schedule.column_first,

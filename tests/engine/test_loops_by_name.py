@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from graphprop.engine.loops.places import Record, read_of
 from graphprop.engine.machine_form import table_of
 
 LOOPS = {"sparse": sparse, "dense": dense}
+BY_ADDRESS = {sparse.forward: sparse.FORWARD, sparse.backward: sparse.BACKWARD}
 ENGINE = Path(inspect.getfile(fast_sparse)).parent
 
 
@@ -28,18 +32,18 @@ def calls() -> Iterator[tuple[str, Any, ast.Call]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
                 called = getattr(LOOPS.get(module), node.func.attr, None)
-                if hasattr(called, "py_func"):
-                    yield f"{path.stem}, line {node.lineno}", called, node
+                if hasattr(called, "py_func") or called in BY_ADDRESS:
+                    yield f"{path.stem}, line {node.lineno}", getattr(called, "py_func", called), node
 
 
 def test_a_loop_is_given_each_array_by_its_own_name() -> None:
     """By keyword, or where that takes too long by variables that are called like what the loop calls them."""
     found = list(calls())
-    assert {loop.py_func.__name__ for _, loop, _ in found} == {
+    assert {loop.__name__ for _, loop, _ in found} == {
         *("forward", "backward", "read_inputs", "answer", "learn", "finish", "learn_dense", "answer_dense")
     }
     for where, loop, call in found:
-        names = list(inspect.signature(loop.py_func).parameters)
+        names = list(inspect.signature(loop).parameters)
         given = [argument.id if isinstance(argument, ast.Name) else "?" for argument in call.args]
         assert given + [str(keyword.arg) for keyword in call.keywords] == names, where
 
@@ -66,5 +70,27 @@ def test_a_place_of_a_record_is_that_of_the_field_of_its_name(which: int) -> Non
 
 def test_what_is_kept_of_a_loop_is_of_no_other_order_of_fields() -> None:
     texts = [Path(inspect.getfile(module)).read_text() for module in sparse.READ]
-    for loop in (sparse.forward, sparse.backward, sparse.read_inputs, sparse.answer, sparse.learn, dense.learn_dense):
+    for loop in (sparse.read_inputs, sparse.answer, sparse.learn, dense.learn_dense):
         assert all(text in loop._cache._text for text in texts), loop.py_func.__name__
+    for by_address in BY_ADDRESS.values():
+        assert all(text in str(by_address.text) for text in texts)
+
+
+def test_a_loop_that_is_called_by_address_takes_its_arrays_in_the_order_of_the_one_that_stands_for_it() -> None:
+    for loop, by_address in BY_ADDRESS.items():
+        given = [name.removesuffix("_flat") for name in inspect.signature(by_address.function).parameters]
+        axes = ["tiles", "rows", "stride"]
+        assert [name for name in given if name not in axes] == list(inspect.signature(loop).parameters)
+        assert given[by_address.arrays : by_address.arrays + 3] == axes
+
+
+def test_what_is_kept_of_a_loop_is_found_by_every_process() -> None:
+    """The order of a set of texts is another one in each."""
+    script = "from graphprop.engine.loops import sparse; print(repr(sparse.FORWARD.text)[:200])"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(told) == 1

@@ -25,9 +25,9 @@ import numpy as np
 from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop.engine.loops import elementary, soft_losses, sparse
+from graphprop.engine.loops import addresses, elementary, soft_activations, soft_losses, sparse
 from graphprop.engine.loops.agreement import first_difference
-from graphprop.engine.loops.caching import COMPILING, compiled_callback
+from graphprop.engine.loops.caching import COMPILING, INNER, PLAIN, UNWRAPPED, compiled_callback
 from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
 from graphprop.engine.loops.tracing import Traced, trace
 from graphprop.errors import GraphpropError
@@ -139,15 +139,20 @@ POINTERS = {dtype: types.CPointer(item) for dtype, item in ITEM.items()}
 LOSS = """
 def run(z, t, g, values, samples, n):
     z, t, g = carray(z, (n, samples)).T, carray(t, (n, samples)).T, carray(g, (n, samples))
-    g.T[:] = derivative(z, t)
-    carray(values, samples)[:] = value(z, t)
+    slopes, terms, values = derivative(z, t), value(z, t), carray(values, samples)
+    for k in range(samples):
+        values[k] = terms[k]
+    for i in range(n):
+        for k in range(samples):
+            g[i, k] = slopes[k, i]
 """
 
 LOSS_OF_TERMS = """
 def run(z, t, g, values, samples, n):
     z, t, g = carray(z, n * samples), carray(t, n * samples), carray(g, n * samples)
     values = carray(values, samples)
-    values[:] = 0.0
+    for k in range(samples):
+        values[k] = 0.0
     for i in range(n):
         for k in range(samples):
             j = i * samples + k
@@ -158,73 +163,28 @@ AGAIN = "    again(g, z, t)\n"
 MEAN = "    g /= n\n    values /= n\n"
 
 
-@njit
-def _largest_of(z):  # type: ignore[no-untyped-def]
-    largest = z[:, :1].copy()
-    for k in range(z.shape[0]):
-        for i in range(1, z.shape[1]):
-            largest[k, 0] = max(largest[k, 0], z[k, i])
-    return largest
-
-
-@njit
-def _sum_of(z):  # type: ignore[no-untyped-def]
-    total = np.zeros((z.shape[0], 1))
-    for k in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            total[k, 0] += z[k, i]
-    return total
-
-
-@njit
-def _sum_of_others(t):  # type: ignore[no-untyped-def]
-    others = np.zeros(t.shape)
-    for k in range(t.shape[0]):
-        before = after = 0.0
-        for i in range(t.shape[1]):
-            others[k, i] += before
-            before += t[k, i]
-            others[k, -1 - i] += after
-            after += t[k, -1 - i]
-    return others
-
-
-@njit
-def _shifted(z):  # type: ignore[no-untyped-def]
-    # the samples lie side by side, so that the inner loops are vectors
-    samples, n = z.shape
-    largest, z, half, e = np.empty(samples), z.T, np.empty((n, samples)), np.empty((n, samples))
-    largest[:] = z[0]
-    for i in range(1, n):
-        for k in range(samples):
-            largest[k] = max(largest[k], z[i, k])
-    r, others = np.zeros((samples, 1)), np.full(samples, -1.0)
-    for i in range(n):
-        for k in range(samples):
-            half[i, k], rest = soft_losses.total(0.5 * largest[k], -0.5 * z[i, k])
-            e[i, k] = elementary.exp(-2.0 * half[i, k])
-            e[i, k] -= e[i, k] * (2.0 * rest) if e[i, k] > 0.0 else 0.0
-            r[k, 0] += e[i, k] if half[i, k] != 0.0 else 0.0
-            others[k] += 1.0 if half[i, k] == 0.0 else 0.0
-    for k in range(samples):
-        r[k, 0] += others[k]  # as large as the largest
-    return half.T, e.T, r
-
-
-_OF_TWO_AXES: dict[Any, Any] = {
-    losses.largest_of: _largest_of,
-    losses.sum_of: _sum_of,
-    losses.sum_of_others: _sum_of_others,
-    losses.shifted: _shifted,
-    soft_targets.softmax_again: soft_losses.softmax_again,
+_CROSS_ENTROPY = losses.ENTRIES["softmax_cross_entropy"]
+_BY_LOOPS: dict[Any, Any] = {  # functions of whole arrays, which take seconds to compile, and what gives the same
+    softmax.SOFTMAX_DOT.value_function: soft_activations.softmax_dot,
+    softmax.SOFTMAX_DOT.derivative_function: soft_activations.softmax_dot_pull,
+    softmax.LOGSUMEXP.value_function: soft_activations.logsumexp,
+    softmax.LOGSUMEXP.derivative_function: soft_activations.logsumexp_pull,
+    softmax.SOFTMAX.value_function: soft_activations.softmax,
+    softmax.SOFTMAX.derivative_function: soft_activations.softmax_pull,
+    softmax.LOG_SOFTMAX.value_function: soft_activations.log_softmax,
+    softmax.LOG_SOFTMAX.derivative_function: soft_activations.log_softmax_pull,
+    _CROSS_ENTROPY.value: soft_losses.softmax_cross_entropy,
+    _CROSS_ENTROPY.gradient: soft_losses.softmax_cross_entropy_gradient,
     soft_targets.logistic_again: soft_losses.logistic_again,
+    losses.shifted: soft_losses.shifted_rows,
+    losses.sum_of: soft_losses.sum_of,
 }
 _FAST: dict[Any, Any] = {math.exp: elementary.exp, math.expm1: elementary.expm1, math.tanh: elementary.tanh}
 _FAST_NEAR = _FAST | {math.sin: elementary.sin, math.cos: elementary.cos}
 
 _NAMES = {"__name__": __name__, "np": np, "carray": carray, "float64": float64, "uint64": uint64}
 _NAMES |= {
-    "pointer": sparse.pointer,
+    "pointer": addresses.pointer,
     "VALUE": sparse.VALUE,
     "PULL": sparse.PULL,
     "FAR": elementary.FAR,
@@ -319,7 +279,7 @@ def _compile_loss(entry: LossEntry) -> Any:
         term, again = entry.term, entry.term.again
         parts = term.value, term.slope
         source = LOSS_OF_TERMS + (AGAIN if again is not None else "") + (MEAN if term.mean else "")
-    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _OF_TWO_AXES.get(again)}
+    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _BY_LOOPS.get(again)}
     return _callback(source, entry.name, signature, space)
 
 
@@ -345,7 +305,8 @@ def _compile(f: Activation, dtype: np.dtype[Any]) -> Any:
         space["run_exactly"] = _inner(head + ELEMENTWISE, space | _compilable_pair(functions, _FAST))
         head, fast = head + NEAR + ELSEWHERE, _FAST_NEAR
     space |= _compilable_pair(functions, fast)
-    return _callback(head + SOURCES[f.kind], f.name, _signature(dtype), space, repr(f.masks))
+    settings = PLAIN if f.kind == "elementwise" else {}
+    return _callback(head + SOURCES[f.kind], f.name, _signature(dtype), space, repr(f.masks), **settings)
 
 
 def of_activation(f: Entry, dtype: np.dtype[Any], body: str, what: str, functions: dict[str, Any]) -> Native:
@@ -410,7 +371,7 @@ def _compile_traced(f: Activation, traced: Traced, fast: bool, dtype: np.dtype[A
     if exactly is not None and exactly.numbers == traced.numbers:  # it reads those of the same record
         space["run_exactly"] = _inner(head + TRACED, _NAMES | _functions_of(exactly, fast=False))
         head, settings = head + NEAR_TRACED + ELSEWHERE, settings + exactly.source
-    return _callback(head + TRACED, "own", _signature(dtype), space, settings)
+    return _callback(head + TRACED, "own", _signature(dtype), space, settings, **PLAIN)
 
 
 def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
@@ -418,7 +379,7 @@ def _functions_of(traced: Traced, fast: bool) -> dict[str, Any]:
     of_math = {function.__name__: own if fast else function for function, own in _FAST_NEAR.items()}
     space = _NAMES | {"math": math} | of_math
     exec(compile(traced.source, "<traced>", "exec"), space)
-    return {name: njit(error_model="numpy", forceinline=True)(space[name]) for name in ("value", "derivative")}
+    return {name: njit(error_model="numpy", forceinline=True, **INNER)(space[name]) for name in ("value", "derivative")}
 
 
 # ------------------------------------------------------------------ compiling
@@ -428,13 +389,13 @@ def _inner(source: str, space: dict[str, Any]) -> Any:
     """`run` of a source, to be called by another one."""
     space = dict(space)
     exec(compile(source, "<run>", "exec"), space)
-    return njit(error_model="numpy")(space["run"])
+    return njit(error_model="numpy", **INNER)(space["run"])
 
 
-def _callback(source: str, name: str, signature: Any, space: dict[str, Any], settings: str = "") -> Any:
+def _callback(source: str, name: str, signature: Any, space: dict[str, Any], settings: str = "", **options: Any) -> Any:
     """`run` of a source, compiled to be called by address, and kept on disk where that is possible."""
     exec(compile(source, f"<{name}>", "exec"), space)
-    return compiled_callback(signature, space["run"], name, "\0".join([settings, source, *_texts()]))
+    return compiled_callback(signature, space["run"], name, "\0".join([settings, source, *_texts()]), **options)
 
 
 def _compilable_pair(functions: tuple[Any, Any], fast: dict[Any, Any]) -> dict[str, Any]:
@@ -448,13 +409,17 @@ def _compilable(function: Any, fast: dict[Any, Any]) -> Any:
         return fast.get(function, function)
     if not isinstance(function, FunctionType):
         return function
-    if function in _OF_TWO_AXES:
-        return _OF_TWO_AXES[function]
+    if function in _BY_LOOPS:
+        return _BY_LOOPS[function]
+    return _kept((function, *fast), _copied, function, fast)
+
+
+def _copied(function: FunctionType, fast: dict[Any, Any]) -> Any:
     space = {"__name__": __name__} | {name: _replaced(entry, fast) for name, entry in globals_of(function).items()}
     cells = tuple(CellType(_replaced(cell.cell_contents, fast)) for cell in function.__closure__ or ())
     copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, cells or None)
     copy.__module__ = function.__module__
-    return njit(error_model="numpy", forceinline=True)(copy)
+    return njit(error_model="numpy", forceinline=True, **UNWRAPPED)(copy)
 
 
 def _replaced(entry: Any, fast: dict[Any, Any]) -> Any:
@@ -474,4 +439,5 @@ def _texts() -> list[str]:
     return [Path(str(module.__file__)).read_text() for module in (sys.modules[__name__], *_SOURCES)]
 
 
-_SOURCES = elementwise, reducing, softmax, losses, by_component, elementary, sparse, soft_losses, soft_targets, twofold
+_SOURCES: tuple[ModuleType, ...] = elementwise, reducing, softmax, losses, by_component, soft_targets, twofold
+_SOURCES += elementary, soft_activations, soft_losses, sparse  # and what stands in their place

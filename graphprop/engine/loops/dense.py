@@ -8,11 +8,12 @@ in the second the derivatives by the weights of blocks are products over all its
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import int64, njit, types
+from numba import int64, njit, types, uint64
 from numba.extending import intrinsic
 
 from graphprop.engine.loops import sparse
-from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.addresses import count, place, pointer_to
+from graphprop.engine.loops.caching import INNER, PLAIN, compiled
 from graphprop.engine.loops.places import numbered
 from graphprop.engine.loops.sparse import (
     AT,
@@ -25,11 +26,9 @@ from graphprop.engine.loops.sparse import (
     compare,
     forward,
     hand_out,
+    inside,
     masks_fit,
-    numbers,
-    place,
     read_inputs,
-    within,
 )
 
 
@@ -178,7 +177,7 @@ def look(typing_context, address):
     return types.int64(types.uint64), generate
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def reaches(address, goal):
     """Whether a count reaches its goal soon."""
     looks = 0
@@ -187,7 +186,7 @@ def reaches(address, goal):
     return looks < LOOKS
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width, added):
     """a = W x, or a + W x if it is `added`: W the weights of a block; x at `source`, in rows (with `flip`, columns)."""
     rows, columns, by_column = block[OF_BLOCK.rows], block[OF_BLOCK.columns], block[OF_BLOCK.down] == 1
@@ -200,7 +199,7 @@ def multiply_forward(gemm, gemv, block, theta, source, step, flip, a, to, width,
         call_gemv(gemv, by_column, m, n, one, w, row_w, source, 1 if flip else step, keep, c, width)
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def run_forward(products, theta, inputs, task, memory, before, sample, last_sample):
     """The samples from `sample` to `last_sample` forward; they lie in memory behind those `before`.
 
@@ -211,12 +210,12 @@ def run_forward(products, theta, inputs, task, memory, before, sample, last_samp
     runs, blocks, direct = products.runs, products.blocks, products.direct
     width, columns = last_sample - sample, inputs.shape[1]
     a, o, g = carve(table, memory, before, width)
-    if not within(inputs[sample:last_sample], -LARGEST, LARGEST):
+    if not inside(pointer_to(inputs), sample * columns, last_sample * columns, -LARGEST, LARGEST):
         return a, o, g, False
     if not direct:
         read_inputs(table, inputs, sample, o)
-    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-    input_width = len(numbers(table, AT.input_column))
+    a_flat, o_flat = pointer_to(a), pointer_to(o)
+    input_width = int64(count(table, AT.input_column))
     for run in range(len(runs)):
         first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
         block, last_block = runs[run, OF_RUN.block], runs[run, OF_RUN.last_block]
@@ -233,7 +232,7 @@ def run_forward(products, theta, inputs, task, memory, before, sample, last_samp
     return a, o, g, masks_fit(table, theta, a, o)
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
     """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
 
@@ -243,16 +242,16 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     runs, blocks, direct = products.runs, products.blocks, products.direct
     head_start, head_column, loss = heads.head_start, heads.head_column, heads.loss
     theta, inputs, target, share = given.theta, given.inputs, given.target, given.share
-    if not within(target[sample:last_sample], heads.low, heads.high):
+    targets = target.shape[1]
+    if not inside(pointer_to(target), sample * targets, last_sample * targets, heads.low, heads.high):
         return False
     a, o, g, fine = run_forward(products, theta, inputs, LEARN, memory, before, sample, last_sample)
     if not fine:
         return False
-    width, input_width = last_sample - sample, len(numbers(table, AT.input_column))
-    a_flat, g_flat = a.reshape(a.size), g.reshape(g.size)
-    for i in range(input_width if direct else 0, g.shape[1]):
-        for k in range(width):
-            g[0, i, k] = 0
+    width, input_width = last_sample - sample, int64(count(table, AT.input_column))
+    a_flat, g_flat = pointer_to(a), pointer_to(g)
+    for i in range(uint64(input_width * width if direct else 0), uint64(g.size)):
+        g_flat[i] = 0
     every = len(head_start) - 1
     if not compare(loss, head_start, head_column, int64(0), every, target, share, sample, o, g, terms):
         return False
@@ -283,7 +282,7 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     return True
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, lanes, gradient):
     """The derivatives by some weights of a block: delta times the transpose of what it reads.
 
@@ -297,7 +296,7 @@ def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, l
         begin, width = lanes[lane], lanes[lane + 1] - lanes[lane]
         keep = one if begin > 0 else zero
         a, o, _ = carve(table, memory, begin - lanes[0], width)
-        a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
+        a_flat, o_flat = pointer_to(a), pointer_to(o)
         delta = (block[OF_BLOCK.row] + first) * width
         if width == 1 and not by_column:
             x = inputs[begin, column : column + cols].copy() if direct else o[0, column : column + cols, 0].copy()
@@ -322,11 +321,11 @@ def multiply_backward(gemm, table, block, first, last, direct, inputs, memory, l
     many, length = (cols, rows) if by_column else (rows, cols)
     fine = True
     for i in range(many):
-        fine &= within(gradient[at + i * row_c : at + i * row_c + length], -LARGEST, LARGEST)
+        fine &= inside(pointer_to(gradient), at + i * row_c, at + i * row_c + length, -LARGEST, LARGEST)
     return fine
 
 
-@compiled(uses=(sparse, *READ))
+@compiled(uses=(sparse, *READ), **PLAIN)
 def learn_dense(
     gemm,
     gemv,
@@ -387,7 +386,7 @@ def learn_dense(
         if task >= len(tasks):
             break
         block, row, last_row = tasks[task, OF_TASK.block], tasks[task, OF_TASK.row], tasks[task, OF_TASK.last_row]
-        by_inputs = direct and blocks[block, OF_BLOCK.column] < len(numbers(table, AT.input_column))
+        by_inputs = direct and blocks[block, OF_BLOCK.column] < int64(count(table, AT.input_column))
         if not multiply_backward(gemm, table, blocks[block], row, last_row, by_inputs, inputs, memory, lanes, gradient):
             add(failures, int64(1))
         add(place(counters, TASKS_DONE), int64(1))
@@ -396,7 +395,7 @@ def learn_dense(
     return FAILED if look(failures) else DONE
 
 
-@compiled(uses=(sparse, *READ))
+@compiled(uses=(sparse, *READ), **PLAIN)
 def answer_dense(
     gemm, gemv, table, runs, blocks, own_inputs, direct, goal_column, theta, inputs, result, memory, first, last
 ):
@@ -408,7 +407,7 @@ def answer_dense(
     return fine and hand_out(table, o, goal_column, int64(0), len(goal_column), first, last, result)
 
 
-@compiled()
+@compiled(**PLAIN)
 def listen(bell, rings, patience):
     """Whether the bell, which has rung so many times, rings again within so many looks at it."""
     while patience > 0 and look(place(bell, 0)) == rings:

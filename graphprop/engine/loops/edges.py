@@ -6,20 +6,32 @@ A loop fills arrays that are made in Python. To hand out one of its own, numba r
 no error: an interrupt there becomes a SystemError.
 """
 
+from typing import Any
+
 import numpy as np
 
-from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.caching import PLAIN, compiled
 from graphprop.given.arrays import Array
+
+FEW = 500  # edges; before Python has run over so few, machine code is not read from the disk
+
+
+def _run(loop: Any, edges: int, *arguments: Array) -> Any:
+    """A loop compiled, or as it stands here where that is not worth it."""
+    if edges > FEW or loop.overloads:
+        return loop(*arguments)
+    with np.errstate(over="ignore"):  # sums may go round
+        return loop.py_func(*arguments)
 
 
 def sort_by(keys: Array, count: int) -> tuple[Array, Array]:
     """start and permutation: keys[permutation] ascends, equals stay in order; key k is at start[k] : start[k + 1]."""
     start, permutation = np.zeros(count + 1, dtype=np.uint32), np.empty(len(keys), dtype=np.uint32)
-    _sort_by(keys, start, permutation)
+    _run(_sort_by, len(keys), keys, start, permutation)
     return start, permutation
 
 
-@compiled()
+@compiled(**PLAIN)
 def _sort_by(keys, start, permutation):
     for key in keys:
         start[key + 1] += 1
@@ -35,20 +47,24 @@ def _sort_by(keys, start, permutation):
 def find_levels(order: Array, start: Array, source: Array) -> Array:
     """Of each node the length of the longest path into it; `order` has parents before children."""
     level = np.zeros(len(order), dtype=np.uint32)
-    _find_levels(order, start, source, level)
+    _run(_find_levels, len(source), order, start, source, level)
     return level
 
 
-@compiled()
+@compiled(**PLAIN)
 def _find_levels(order, start, source, level):
     for v in order:
         for e in range(start[v], start[v + 1]):
             level[v] = max(level[v], level[source[e]] + 1)
 
 
-@compiled()
-def mark_ancestors(order, start, source, marked):
+def mark_ancestors(order: Array, start: Array, source: Array, marked: Array) -> None:
     """Mark all nodes that lead to a marked one."""
+    _run(_mark_ancestors, len(source), order, start, source, marked)
+
+
+@compiled(**PLAIN)
+def _mark_ancestors(order, start, source, marked):
     for i in range(len(order) - 1, -1, -1):
         v = order[i]
         if marked[v]:
@@ -65,11 +81,11 @@ def find_cuts(
     they become those that the node leads to.
     """
     crossing = np.zeros(heads + 1, dtype=np.int64)
-    _count_crossings(order, start, source, marked, shared, lowest, highest, crossing)
+    _run(_count_crossings, len(source), order, start, source, marked, shared, lowest, highest, crossing)
     return np.cumsum(crossing[1:heads]) == 0
 
 
-@compiled()
+@compiled(**PLAIN)
 def _count_crossings(order, start, source, marked, shared, lowest, highest, crossing):
     for i in range(len(order) - 1, -1, -1):
         v = order[i]
@@ -89,11 +105,11 @@ def sort_topologically(start: Array, source: Array, child_start: Array, child: A
     Nodes that are numbered so already stay as they are; else those without parents come first, then their children.
     """
     order = np.arange(len(start) - 1)
-    first, last = _sort_topologically(start, source, child_start, child, order)
+    first, last = _run(_sort_topologically, len(source), start, source, child_start, child, order)
     return (order, False) if first < 0 else (order[first:last][::-1].copy(), True)
 
 
-@compiled()
+@compiled(**PLAIN)
 def _sort_topologically(start, source, child_start, child, order):
     """Fill `order`; where in it a cycle stands backwards, which is at -1 if there is none."""
     count = len(order)
@@ -140,11 +156,11 @@ def _sort_topologically(start, source, child_start, child, order):
 def sign_rows(start: Array, column: Array) -> Array:
     """A number for each row that two rows share if they have the same columns, in any order."""
     sign = np.zeros(len(start) - 1, dtype=np.uint64)
-    _sign_rows(start, column, sign)
+    _run(_sign_rows, len(column), start, column, sign)
     return sign
 
 
-@compiled()
+@compiled(**PLAIN)
 def _sign_rows(start, column, sign):
     for r in range(len(sign)):
         for e in range(start[r], start[r + 1]):

@@ -10,6 +10,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from graphprop.engine.loops.caching import INNER
+
 
 @intrinsic
 def power_of_two(typing_context, k):
@@ -22,7 +24,7 @@ def power_of_two(typing_context, k):
     return types.float64(types.int64), generate
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def _reduced(x):
     """k and expm1(r) with x = k log 2 + r, |r| <= log(2) / 2; log 2 in two parts, the first times k exact."""
     k = math.floor(x * 1.4426950408889634 + 0.5)
@@ -43,7 +45,7 @@ def _reduced(x):
     return k, r + r * r * p
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def exp(x):
     """e^x within 2 units in the last place; 0 and inf beyond the range, nan for nan."""
     k, p = _reduced(min(max(x, -746.0), 710.0))
@@ -52,7 +54,7 @@ def exp(x):
     return y if x == x else x
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def expm1(x):
     """e^x - 1, also for small x."""
     k, p = _reduced(min(max(x, -746.0), 710.0))
@@ -62,7 +64,7 @@ def expm1(x):
     return y if x == x else x
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def tanh(x):
     e = expm1(-2.0 * abs(x))
     return math.copysign(e / (2.0 + e), x)
@@ -71,7 +73,7 @@ def tanh(x):
 FAR = 1e6  # sin and cos are right up to here; k stays below 2^20
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def _turned(x):
     """The whole k next to x / (pi / 2), and sine and cosine of the rest r = x - k pi / 2."""
     near = min(max(x, -FAR), FAR)
@@ -100,7 +102,7 @@ def _turned(x):
     return int(k), r + r * t * s if r != 0.0 else r, 1.0 + t * c  # the sine of -0 is -0
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def sin(x):
     """sin x where |x| <= FAR, within 2 units in the last place; nan for nan."""
     k, s, c = _turned(x)
@@ -109,7 +111,7 @@ def sin(x):
     return y if x == x else x
 
 
-@njit(fastmath={"contract"}, forceinline=True)
+@njit(fastmath={"contract"}, forceinline=True, **INNER)
 def cos(x):
     k, s, c = _turned(x)
     y = s if k & 1 else c

@@ -7,7 +7,7 @@ import numpy as np
 from numba import int64, njit
 
 from graphprop.engine.loops import dense, sparse
-from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.caching import INNER, PLAIN, compiled
 from graphprop.engine.loops.dense import (
     OF_BLOCK,
     OF_RUN,
@@ -36,7 +36,7 @@ from graphprop.engine.loops.sparse import (
 )
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def multiply_runs(gemm, gemv, block, last_block, blocks, direct, input_width, theta, inputs, a, o, added):
     """The rows of some blocks, which are those of one run: a = W o, or a + W o if it is `added`."""
     width, columns = o.shape[2], inputs.shape[1]
@@ -51,7 +51,7 @@ def multiply_runs(gemm, gemv, block, last_block, blocks, direct, input_width, th
         multiply_forward(gemm, gemv, each, theta, source, step, flip, a_flat, to, width, added or i > block)
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def multiply_back(gemm, gemv, each, theta, a, g):
     """g += W^T delta, with W the weights of a block."""
     width, by_column = a.shape[2], each[OF_BLOCK.down] == 1
@@ -66,7 +66,7 @@ def multiply_back(gemm, gemv, each, theta, a, g):
         call_gemv(gemv, not by_column, m, n, one, w, row_w, delta, width, one, to, width)
 
 
-@compiled(uses=(dense, sparse, *READ))
+@compiled(uses=(dense, sparse, *READ), **PLAIN)
 def push(gemm, gemv, table, runs, blocks, direct, goal_column, theta, inputs, memory, result):
     """All samples forward: slopes and outputs to `memory`, the outputs of the goals to `result`.
 
@@ -87,7 +87,7 @@ def push(gemm, gemv, table, runs, blocks, direct, goal_column, theta, inputs, me
     return hand_out(table, o, goal_column, int64(0), len(goal_column), int64(0), width, result)
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def run_back(products, goal_column, theta, inputs, o, seeds, memory, gradient, by_inputs):
     """From the derivatives by the goals to those by theta and by the inputs; `memory` begins with the slopes."""
     gemm, gemv, table = products.gemm, products.gemv, products.table
@@ -120,7 +120,7 @@ def run_back(products, goal_column, theta, inputs, o, seeds, memory, gradient, b
     return within(gradient, -LARGEST, LARGEST) and within(by_inputs, -LARGEST, LARGEST)
 
 
-@compiled(uses=(dense, sparse, *READ))
+@compiled(uses=(dense, sparse, *READ), **PLAIN)
 def pull(
     gemm,
     gemv,
@@ -154,7 +154,7 @@ def pull(
     return run_back(products, goal_column, theta, inputs, o, seeds, memory, gradient, by_inputs)
 
 
-@compiled(uses=(dense, sparse, *READ))
+@compiled(uses=(dense, sparse, *READ), **PLAIN)
 def push_and_pull(
     gemm, gemv, table, runs, blocks, own_inputs, direct, goal_column, theta, inputs, seeds, gradient, by_inputs
 ):

@@ -8,15 +8,28 @@ Indices are not checked, they come from a program; numbers are where a loop says
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, int64, njit, types, uint64
-from numba.extending import intrinsic
+from numba import bool_, carray, float64, int64, njit, uint32, uint64
 
+from graphprop.engine.loops import addresses as addresses_module
 from graphprop.engine.loops import places
 from graphprop.engine.loops import table as table_module
-from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.addresses import (
+    array_of,
+    call,
+    call_loss,
+    count,
+    entries,
+    place,
+    pointer,
+    pointer_to,
+    tile_of,
+    zero_of,
+)
+from graphprop.engine.loops.by_address import ByAddress
+from graphprop.engine.loops.caching import INNER, PLAIN, compiled
 from graphprop.engine.loops.places import numbered, places_in
 from graphprop.engine.loops.table import Batch, Before, Table
+from graphprop.given.arrays import Array
 
 # sums may be reordered (they run along vectors) and multiplications fused; infinities and nan keep their meaning
 SUMS = {"contract", "reassoc", "nsz"}
@@ -28,106 +41,35 @@ BEFORE = Before(*numbered(3))
 # needs: one argument costs less than twenty.
 AT, IN_BATCH = places_in(Table, "AT"), places_in(Batch, "IN_BATCH")
 ARRAYS = np.int64(len(AT))
-READ = places, table_module  # whose text is part of the loops that read tables
+READ = places, table_module, addresses_module  # whose text is part of the loops that read tables
 LARGEST = float(np.finfo(np.float64).max)
 # of targets
 RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0), "sign": (-1.0, 1.0)}
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
-@intrinsic
-def call(typing_context, record, task, a, o, g, n, m, width):
-    """Call an activation; all arguments are unsigned, `record`, `a`, `o` and `g` addresses.
-
-    A record begins with the address of the machine code, to which it is handed itself: it has the numbers of this one.
-    """
-    signature = types.uint64(*[types.uint64] * 8)
-
-    def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        address = builder.load(builder.inttoptr(arguments[0], word.as_pointer()))
-        function = builder.inttoptr(address, ir.FunctionType(word, [word] * 8).as_pointer())
-        return builder.call(function, arguments)
-
-    return signature, generate
+# The arrays of a table by their rows; of whole numbers a -1 often says that there is none.
+addresses, numbers, wholes = array_of(uint64), array_of(uint32), array_of(int64)
+reals, flags = array_of(float64), array_of(bool_)
 
 
-@intrinsic
-def call_loss(typing_context, address, z, t, g, terms, samples, n):
-    """Call a loss's machine code; all arguments are unsigned, the first four of them addresses."""
-    signature = types.void(*[types.uint64] * 7)
-
-    def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        function = builder.inttoptr(arguments[0], ir.FunctionType(ir.VoidType(), [word] * 6).as_pointer())
-        builder.call(function, arguments[1:])
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def pointer(typing_context, address):
-    """An address as a pointer, for `carray`."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(types.uint64), generate
-
-
-@njit(forceinline=True)
-def addresses(table, i):
-    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.uint64)
-
-
-@njit(forceinline=True)
-def numbers(table, i):
-    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.uint32)
-
-
-@njit(forceinline=True)
-def wholes(table, i):
-    """Numbers that can be negative; -1 often says that there is none."""
-    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.int64)
-
-
-@njit(forceinline=True)
-def reals(table, i):
-    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.float64)
-
-
-@njit(forceinline=True)
-def flags(table, i):
-    return carray(pointer(table[i, 0]), int64(table[i, 1]), np.bool_)
-
-
-@njit(forceinline=True)
-def place(array, index):
-    return uint64(array.ctypes.data) + uint64(index) * uint64(array.itemsize)
-
-
-@njit(forceinline=True)
+@njit(**INNER)
 def table_of_piece(batch, piece):
     return carray(pointer(batch[IN_BATCH.tables, 0] + uint64(piece * ARRAYS * 16)), (ARRAYS, 2), np.uint64)
 
 
-@njit
+@njit(**INNER)
 def carve(table, memory, before, width):
     """a, o and the derivatives by o of that many samples, each one tile, in memory behind those of others before."""
-    nodes = len(addresses(table, AT.function))
+    nodes = count(table, AT.function)
     rows, columns = int64(numbers(table, AT.row_first)[nodes]), int64(numbers(table, AT.column_first)[nodes])
     first = before * (rows + 2 * columns)
-    a = memory[first : first + rows * width].reshape(1, rows, width)
+    a = tile_of(memory, first, rows, width)
     first += rows * width
-    o = memory[first : first + columns * width].reshape(1, columns, width)
-    first += columns * width
-    g = memory[first : first + columns * width].reshape(1, columns, width)
-    return a, o, g
+    return a, tile_of(memory, first, columns, width), tile_of(memory, first + columns * width, columns, width)
 
 
-@compiled(uses=READ, fastmath=SUMS)
-def forward(table, theta, a, o, task, first, last, added):
+def forward(table: Array, theta: Array, a: Array, o: Array, task: int, first: int, last: int, added: bool) -> int:
     """The nodes `first` to `last`, parents before children: a = b + sum of w o, then o = f(a).
 
     a and o are (tiles, rows, samples). To LEARN is to leave the derivative where an elementwise a stood. With `added`
@@ -135,15 +77,17 @@ def forward(table, theta, a, o, task, first, last, added):
     activation go side by side. It ends at a node that refuses its a, and gives its number, or that of the first of
     those side by side; else -1.
     """
-    function, stop = addresses(table, AT.function), numbers(table, AT.stop)
-    row_first, column_first = numbers(table, AT.row_first), numbers(table, AT.column_first)
-    start, column, position = numbers(table, AT.start), numbers(table, AT.column), numbers(table, AT.position)
-    bias, regular = wholes(table, AT.bias), flags(table, AT.regular)
-    one, two, four = uint64(1), uint64(2), uint64(4)
-    tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns, at_once = uint64(o.shape[1]), max(one, uint64(IN_CACHE) // stride)
-    a_flat, o_flat = a.reshape(a.size), o.reshape(o.size)
-    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
+    return FORWARD.run((table, theta, a, o), (task, first, last, added))
+
+
+def _forward(table, theta, a_flat, o_flat, tiles, rows, stride, task, first, last, added):
+    function, stop = entries(table, AT.function, uint64), entries(table, AT.stop, uint32)
+    row_first, column_first = entries(table, AT.row_first, uint32), entries(table, AT.column_first, uint32)
+    start, column = entries(table, AT.start, uint32), entries(table, AT.column, uint32)
+    position, regular = entries(table, AT.position, uint32), entries(table, AT.regular, bool_)
+    bias = entries(table, AT.bias, int64)
+    one, two, four, zero = uint64(1), uint64(2), uint64(4), zero_of(theta)
+    columns, at_once = uint64(column_first[count(table, AT.function)]), max(one, uint64(IN_CACHE) // stride)
     for tile in range(tiles):
         a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(first)
@@ -154,10 +98,10 @@ def forward(table, theta, a, o, task, first, last, added):
                 e, end = uint64(start[r]), uint64(start[r + one])
                 here = a_tile + r * stride
                 b = bias[r]
-                x = theta[uint64(b)] if b >= 0 else a.dtype.type(0)
+                x = theta[uint64(b)] if b >= 0 else zero
                 if stride == one:
-                    x += a_flat[here] if added else a.dtype.type(0)
-                    y = a.dtype.type(0)
+                    x += a_flat[here] if added else zero
+                    y = zero
                     if regular[r]:
                         shift = uint64(position[e]) - e
                         while e + one < end:
@@ -195,14 +139,17 @@ def forward(table, theta, a, o, task, first, last, added):
             c = uint64(column_first[v])
             n, m = last_row - first_row, column_first[end_node] - c
             here, there = a_tile + first_row * stride, o_tile + c * stride
-            a_here, o_here = a_address + here * item, o_address + there * item
-            if call(function[v], uint64(task), a_here, o_here, uint64(0), n, m, stride):
+            if call(function[v], uint64(task), place(a_flat, here), place(o_flat, there), uint64(0), n, m, stride):
                 return int64(v)
             v = end_node
-    return -1
+    return int64(-1)
 
 
-@compiled(uses=READ)
+FORWARD = ByAddress(_forward, arrays=4, whole=4, uses=READ, fastmath=SUMS, **PLAIN)
+FORWARD.stands_for(forward, AT.forward)
+
+
+@compiled(uses=READ, **PLAIN)
 def masks_fit(table, theta, a, o):
     """Whether -inf stands where it is the bias of a node that takes it as a mask, and nowhere else in such nodes.
 
@@ -220,8 +167,18 @@ def masks_fit(table, theta, a, o):
     return True
 
 
-@compiled(uses=READ, fastmath=SUMS)
-def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
+def backward(
+    table: Array,
+    theta: Array,
+    a: Array,
+    o: Array,
+    g: Array,
+    gradient: Array,
+    fresh: bool,
+    resumed: bool,
+    first: int,
+    last: int,
+) -> int:
     """The nodes `first` to `last`, children before parents: g = direct + sum of w delta, then delta = g L.
 
     g are the derivatives with respect to o. `a` holds the slopes of elementwise nodes and what `pulled` nodes need;
@@ -234,19 +191,20 @@ def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
     the other then, in `regular` rows; all of g has to be set before. Else a node collects the deltas of its children;
     rows of g that are not `preset` start at 0.
     """
-    function = addresses(table, AT.function)
-    row_first, column_first = numbers(table, AT.row_first), numbers(table, AT.column_first)
-    pulled, preset, bias = flags(table, AT.pulled), flags(table, AT.preset), wholes(table, AT.bias_use)
-    start, column, position = numbers(table, AT.start), numbers(table, AT.column), numbers(table, AT.position)
-    use, regular = numbers(table, AT.use), flags(table, AT.regular)
-    child_start, child_row = numbers(table, AT.child_start), numbers(table, AT.child_row)
-    child_position, child_use = numbers(table, AT.child_position), numbers(table, AT.child_use)
-    one, four = uint64(1), uint64(4)
-    tiles, rows, stride = uint64(a.shape[0]), uint64(a.shape[1]), uint64(a.shape[2])
-    columns = uint64(o.shape[1])
-    a_flat, o_flat, g_flat = a.reshape(a.size), o.reshape(o.size), g.reshape(g.size)
-    a_address, o_address, item = uint64(a.ctypes.data), uint64(o.ctypes.data), uint64(a.itemsize)
-    g_address, zero = uint64(g.ctypes.data), a.dtype.type(0)
+    return BACKWARD.run((table, theta, a, o, g, gradient), (fresh, resumed, first, last))
+
+
+def _backward(table, theta, a_flat, o_flat, g_flat, gradient, tiles, rows, stride, fresh, resumed, first, last):
+    function = entries(table, AT.function, uint64)
+    row_first, column_first = entries(table, AT.row_first, uint32), entries(table, AT.column_first, uint32)
+    pulled, preset = entries(table, AT.pulled, bool_), entries(table, AT.preset, bool_)
+    bias, regular = entries(table, AT.bias_use, int64), entries(table, AT.regular, bool_)
+    start, column = entries(table, AT.start, uint32), entries(table, AT.column, uint32)
+    position, use = entries(table, AT.position, uint32), entries(table, AT.use, uint32)
+    child_start, child_row = entries(table, AT.child_start, uint32), entries(table, AT.child_row, uint32)
+    child_position, child_use = entries(table, AT.child_position, uint32), entries(table, AT.child_use, uint32)
+    one, four, zero = uint64(1), uint64(4), zero_of(theta)
+    columns = uint64(column_first[count(table, AT.function)])
     for tile in range(tiles):
         a_tile, o_tile = tile * rows * stride, tile * columns * stride
         v = uint64(last)
@@ -292,7 +250,7 @@ def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
                         e += one
             if pulled[v] and not there_already:
                 here, there = a_tile + r * stride, o_tile + c * stride
-                a_here, o_here, g_here = a_address + here * item, o_address + there * item, g_address + there * item
+                a_here, o_here, g_here = place(a_flat, here), place(o_flat, there), place(g_flat, there)
                 if call(function[v], uint64(PULL), a_here, o_here, g_here, n, m, stride):
                     return int64(v)
             for i in range(n):
@@ -324,19 +282,29 @@ def backward(table, theta, a, o, g, gradient, fresh, resumed, first, last):
                         there = o_tile + column[k]
                         g_flat[there] += theta[position[k]] * d
                         gradient[use[k]] += d * o_flat[there]
-    return -1
+    return int64(-1)
 
 
-@compiled()
+BACKWARD = ByAddress(_backward, arrays=6, whole=4, uses=READ, fastmath=SUMS, **PLAIN)
+BACKWARD.stands_for(backward, AT.backward)
+
+
+@njit(**INNER)
+def inside(numbers, first, last, low, high):
+    """Whether all numbers from one place to another are in a range; nan is in none."""
+    fitting = uint64(0)
+    for i in range(uint64(first), uint64(last)):
+        fitting += uint64(low <= numbers[i] <= high)
+    return fitting == uint64(last) - uint64(first)
+
+
+@njit(**INNER)
 def within(array, low, high):
-    """Whether all numbers of a batch are in a range; nan is in none."""
-    count, flat = 0, array.reshape(array.size)
-    for i in range(len(flat)):
-        count += 1 if low <= flat[i] <= high else 0
-    return count == len(flat)
+    """The same of a whole array."""
+    return inside(pointer_to(array), 0, array.size, low, high)
 
 
-@compiled()
+@compiled(uses=READ, **PLAIN)
 def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, terms):
     """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
 
@@ -344,40 +312,48 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
     `share` has what each sample counts for, or one number for all. o and g are one tile of the samples from `sample`
     on. The loss is called once for a head. Gives whether what it reads is finite.
     """
-    one, sample = uint64(1), uint64(sample)
+    one, sample, shares = uint64(1), uint64(sample), uint64(len(share) > 1)
     stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
-    o_flat, g_flat = o.reshape(o.size), g.reshape(g.size)
-    target_flat, term_flat = target.reshape(target.size), terms.reshape(terms.size)
+    o_flat, g_flat, target_flat, term_flat = pointer_to(o), pointer_to(g), pointer_to(target), pointer_to(terms)
+    start, columns, counts = pointer_to(head_start), pointer_to(column), pointer_to(share)
     used, widest = min(stride, uint64(len(target)) - sample), one
     for head in range(uint64(heads), uint64(last_head)):
-        widest = max(widest, uint64(head_start[head + one]) - uint64(head_start[head]))
-    z, t, slope, values = np.empty(used * widest), np.empty(used * widest), np.empty(used * widest), np.empty(used)
-    z_address, t_address = uint64(z.ctypes.data), uint64(t.ctypes.data)
-    slope_address, value_address = uint64(slope.ctypes.data), uint64(values.ctypes.data)
+        widest = max(widest, uint64(start[head + one]) - uint64(start[head]))
+    size = used * widest
+    numbers = np.empty(uint64(3) * size + used)
+    z, t, slope, values = uint64(0), size, uint64(2) * size, uint64(3) * size  # where they are among these
+    here = pointer_to(numbers)
     fine = True
     for head in range(uint64(heads), uint64(last_head)):
-        first, n = uint64(head_start[head]), uint64(head_start[head + one]) - uint64(head_start[head])
+        first, n = uint64(start[head]), uint64(start[head + one]) - uint64(start[head])
         for i in range(n):
-            row = uint64(column[first + i]) * stride
+            row = uint64(columns[first + i]) * stride
             for k in range(used):
-                z[i * used + k] = o_flat[row + k]
+                here[i * used + k] = o_flat[row + k]
             for k in range(used):
-                t[i * used + k] = target_flat[(sample + k) * targets + first + i]
-        fine &= within(z[: n * used], -LARGEST, LARGEST)
-        call_loss(loss, z_address, t_address, slope_address, value_address, used, n)
+                here[t + i * used + k] = target_flat[(sample + k) * targets + first + i]
+        fine &= inside(here, z, n * used, -LARGEST, LARGEST)
+        call_loss(loss, place(here, z), place(here, t), place(here, slope), place(here, values), used, n)
         for i in range(n):
-            row = uint64(column[first + i]) * stride
+            row = uint64(columns[first + i]) * stride
             for k in range(used):
-                g_flat[row + k] = slope[i * used + k] * share[sample + k if len(share) > 1 else uint64(0)]
+                g_flat[row + k] = here[slope + i * used + k] * counts[(sample + k) * shares]
             for k in range(used, stride):
                 g_flat[row + k] = 0
         for k in range(used):
-            counts = share[sample + k if len(share) > 1 else uint64(0)]
-            term_flat[(sample + k) * all_heads + head] = values[k] * counts
-    return fine
+            term_flat[(sample + k) * all_heads + head] = here[values + k] * counts[(sample + k) * shares]
+    return fine and len(numbers) > 0  # they are held as long
 
 
-@compiled(uses=READ)
+@njit(**INNER)
+def clear(array):
+    """Set all its numbers to 0."""
+    numbers = pointer_to(array)
+    for i in range(uint64(array.size)):
+        numbers[i] = 0
+
+
+@compiled(uses=READ, **PLAIN)
 def read_inputs(table, inputs, sample, o):
     """Write the rows of inputs from `sample` on to the columns of o that hold them, tile by tile.
 
@@ -391,7 +367,7 @@ def read_inputs(table, inputs, sample, o):
                 o[tile, i, k] = inputs[min(sample + tile * width + k, len(inputs) - 1), column]
 
 
-@njit
+@njit(**INNER)
 def hand_out(table, o, column, goal, last_goal, begin, end, result):
     """Write columns of one tile, `goal` to `last_goal`, to the rows `begin` to `end` of `result`.
 
@@ -406,7 +382,7 @@ def hand_out(table, o, column, goal, last_goal, begin, end, result):
     return finite == (last_goal - goal) * (end - begin)
 
 
-@compiled(uses=READ)
+@compiled(uses=READ, **PLAIN)
 def answer(batch, theta, inputs, result, memory, lane, lanes, first, last):
     """Run a program without dense blocks forward: every `lanes`-th tile of the samples `first` to `last`.
 
@@ -418,15 +394,16 @@ def answer(batch, theta, inputs, result, memory, lane, lanes, first, last):
     head_column, width = wholes(batch, IN_BATCH.head_column), int64(batch[IN_BATCH.width, 0])
     if len(memory) == 0:
         memory = np.empty(int64(batch[IN_BATCH.numbers, 0]), theta.dtype)
+    columns = inputs.shape[1]
     for piece in range(len(pieces) // len(BEFORE) - 1):
         table, this = table_of_piece(batch, piece), piece * len(BEFORE)
-        nodes, next_one = len(addresses(table, AT.function)), this + len(BEFORE)
+        nodes, next_one = int64(count(table, AT.function)), this + len(BEFORE)
         a, o, _ = carve(table, memory, 0, width)
         own_inputs = pieces[next_one + BEFORE.inputs] - pieces[this + BEFORE.inputs]
         goal, last_goal = head_start[pieces[this + BEFORE.heads]], head_start[pieces[next_one + BEFORE.heads]]
         for begin in range(first + lane * width, last, lanes * width):
             end = min(last, begin + width)
-            if piece == 0 and not within(inputs[begin:end], -LARGEST, LARGEST):
+            if piece == 0 and not inside(pointer_to(inputs), begin * columns, end * columns, -LARGEST, LARGEST):
                 return False
             read_inputs(table, inputs, begin, o)
             if forward(table, theta, a, o, VALUE, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
@@ -436,25 +413,32 @@ def answer(batch, theta, inputs, result, memory, lane, lanes, first, last):
     return True
 
 
-@compiled()
-def finish(terms, gradient, others):
-    """The sum of all terms, and whether it and the gradient are finite, after `others` were added to this.
-
-    What the additions of the terms round off is added up by itself.
-    """
+@njit(**INNER)
+def sum_of(terms):
+    """The sum of all terms; what the additions round off is added up by itself."""
     total = rest = 0.0
-    for x in terms.reshape(terms.size):
+    each = pointer_to(terms)
+    for i in range(uint64(terms.size)):
+        x = each[i]
         s = total + x
         part = s - total
         rest += (total - (s - part)) + (x - part)
         total = s
-    for other in others:
-        for i in range(len(gradient)):
-            gradient[i] += other[i]
-    return total + rest, abs(total) <= LARGEST and within(gradient, -LARGEST, LARGEST)
+    return total + rest, abs(total) <= LARGEST
 
 
-@compiled(uses=READ)
+@compiled(uses=READ, **PLAIN)
+def finish(terms, gradient, others):
+    """The sum of all terms, and whether it and the gradient are finite, after `others` were added to this."""
+    value, fine = sum_of(terms)
+    numbers, more, size = pointer_to(gradient), pointer_to(others), uint64(len(gradient))
+    for row in range(uint64(len(others))):
+        for i in range(size):
+            numbers[i] += more[row * size + i]
+    return value, fine and inside(numbers, 0, size, -LARGEST, LARGEST)
+
+
+@compiled(uses=READ, **PLAIN)
 def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last):
     """All in one for a program without dense blocks: every `lanes`-th tile of the samples `first` to `last`.
 
@@ -472,22 +456,26 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
         terms = np.empty((len(target), heads))
     fresh = batch[IN_BATCH.fresh, 0] > 0
     if first == 0 and not fresh:
-        gradient[:] = 0
+        clear(gradient)
+    columns, targets = inputs.shape[1], target.shape[1]
     for piece in range(tables):
         table = table_of_piece(batch, piece)
-        nodes = len(addresses(table, AT.function))
+        nodes = int64(count(table, AT.function))
         a, o, g = carve(table, memory, 0, width)
         this, next_one = piece * len(BEFORE), (piece + 1) * len(BEFORE)
         own_inputs = pieces[next_one + BEFORE.inputs] - pieces[this + BEFORE.inputs]
         for begin in range(first + lane * width, last, lanes * width):
-            rows_in, rows_out = inputs[begin : begin + width], target[begin : begin + width]
-            if piece == 0 and not (within(rows_in, -LARGEST, LARGEST) and within(rows_out, low, high)):
+            end = min(begin + width, len(inputs))
+            if piece == 0 and not (
+                inside(pointer_to(inputs), begin * columns, end * columns, -LARGEST, LARGEST)
+                and inside(pointer_to(target), begin * targets, end * targets, low, high)
+            ):
                 return 0.0, False
             read_inputs(table, inputs, begin, o)
             if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
                 return 0.0, False
             if width == 1:
-                g[:] = 0
+                clear(g)
             those = head_start, head_column, pieces[this + BEFORE.heads], pieces[next_one + BEFORE.heads]
             if not compare(loss, *those, target, share, begin, o, g, terms):
                 return 0.0, False
@@ -495,4 +483,5 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True
-    return finish(terms, gradient, gradient[:0].reshape(0, len(gradient)))
+    value, fine = sum_of(terms)
+    return value, fine and within(gradient, -LARGEST, LARGEST)

@@ -13,8 +13,10 @@ from graphprop.given.arrays import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Table(Record):
-    """The arrays of a schedule that the loops read."""
+    """The arrays of a schedule that the loops read, and the addresses of two loops for its kind of numbers."""
 
+    forward: int
+    backward: int
     function: Array  # of uint64
     row_first: Array
     column_first: Array
@@ -43,7 +45,7 @@ class Table(Record):
         others |= dict.fromkeys(("bias", "bias_use", "mask_column"), np.int64)
         others |= dict.fromkeys(("pulled", "preset", "logarithm"), np.bool_)
         for name, array in list(vars(self).items()):
-            if name == "held":
+            if not isinstance(array, np.ndarray):
                 continue
             object.__setattr__(self, name, np.ascontiguousarray(array, dtype=others.get(name, np.uint32)))
         object.__setattr__(self, "regular", _regular_rows(self.start, self.position, self.use))
@@ -86,6 +88,8 @@ class Table(Record):
             return np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
 
         return Table(
+            forward=self.forward,
+            backward=self.backward,
             function=both(self.function, inputs, nodes),
             row_first=starts(self.row_first, inputs, nodes),
             column_first=starts(self.column_first, inputs, nodes),

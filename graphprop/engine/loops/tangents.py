@@ -14,7 +14,7 @@ import numpy as np
 from numba import int64, njit, uint64
 
 from graphprop.engine.loops import dense, linear, sparse
-from graphprop.engine.loops.caching import compiled
+from graphprop.engine.loops.caching import INNER, PLAIN, compiled
 from graphprop.engine.loops.dense import OF_BLOCK, OF_RUN, call_gemm
 from graphprop.engine.loops.linear import multiply_back, multiply_runs
 from graphprop.engine.loops.sparse import (
@@ -41,7 +41,7 @@ from graphprop.engine.loops.sparse import (
 )
 
 
-@compiled(uses=READ, fastmath=SUMS)
+@compiled(uses=READ, fastmath=SUMS, **PLAIN)
 def push_nodes(table, bends, pushes, theta, moves, a, o, g, a_moves, o_moves, bent, first, last, added):
     """The nodes `first` to `last` forward: a, a', o and o'. `moves` are the tangents of theta.
 
@@ -114,7 +114,7 @@ def push_nodes(table, bends, pushes, theta, moves, a, o, g, a_moves, o_moves, be
     return -1
 
 
-@compiled(uses=READ, fastmath=SUMS)
+@compiled(uses=READ, fastmath=SUMS, **PLAIN)
 def pull_nodes(table, bends, theta, moves, a, o, g, a_moves, o_moves, g_moves, gradient, resumed, first, last):
     """The nodes `first` to `last` backward, where `push_nodes` has left what is `bent`: g, g', delta, delta'.
 
@@ -180,7 +180,7 @@ def pull_nodes(table, bends, theta, moves, a, o, g, a_moves, o_moves, g_moves, g
 # ------------------------------------------------------------------ a whole batch
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def push_all(products, theta, moves, inputs, input_moves, memory, bent):
     """All nodes forward; `memory` has a, o and g, and then their tangents. Gives them, and whether all went well."""
     gemm, gemv, table, runs, blocks, bends, pushes = products
@@ -204,7 +204,7 @@ def push_all(products, theta, moves, inputs, input_moves, memory, bent):
     return a, o, g, da, do, dg, fine
 
 
-@compiled(uses=(dense, linear, sparse, *READ))
+@compiled(uses=(dense, linear, sparse, *READ), **PLAIN)
 def jvp(
     gemm,
     gemv,
@@ -234,7 +234,7 @@ def jvp(
     return within(result, -LARGEST, LARGEST) and within(tangents, -LARGEST, LARGEST)
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def bend_heads(second, head_start, column, target, share, o, do, dg):
     """The tangents of the derivatives of a loss by o, to those columns of dg; see `sparse.compare`."""
     width, widest = o.shape[2], 1
@@ -254,7 +254,7 @@ def bend_heads(second, head_start, column, target, share, o, do, dg):
                 dg[0, column[first + i], k] = d[i * width + k] * share[k if len(share) > 1 else 0]
 
 
-@njit(inline="always")
+@njit(inline="always", **INNER)
 def add_product(gemm, each, delta, source, added, gradient):
     """The derivatives by the weights of a block: delta times the transpose of what it reads, or that `added`."""
     width, by_column = delta.shape[2], each[OF_BLOCK.down] == 1
@@ -269,7 +269,7 @@ def add_product(gemm, each, delta, source, added, gradient):
         call_gemm(gemm, False, True, rows, cols, width, one, d, width, x, width, keep, to, row_c)
 
 
-@compiled(uses=(dense, linear, sparse, *READ))
+@compiled(uses=(dense, linear, sparse, *READ), **PLAIN)
 def hvp(
     gemm,
     gemv,
