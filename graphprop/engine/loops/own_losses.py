@@ -25,7 +25,8 @@ from graphprop.engine.loops import elementary
 from graphprop.engine.loops.caching import COMPILING, compiled_callback
 from graphprop.engine.loops.compiled_functions import loss_address
 from graphprop.engine.loops.plain_code import OF_ARRAYS, Reads, reads_of
-from graphprop.engine.loops.tracing import FAST, Traced, trace_loss
+from graphprop.engine.loops.symbols import FAST
+from graphprop.engine.loops.tracing import Traced, trace_loss
 from graphprop.functions.calling import attempt
 from graphprop.functions.loss import Loss
 from graphprop.given.arrays import Array

@@ -19,12 +19,10 @@ import numpy as np
 ARITHMETIC = {"+", "-", "*", "/", "//", "%", "**", "+=", "-=", "*=", "/=", "//=", "%=", "**="}
 STEPS: tuple[str, ...] = ("LOAD_", "STORE_FAST", "UNARY_", "COMPARE_OP", "POP_", "RETURN_", "JUMP_", "PRECALL", "CALL")
 STEPS += ("COPY", "SWAP", "RESUME", "NOP", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN", "MAKE_CELL")
-STEPS += ("KW_NAMES",)
-BUILTINS = {name: getattr(builtins, name) for name in ("abs", "min", "max", "float")}
+STEPS += ("KW_NAMES", "GET_ITER", "FOR_ITER", "END_FOR")
+BUILTINS = {name: getattr(builtins, name) for name in ("abs", "min", "max", "float", "range")}
+CHOOSING = np.where, np.clip  # what numpy has besides functions of real numbers
 WHOLE = {
-    "floor",
-    "ceil",
-    "trunc",
     "gcd",
     "lcm",
     "comb",
@@ -48,6 +46,8 @@ def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str]
     """
     if isinstance(function, BuiltinFunctionType | np.ufunc):
         return function in BUILTINS.values() or _is_of_reals(function)
+    if function is range or any(function is each for each in CHOOSING):
+        return True
     if not isinstance(function, FunctionType) or function in callers:
         return False
     captured = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
@@ -67,7 +67,7 @@ def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str]
             of_reals = any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
             good = name in names or (name not in WHOLE and of_reals)
         else:
-            good = step.opname.startswith(STEPS) and "BACKWARD" not in step.opname
+            good = step.opname.startswith(STEPS)
         if not good:
             return False
     defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
@@ -82,7 +82,7 @@ def _is_plain_entry(entry: Any, callers: tuple[Any, ...], names: frozenset[str])
 
 def _is_of_reals(entry: Any) -> bool:
     """Whether it is a function of numpy or of the module math, for real numbers, or a constant of these."""
-    if isinstance(entry, np.ufunc | float):
+    if isinstance(entry, np.ufunc | float) or any(entry is each for each in CHOOSING):
         return True
     return isinstance(entry, BuiltinFunctionType) and entry.__module__ == "math" and entry.__name__ not in WHOLE
 

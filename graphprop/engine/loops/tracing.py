@@ -18,254 +18,25 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.loops.plain_code import BUILTINS, globals_of
-
-FAST = ("exp", "expm1", "tanh", "sin", "cos")  # called by their bare names; the loops have others of these
-ONE_REAL = {"acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "degrees", "erf", "erfc", "exp2", "fabs"}
-ONE_REAL |= {"gamma", "lgamma", "log", "log10", "log1p", "log2", "radians", "sinh", "sqrt", "tan", *FAST}
-TWO_REALS = {"atan2", "copysign", "fmod", "hypot", "pow"}
-QUESTIONS = {"isfinite", "isinf", "isnan"}
-MOST_PATHS, MOST_DECISIONS, MOST_STEPS = 64, 40, 500
-FEW = 16  # exponents up to here are multiplied out
-MOST_BITS = 100_000  # of a whole number; a way that is never taken may have `10**10**10` in it
-STRANGE, FAR_OUT = "not abs({}) <= LARGEST", "not 1e-300 <= abs({}) <= 1e300"
-
-
-class UntraceableError(Exception):
-    """What a function does with a symbol cannot be written as operations on floats."""
-
-
-@dataclass
-class Recorder:
-    """The steps of one run of a function; `decisions` are those of the way that it takes."""
-
-    fast: bool
-    numbers: dict[str, float] = field(default_factory=dict)  # arguments of what is compiled, by their digits
-    decisions: list[bool] = field(default_factory=list)
-    steps: list[tuple[str, ...]] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)
-    answers: dict[str, bool] = field(default_factory=dict)
-
-    def begin(self, decisions: list[bool]) -> None:
-        self.decisions = decisions
-        self.steps, self.known, self.answers = [], {}, {}
-
-    def text(self, x: Any) -> str:
-        """A number in the source; an integer that no float can hold raises what it raises in Python."""
-        if isinstance(x, Symbol):
-            return x.text
-        digits = float(x).hex()
-        self.numbers.setdefault(digits, float(x))
-        return f"p{[*self.numbers].index(digits)}"
-
-    def step(self, text: str, of_numpy: bool, *unusual: str) -> Symbol:
-        """A number that is computed, and the conditions under which Python has to be asked."""
-        if len(self.steps) > MOST_STEPS:
-            raise UntraceableError
-        if text not in self.known:
-            name = self.known[text] = f"t{len(self.known)}"
-            self.steps.append((f"{name} = {text}", *(f"odd |= {condition.format(name)}" for condition in unusual)))
-        return Symbol(self, self.known[text], of_numpy)
-
-    def decide(self, condition: str) -> bool:
-        """Which way it goes; the way that is taken for the first time is that of yes."""
-        if condition in self.answers:
-            return self.answers[condition]
-        number = len(self.answers)
-        if number == MOST_DECISIONS:
-            raise UntraceableError
-        if number == len(self.decisions):
-            self.decisions.append(True)
-        self.steps.append(("if", condition))
-        self.answers[condition] = self.decisions[number]
-        return self.decisions[number]
-
-    def call(self, name: str, given: Sequence[Any], of_numpy: bool, prefix: str = "math.") -> Symbol:
-        texts = [self.text(x) for x in given]
-        far = [f"far |= not abs({texts[0]}) <= FAR"] if self.fast and name in ("sin", "cos") else []
-        if far:
-            self.steps.append(tuple(far))
-        called = name if name in FAST else prefix + name
-        return self.step(f"{called}({', '.join(texts)})", of_numpy, STRANGE)
-
-
-class Symbol:
-    """A float of Python, or of numpy, that is known when the compiled function runs."""
-
-    __slots__ = ("of_numpy", "recorder", "text")
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, recorder: Recorder, text: str, of_numpy: bool) -> None:
-        self.recorder, self.text, self.of_numpy = recorder, text, of_numpy
-
-    def _operation(self, sign: str, left: Any, right: Any) -> Symbol:
-        if not (_is_number(left) and _is_number(right)):
-            raise UntraceableError
-        of_numpy = _of_numpy(left) or _of_numpy(right)
-        x = self.recorder.text(left)
-        if sign == "**":
-            return self.recorder.step(*_power(self.recorder, x, right, of_numpy))
-        y = self.recorder.text(right)
-        unusual = [STRANGE] if of_numpy else [f"{y} == 0.0"] if sign in "/ // %" and isinstance(right, Symbol) else []
-        if sign in "/ // %" and not isinstance(right, Symbol) and right == 0:
-            raise ZeroDivisionError
-        return self.recorder.step(f"{x} {sign} {y}", of_numpy, *unusual)
-
-    def _question(self, sign: str, other: Any) -> Any:
-        if not _is_number(other) or (isinstance(other, int) and int(float(other)) != other):
-            raise UntraceableError
-        answer = self.recorder.decide(f"{self.text} {sign} {self.recorder.text(other)}")
-        return np.bool_(answer) if self.of_numpy or _of_numpy(other) else Whole(answer)
-
-    def __add__(self, x: Any) -> Any:
-        return self._operation("+", self, x)
-
-    def __radd__(self, x: Any) -> Any:
-        return self._operation("+", x, self)
-
-    def __sub__(self, x: Any) -> Any:
-        return self._operation("-", self, x)
-
-    def __rsub__(self, x: Any) -> Any:
-        return self._operation("-", x, self)
-
-    def __mul__(self, x: Any) -> Any:
-        return self._operation("*", self, x)
-
-    def __rmul__(self, x: Any) -> Any:
-        return self._operation("*", x, self)
-
-    def __truediv__(self, x: Any) -> Any:
-        return self._operation("/", self, x)
-
-    def __rtruediv__(self, x: Any) -> Any:
-        return self._operation("/", x, self)
-
-    def __floordiv__(self, x: Any) -> Any:
-        return self._operation("//", self, x)
-
-    def __rfloordiv__(self, x: Any) -> Any:
-        return self._operation("//", x, self)
-
-    def __mod__(self, x: Any) -> Any:
-        return self._operation("%", self, x)
-
-    def __rmod__(self, x: Any) -> Any:
-        return self._operation("%", x, self)
-
-    def __pow__(self, x: Any) -> Any:
-        return self._operation("**", self, x)
-
-    def __rpow__(self, x: Any) -> Any:
-        return self._operation("**", x, self)
-
-    def __neg__(self) -> Any:
-        return self.recorder.step(f"-{self.text}", self.of_numpy)
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return self.recorder.step(f"abs({self.text})", self.of_numpy)
-
-    def __lt__(self, x: Any) -> Any:
-        return self._question("<", x)
-
-    def __le__(self, x: Any) -> Any:
-        return self._question("<=", x)
-
-    def __gt__(self, x: Any) -> Any:
-        return self._question(">", x)
-
-    def __ge__(self, x: Any) -> Any:
-        return self._question(">=", x)
-
-    def __eq__(self, x: object) -> Any:
-        return self._question("==", x)
-
-    def __ne__(self, x: object) -> Any:
-        return self._question("!=", x)
-
-    def sum(self, axis: int) -> Total:
-        """Over the components, of a number that stands for each of them."""
-        if axis != -1:
-            raise UntraceableError
-        return Total(self)
-
-    def __bool__(self) -> bool:
-        return self.recorder.decide(f"{self.text} != 0.0")
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *given: Any, **settings: Any) -> Any:
-        if method != "__call__" or settings or not all(map(_is_number, given)):
-            raise UntraceableError
-        inputs = "d" * ufunc.nin
-        if f"{inputs}->d" in ufunc.types:
-            return self.recorder.call(ufunc.__name__, given, True, "np.")
-        if f"{inputs}->?" in ufunc.types:
-            return np.bool_(self.recorder.decide(f"np.{ufunc.__name__}({', '.join(map(self.recorder.text, given))})"))
-        raise UntraceableError
-
-
-@dataclass
-class Total:
-    """The sum of a term over all components; it may still be multiplied."""
-
-    term: Any
-
-    def __mul__(self, x: Any) -> Total:
-        return Total(self.term * x)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, x: Any) -> Total:
-        return Total(self.term / x)
-
-    def __neg__(self) -> Total:
-        return Total(-self.term)
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, Symbol | int | float | np.bool_)
-
-
-def _of_numpy(x: Any) -> bool:
-    return x.of_numpy if isinstance(x, Symbol) else isinstance(x, np.generic)
-
-
-def _power(recorder: Recorder, x: str, exponent: Any, of_numpy: bool) -> tuple[str, bool, str]:
-    """A power as a step; multiplied out, the quotient can underflow too early."""
-    known = isinstance(exponent, int | float) and 2 <= abs(exponent) <= FEW and exponent == int(exponent)
-    if not known:
-        return f"math.pow({x}, {recorder.text(exponent)})", of_numpy, STRANGE
-    n = int(exponent)
-    if not recorder.fast:
-        return f"math.pow({x}, {n}.0)", of_numpy, STRANGE
-    return (f"{x} ** {n}", of_numpy, STRANGE) if n > 0 else (f"1.0 / {x} ** {-n}", of_numpy, FAR_OUT)
-
-
-class Whole(int):
-    """A whole number as Python has it, but that it does not grow without bound."""
-
-
-def _bounded(name: str) -> Callable[..., Any]:
-    operation = getattr(int, name)
-
-    def method(self: Whole, *others: Any) -> Any:
-        if others and isinstance(others[0], int):
-            bits, more = int(self).bit_length(), int(others[0]).bit_length()
-            x, n = (others[0], self) if name == "__rpow__" else (self, others[0])
-            needed = int(x).bit_length() * abs(int(n)) if "pow" in name else bits + more
-            if needed > MOST_BITS and abs(int(x)) > 1:
-                raise UntraceableError
-        result = operation(self, *others)
-        return Whole(result) if isinstance(result, int) else result
-
-    return method
-
-
-SIGNS = ("add", "sub", "mul", "floordiv", "mod", "pow")
-for _name in (*SIGNS, *(f"r{sign}" for sign in SIGNS), *("neg", "pos", "abs", "invert", "lt", "le", "gt", "ge")):
-    setattr(Whole, f"__{_name}__", _bounded(f"__{_name}__"))
-
+from graphprop.engine.loops.symbols import (
+    INEXACT,
+    MOST_PATHS,
+    MOST_TURNS,
+    ONE_REAL,
+    QUESTIONS,
+    ROUNDING,
+    STRANGE,
+    TWO_REALS,
+    Recorder,
+    Symbol,
+    Total,
+    UntraceableError,
+    Whole,
+    WholeSymbol,
+    is_number,
+    is_of_numpy,
+    whole_of,
+)
 
 # ------------------------------------------------------------------ what the functions call
 
@@ -276,8 +47,11 @@ def _math_function(recorder: Recorder, function: Any) -> Callable[..., Any]:
     def call(*given: Any) -> Any:
         if not any(isinstance(x, Symbol) for x in given):
             return function(*given)
-        if not all(map(_is_number, given)):
+        if not all(map(is_number, given)):
             raise UntraceableError
+        if name in ROUNDING and len(given) == 1:
+            (x,) = given
+            return x if isinstance(x, WholeSymbol) else whole_of(recorder, f"np.{name}({x.text})", INEXACT)
         if name in QUESTIONS and len(given) == 1:
             return recorder.decide(f"math.{name}({recorder.text(given[0])})")
         if name in {1: ONE_REAL, 2: TWO_REALS}.get(len(given), ()):
@@ -292,7 +66,7 @@ def _extreme(recorder: Recorder, function: Any, sign: str) -> Callable[..., Any]
 
     def call(*given: Any) -> Any:
         symbols = [x for x in given if isinstance(x, Symbol)]
-        alike = all(isinstance(x, Symbol | float) and not _of_numpy(x) for x in given)
+        alike = all(isinstance(x, Symbol | float) and not is_of_numpy(x) for x in given)
         if len(given) == 2 and symbols and alike:
             first, second = map(recorder.text, given)
             return recorder.step(f"{second} if {second} {sign} {first} else {first}", False)
@@ -301,14 +75,42 @@ def _extreme(recorder: Recorder, function: Any, sign: str) -> Callable[..., Any]
     return call
 
 
+def _range(*given: Any) -> range:
+    found = range(*given)
+    if len(found) > MOST_TURNS:
+        raise UntraceableError
+    return found
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    """What numpy chooses, as its number: a float, if one of both is."""
+    if not all(map(is_number, (condition, x, y))):
+        raise UntraceableError
+    chosen = x if condition else y
+    if isinstance(chosen, Symbol):
+        return Symbol(chosen.recorder, chosen.text, True)
+    of_float = [np.float64(0) if isinstance(each, Symbol) else each for each in (x, y)]
+    return np.asarray(chosen, dtype=np.result_type(*map(np.asarray, of_float)))[()]
+
+
+def _clip(recorder: Recorder) -> Callable[..., Any]:
+    def call(x: Any, a_min: Any = None, a_max: Any = None, **named: Any) -> Any:
+        low, high = named.get("min", a_min), named.get("max", a_max)
+        if not named.keys() <= {"min", "max"}:
+            raise UntraceableError
+        if not any(isinstance(each, Symbol) for each in (x, low, high)):
+            return np.clip(x, low, high)
+        if not all(map(is_number, (x, low, high))):
+            raise UntraceableError
+        a, least, most = map(recorder.text, (x, low, high))
+        raised = recorder.step(f"{least} if {a} < {least} or {least} != {least} else {a}", True).text
+        return recorder.step(f"{most} if {raised} > {most} or {most} != {most} else {raised}", True, STRANGE)
+
+    return call
+
+
 def _as_float(x: Any = 0.0) -> Any:
     return Symbol(x.recorder, x.text, False) if isinstance(x, Symbol) else float(x)
-
-
-def _where(condition: Any, then: Any, otherwise: Any) -> Any:
-    """One of two, which were both worked out before."""
-    chosen = then if condition else otherwise
-    return chosen if isinstance(chosen, Symbol) else float(chosen)
 
 
 def _sum(x: Any, axis: int) -> Total:
@@ -336,7 +138,13 @@ class _Copies:
             functions = {name: self.of(each) for name, each in vars(math).items() if callable(each)}
             return SimpleNamespace(**vars(math) | functions)
         if entry is np:
-            return SimpleNamespace(**vars(np) | {"where": _where, "sum": _sum})
+            return SimpleNamespace(**vars(np) | {"where": _where, "clip": _clip(recorder), "sum": _sum})
+        if entry is np.where:
+            return _where
+        if entry is np.clip:
+            return _clip(recorder)
+        if entry is range:
+            return _range
         if entry in (max, min):
             return _extreme(recorder, entry, ">" if entry is max else "<")
         if entry is float:
