@@ -7,7 +7,15 @@ from graphprop.checks.gradchecking import gradcheck
 from graphprop.checks.report import Report
 from graphprop.engine.thread_count import get_threads, threads
 from graphprop.engine.threads import set_threads
-from graphprop.errors import CycleError, GraphpropError, LimitError, NumberError, UnknownNameError, WrongGradientError
+from graphprop.errors import (
+    CycleError,
+    GraphpropError,
+    LimitError,
+    NumberError,
+    SlowWarning,
+    UnknownNameError,
+    WrongGradientError,
+)
 from graphprop.explanations.derivation import Explanation
 from graphprop.explanations.explaining import explain
 from graphprop.explanations.path_sums import PathSum, paths
@@ -55,6 +63,7 @@ __all__ = [
     "PathSum",
     "Program",
     "Report",
+    "SlowWarning",
     "Trace",
     "UnknownNameError",
     "WrongGradientError",

@@ -55,6 +55,10 @@ class LimitError(GraphpropError):
     """A computation that was counted first and found to exceed its limit, which can be raised."""
 
 
+class SlowWarning(RuntimeWarning):
+    """What was asked for runs in Python, and could be compiled if it were written otherwise."""
+
+
 def check_choice(given: object, allowed: Iterable[str], what: str) -> None:
     """Refuse what is none of a few words."""
     words = list(allowed)

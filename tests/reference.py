@@ -23,7 +23,7 @@ SECTIONS = {
     "In other ways": "recursion matrixform",
     "Seeing": "draw Drawing explain Explanation paths PathSum",
     "Checking": "check gradcheck Report compare Comparison",
-    "Errors": "GraphpropError UnknownNameError CycleError NumberError LimitError WrongGradientError",
+    "Errors": "GraphpropError UnknownNameError CycleError NumberError LimitError WrongGradientError SlowWarning",
 }
 
 

@@ -12,6 +12,8 @@ For what cannot be compiled, and a user's functions of whole arrays, it refuses,
 from __future__ import annotations
 
 import functools
+import inspect
+import linecache
 import math
 import sys
 import warnings
@@ -28,9 +30,9 @@ from numba.core.errors import NumbaError
 from graphprop.engine.loops import addresses, elementary, soft_activations, soft_losses, sparse
 from graphprop.engine.loops.agreement import first_difference
 from graphprop.engine.loops.caching import COMPILING, INNER, PLAIN, UNWRAPPED, compiled_callback
-from graphprop.engine.loops.plain_code import Reads, globals_of, reads_of
+from graphprop.engine.loops.plain_code import NOWHERE, Reads, globals_of, reads_of, strange_line
 from graphprop.engine.loops.tracing import Traced, trace
-from graphprop.errors import GraphpropError
+from graphprop.errors import GraphpropError, SlowWarning
 from graphprop.functions import by_component, elementwise, losses, reducing, soft_targets, softmax, twofold
 from graphprop.functions.activation import Activation
 from graphprop.functions.entry import Entry
@@ -191,6 +193,8 @@ _NAMES |= {
     "LARGEST": sparse.LARGEST,
 }
 _code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
+COMPILED = "arithmetic, comparisons, conditions, loops over a range, abs, min, max, float, np.where, np.clip, and "
+COMPILED += "functions of math and numpy of real numbers"
 ATTEMPTS = 10  # to compile what another thread changes
 MOST_ACTIVATIONS = 4096  # that are remembered; a program holds its own
 
@@ -248,7 +252,36 @@ def _native(f: Activation, dtype: np.dtype[Any], state: _State) -> Native:
         if isinstance(f, Entry):
             return Native.of(f, _kept((f.name, dtype), _compile, f, dtype), tuple(f.parameters.values()))
         found = None if state.reads is None else _traced(f, dtype)
-        return found or Native.of(f, _kept("in Python", _compile_refusal), (), False)
+        if found is None:
+            announce(f)
+        return found or _in_python(f)
+
+
+def _in_python(f: Activation) -> Native:
+    return Native.of(f, _kept("in Python", _compile_refusal), (), False)
+
+
+@functools.lru_cache(MOST_ACTIVATIONS)
+def announce(f: Activation) -> None:
+    """Say once that an activation runs in Python, why, and what would not."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("graphprop."):
+        level, frame = level + 1, frame.f_back
+    told = f"activation {f.name!r} runs in Python, a sample at a time: {_why_not(f)}"
+    warnings.warn(told, SlowWarning, stacklevel=level)
+
+
+def _why_not(f: Activation) -> str:
+    """Why an activation is not compiled."""
+    if f.kind != "elementwise":
+        return f"own ones that are {f.kind} are not compiled, elementwise ones are"
+    pair = f.value_function, f.derivative_function
+    places = [place for x in pair if (place := strange_line(x)) is not None]
+    places += [(x.__code__.co_filename, x.__code__.co_firstlineno) for x in pair if isinstance(x, FunctionType)]
+    file, line = places[0] if places else NOWHERE
+    text = linecache.getline(file, line).strip()
+    where = f"line {line} of {file}{f', `{text}`,' if text else ''}" if line else "what is no function of Python"
+    return f"{where} is not compiled; {COMPILED} are"
 
 
 def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
@@ -356,7 +389,7 @@ def _traced(f: Activation, dtype: np.dtype[Any]) -> Native | None:
         if not (difference := first_difference(f, found.record, dtype)):
             return found
     warnings.warn(f"activation {f.name!r} runs in Python: {difference}", RuntimeWarning, stacklevel=2)
-    return None
+    return _in_python(f)
 
 
 def _trace(f: Activation, fast: bool) -> Traced | None:

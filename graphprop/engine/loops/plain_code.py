@@ -21,6 +21,7 @@ STEPS: tuple[str, ...] = ("LOAD_", "STORE_FAST", "UNARY_", "COMPARE_OP", "POP_",
 STEPS += ("COPY", "SWAP", "RESUME", "NOP", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "TO_BOOL", "NOT_TAKEN", "MAKE_CELL")
 STEPS += ("KW_NAMES", "GET_ITER", "FOR_ITER", "END_FOR")
 BUILTINS = {name: getattr(builtins, name) for name in ("abs", "min", "max", "float", "range")}
+NOWHERE = "", 0  # of what has no lines
 CHOOSING = np.where, np.clip  # what numpy has besides functions of real numbers
 WHOLE = {
     "gcd",
@@ -44,14 +45,23 @@ def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str]
 
     `names` are those that numpy or a number may be asked for besides functions of real numbers.
     """
+    return strange_line(function, callers, names) is None
+
+
+def strange_line(
+    function: Any, callers: tuple[Any, ...] = (), names: frozenset[str] = frozenset()
+) -> tuple[str, int] | None:
+    """The file and line of the first thing in it that is more than computing with numbers; None if there is none."""
     if isinstance(function, BuiltinFunctionType | np.ufunc):
-        return function in BUILTINS.values() or _is_of_reals(function)
+        return None if function in BUILTINS.values() or _is_of_reals(function) else NOWHERE
     if function is range or any(function is each for each in CHOOSING):
-        return True
+        return None
     if not isinstance(function, FunctionType) or function in callers:
-        return False
+        return NOWHERE
     captured = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    line = function.__code__.co_firstlineno
     for step in dis.get_instructions(function):
+        line = (step.positions and step.positions.lineno) or line
         name = step.argval
         if step.opname == "BINARY_OP":
             good = step.argrepr in ARITHMETIC
@@ -69,9 +79,10 @@ def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str]
         else:
             good = step.opname.startswith(STEPS)
         if not good:
-            return False
+            return function.__code__.co_filename, line
     defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
-    return all(isinstance(entry, int | float) for entry in defaults)
+    fixed = all(isinstance(entry, int | float) for entry in defaults)
+    return None if fixed else (function.__code__.co_filename, function.__code__.co_firstlineno)
 
 
 def _is_plain_entry(entry: Any, callers: tuple[Any, ...], names: frozenset[str]) -> bool:
