@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop.engine import borrowed, fast, fast_dense, fast_sparse, general, in_python, sweeping, tiles
+from graphprop.engine import borrowed, fast, fast_dense, fast_sparse, general, in_python, sweeping, tile, tiles
 from graphprop.given import memory
 from graphprop.passes.heads import outputs_of
 from tests.against_recursion import (
@@ -255,6 +255,8 @@ def test_what_does_not_fit_is_refused_and_what_is_told_is_enough(
     monkeypatch.setattr(tiles, "PART_WORK", part_work)
     for module in (fast_sparse, sweeping, fast_dense):
         monkeypatch.setattr(module, "WORTH_CHECKING", 0)
+    monkeypatch.setattr(fast_sparse, "SMALL", 0)  # what is small takes memory without being asked for it
+    monkeypatch.setattr(tile, "TILE_BYTES", 0)
     net, samples, available = NETS[name](), 1000, 0
     monkeypatch.setattr(memory, "available_bytes", lambda: available)
     with pytest.raises(gp.LimitError, match="over 1000 samples") as refused:
