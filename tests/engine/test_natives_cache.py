@@ -63,7 +63,17 @@ def run(modules: Path, cache: Path, *names: str, script: str = RUN) -> list[floa
     """What a new process computes with the activation of each of these modules, `mine` if none is named."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), str(modules), *(names or ["mine"])],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore:activation 'mine' runs in Python",
+            "-c",
+            textwrap.dedent(script),
+            str(modules),
+            *(names or ["mine"]),
+        ],
         capture_output=True,
         text=True,
         timeout=120,
