@@ -216,7 +216,7 @@ def test_the_short_way_has_the_bits_of_the_general_one(name: str, dtype: Any, sa
     program, (theta, inputs, target) = program_of(name), drawn(name, samples)
     theta, schedule = theta.astype(dtype), program.schedule
     asks = program.calls_python(dtype)
-    general_outputs = general._predict(schedule, theta, inputs.astype(dtype), asks)
+    general_outputs = general._predict_with(schedule, theta, inputs.astype(dtype), schedule.goal_columns, asks)
     assert_same_bits([program.predict(theta, inputs)], [general_outputs])
     objective = read_seeds(program.layout, samples, True, target)
     expected = general._differentiate(schedule, theta, inputs.astype(dtype), objective, True, asks)[1:]

@@ -144,6 +144,10 @@ def test_a_loss_that_states_none_is_run_with_tangents(name: str) -> None:
             np.exp(z) / np.exp(z).sum(-1, keepdims=True) * t.sum(-1, keepdims=True) - t
         ),
         "binary_cross_entropy": lambda z, t: 1 / (1 + np.exp(-z)) - t,
+        "mse": lambda z, t: 2 * (z - t) / 3,
+        "mae": lambda z, t: np.sign(z - t) / 3,
+        "huber": lambda z, t: np.maximum(-1.0, np.minimum(z - t, 1.0)) / 3,
+        "hinge": lambda z, t: np.where(t * z < 1, -t / 3, 0.0),
     }
     own = gp.Loss("own", entry.value, gradients[name], check=False)
     rng = np.random.default_rng(0)
