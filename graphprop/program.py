@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from graphprop.engine import on_demand
+from graphprop.engine.arguments import read_dtype, read_moves, read_rows, read_theta, run
 from graphprop.engine.schedule import Schedule
-from graphprop.errors import GraphpropError, NumberError
+from graphprop.errors import GraphpropError
 from graphprop.files import saving
 from graphprop.functions.arithmetic import Floats
-from graphprop.given.arrays import all_finite, real_array, with_warnings_kept
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
 from graphprop.passes.by_name import Named, named
 from graphprop.passes.finiteness import check_gradients
 from graphprop.passes.goals import read_loss, read_objective, read_seeds
 from graphprop.passes.heads import Losses
-from graphprop.passes.inputs import read_inputs
 from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 
 if TYPE_CHECKING:
     from graphprop.network import Network
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 Pull: TypeAlias = Callable[[Any], tuple[Array, Array]]  # seeds to the gradients by theta and by the inputs
 
 
@@ -191,9 +187,9 @@ class Program:
         found = on_demand.engine().answer(self.schedule, theta, inputs)
         if found is not None:
             return found
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
-        outputs = self._run(on_demand.engine().predict, numbers, rows)
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        outputs = run(self.schedule, on_demand.engine().predict, numbers, rows)
         return outputs if batched else outputs[0]
 
     def value_and_grad(
@@ -224,10 +220,10 @@ class Program:
         found = on_demand.engine().descend(self.schedule, theta, inputs, target, loss, sample_weight)
         if found is not None:
             return found
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
-        value, gradient, _ = self._run(on_demand.engine().differentiate, numbers, rows, objective)
+        value, gradient, _ = run(self.schedule, on_demand.engine().differentiate, numbers, rows, objective)
         return value, gradient
 
     def value(
@@ -284,10 +280,10 @@ class Program:
         found = on_demand.engine().pull(self.schedule, theta, inputs, seeds)
         if found is not None:
             return found
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
         objective = read_seeds(self.layout, len(rows), batched, seeds)
-        _, gradient, by_inputs = self._run(on_demand.engine().differentiate, numbers, rows, objective, True)
+        _, gradient, by_inputs = run(self.schedule, on_demand.engine().differentiate, numbers, rows, objective, True)
         return gradient, by_inputs if batched else by_inputs[0]
 
     def linearize(self, theta: Any, inputs: Any) -> tuple[Array, Pull]:
@@ -308,9 +304,9 @@ class Program:
         (array([40.]), array([[ 8.],
                [24.]]))
         """
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
-        found = self._run(on_demand.linearize(), numbers.copy(), rows.copy())
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        found = run(self.schedule, on_demand.linearize(), numbers.copy(), rows.copy())
         layout, samples, shape = self.layout, len(rows), found.outputs.shape
 
         def pull(seeds: Any) -> tuple[Array, Array]:
@@ -339,19 +335,19 @@ class Program:
                [36.]]), array([[ 8.],
                [36.]]))
         """
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
-        moves = np.zeros_like(numbers) if d_theta is None else self._read_moves(d_theta, numbers, "d_theta")
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        moves = np.zeros_like(numbers) if d_theta is None else read_moves(d_theta, numbers, "d_theta")
         input_moves = np.zeros_like(rows)
         if d_inputs is not None:
-            input_moves, alike = self._read_inputs(d_inputs, numbers.dtype)
+            input_moves, alike = read_rows(self.schedule, d_inputs, numbers.dtype)
             if alike != batched or input_moves.shape != rows.shape:
                 shapes = [
                     array.shape if batch else array.shape[1:]
                     for array, batch in ((input_moves, alike), (rows, batched))
                 ]
                 raise GraphpropError(f"d_inputs has shape {shapes[0]}, and the inputs have {shapes[1]}")
-        outputs, moved = self._run(on_demand.tangents().jvp, numbers, moves, rows, input_moves)
+        outputs, moved = run(self.schedule, on_demand.tangents().jvp, numbers, moves, rows, input_moves)
         return (outputs, moved) if batched else (outputs[0], moved[0])
 
     def hvp(
@@ -377,18 +373,18 @@ class Program:
         >>> gp.compile(net).hvp(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], [1.0], loss="half_squared")
         array([5.])
         """
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
-        moves = self._read_moves(vector, numbers, "the vector")
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        moves = read_moves(vector, numbers, "the vector")
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
-        return self._run(on_demand.tangents().hvp, numbers, moves, rows, objective)
+        return run(self.schedule, on_demand.tangents().hvp, numbers, moves, rows, objective)
 
     def forward(self, theta: Any, inputs: Any) -> Trace:
         """Every value of a forward pass, as `Network.forward`."""
         layout = self.layout
-        numbers = self._read_theta(theta).astype(float)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
-        a_flat, o_flat = self._run(on_demand.engine().trace, numbers, rows)
+        numbers = read_theta(self.schedule, theta).astype(float)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        a_flat, o_flat = run(self.schedule, on_demand.engine().trace, numbers, rows)
         for array in (numbers, a_flat, o_flat):
             array.flags.writeable = False
         return Trace(layout, numbers, a_flat, o_flat, batched)
@@ -442,83 +438,16 @@ class Program:
 
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled, for float64 or float32."""
-        return on_demand.engine().calls_python(self.schedule, _read_dtype(dtype))
+        return on_demand.engine().calls_python(self.schedule, read_dtype(dtype))
 
     def _compared(
         self, theta: Any, inputs: Any, target: Any, loss: Losses | None, sample_weight: Any
     ) -> tuple[Objective, Array, bool]:
         """Losses and what they read, in float64 as the loops compare it, and whether it is of a batch."""
-        numbers = self._read_theta(theta)
-        rows, batched = self._read_inputs(inputs, numbers.dtype)
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
         objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
-        return objective, self._run(on_demand.engine().read, numbers, rows, objective).astype(float), batched
-
-    def _run(
-        self,
-        run: Callable[Concatenate[Schedule, Array, Arguments], Result],
-        theta: Array,
-        *arguments: Arguments.args,
-        **more: Arguments.kwargs,
-    ) -> Result:
-        """A function of the engine, with this program and theta."""
-        try:
-            return run(self.schedule, theta, *arguments, **more)
-        except NumberError:
-            self._check(theta)
-            raise
-
-    # ------------------------------------------------------------------ what is given
-
-    def _read_theta(self, given: Any) -> Array:
-        """theta as an array of float64 or float32 of the one kind that the loops are compiled for."""
-        theta = given if type(given) is np.ndarray else real_array(given, "theta")
-        if theta.dtype != np.float64 and theta.dtype != np.float32:
-            theta = real_array(theta, "theta")
-        if theta.shape != (self.layout.size,):
-            raise GraphpropError(f"theta has shape {theta.shape}; the program has {self.layout.size} parameters")
-        if not (theta.flags.carray and theta.dtype.isnative):
-            theta = np.array(theta, dtype=theta.dtype.newbyteorder("="))
-        if len(self.schedule.unused_positions) and not all_finite(theta[self.schedule.unused_positions]):
-            self._check(theta)
-        return theta
-
-    def _read_inputs(self, given: Any, dtype: Any) -> tuple[Array, bool]:
-        """One row for each sample, and whether it was a batch."""
-        if type(given) is np.ndarray and given.ndim == 2 and given.dtype in (np.float64, dtype):
-            fits = given.shape[1] == len(self.layout.input_columns) and len(given) > 0
-            if fits and all_finite(given):
-                return self._cast(given, dtype), True
-        rows, batched = read_inputs(self.layout, given, Floats())
-        return self._cast(rows, dtype), batched
-
-    def _cast(self, rows: Array, dtype: Any) -> Array:
-        if rows.dtype == dtype and rows.flags.carray:
-            return rows
-
-        def cast() -> Array:
-            with np.errstate(all="ignore"):
-                return rows.astype(dtype, order="C")
-
-        result = with_warnings_kept(cast)
-        if not all_finite(result):
-            raise NumberError(f"the array of inputs has a number that is out of the range of {dtype}")
-        return result
-
-    def _read_moves(self, given: Any, theta: Array, what: str) -> Array:
-        """Tangents of theta, in its kind of numbers."""
-        moves = real_array(given, what)
-        if moves.shape != theta.shape:
-            raise GraphpropError(f"{what} has shape {moves.shape}; the program has {self.layout.size} parameters")
-        if not all_finite(moves):
-            bad = int(np.argmin(np.isfinite(moves)))
-            raise NumberError(f"{what} is {moves[bad]} at {bad}; it has to be finite")
-        return moves if moves.dtype == theta.dtype else self._cast(moves, theta.dtype)
-
-    def _check(self, theta: Array) -> None:
-        """Refuse a theta that is not finite. What is used need not be checked before: it makes every run fail."""
-        if (bad := self.layout.improper(theta)) is not None:
-            label = self.layout.label_position(bad)
-            raise NumberError(f"theta[{bad}], {label}, is {theta[bad]}; it has to be finite")
+        return objective, run(self.schedule, on_demand.engine().read, numbers, rows, objective).astype(float), batched
 
     # ------------------------------------------------------------------ as an object
 
@@ -558,12 +487,3 @@ class Program:
         counts = (len(self), "node"), (own.edges, "edge"), (own.levels, "level"), (len(own.blocks), "dense block")
         parts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
         return f"<Program: {', '.join(parts)}, {8 * own.size} bytes per sample>"
-
-
-def _read_dtype(given: Any) -> np.dtype[Any]:
-    dtype: np.dtype[Any] | None = None
-    with suppress(Exception):  # numpy has many words for what is none
-        dtype = np.dtype(given)
-    if dtype is None or not dtype.isnative or dtype not in (np.float64, np.float32):
-        raise GraphpropError(f"a program computes in float64 or float32, not in {given!r}")
-    return dtype
