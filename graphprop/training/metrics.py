@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, unknown
+from graphprop.functions.calling import Told
 from graphprop.functions.loss import Loss
 from graphprop.given.arrays import Array, one_number
 
@@ -50,7 +51,7 @@ def read_metrics(given: Any, entry: Loss) -> dict[str, tuple[Metric, bool]]:
     """Metrics by name, each with whether it is a user's, which gets outputs and targets as they were given."""
     if isinstance(given, str) or callable(given):
         given = [given]
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, np.ndarray):
         raise GraphpropError(f"metrics are names or functions of outputs and targets, not {given!r}")
     found: dict[str, tuple[Metric, bool]] = {}
     for metric in given:
@@ -73,10 +74,8 @@ _TAKEN = "epoch", "loss", "rate", "validation_loss"
 
 def measured(name: str, metric: Metric, outputs: Array, target: Any) -> float:
     """What a user's function says, as a number."""
-    try:
+    with Told(lambda error: GraphpropError(f"metric {name!r}: {type(error).__name__}: {error}")):
         found = metric(outputs, target)
-    except Exception as error:
-        raise GraphpropError(f"metric {name!r}: {type(error).__name__}: {error}") from error
     return one_number(found, f"metric {name!r}")
 
 

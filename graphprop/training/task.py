@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
+from graphprop.functions.calling import Told
 from graphprop.functions.loss import Loss
 from graphprop.given.arrays import Array, numbers_as_given
 from graphprop.network import Network
@@ -126,7 +128,8 @@ def rate_now(task: Task, state: State) -> float:
     own = task.optimizer.rate
     if not callable(own):
         return float(own)
-    found = own(state.step, state.reduced) if isinstance(own, plateau) else own(state.step)
-    if not (isinstance(found, int | float | np.floating | np.integer) and 0 <= found < math.inf):
+    with Told(lambda error: GraphpropError(f"the rate of step {state.step}: {type(error).__name__}: {error}")):
+        found = own(state.step, state.reduced) if isinstance(own, plateau) else own(state.step)
+    if not (isinstance(found, int | float | np.floating | np.integer) and 0 <= found <= sys.float_info.max):
         raise NumberError(f"the rate of step {state.step} is {found!r}; it has to be a number of at least 0")
     return float(found)

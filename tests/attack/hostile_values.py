@@ -251,6 +251,14 @@ CALLS = (
     call("Program.value", "s.program.value", theta="s.theta", inputs=ROWS, target=TARGETS, loss="'mse'",
          sample_weight="[1.0, 2.0]"),
     call("Program.losses", "s.program.losses", theta="s.theta", inputs=ROWS, target=TARGETS, loss="'huber'"),
+    call("Program.linearize", "s.program.linearize", theta="s.theta", inputs=ROWS),
+    call("Program.jvp", "s.program.jvp", theta="s.theta", inputs=ROWS, d_theta="s.theta", d_inputs=ROWS),
+    call("Program.hvp", "s.program.hvp", theta="s.theta", inputs=ROWS, target=TARGETS, vector="s.theta",
+         loss="'half_squared'", sample_weight="[1.0, 2.0]"),
+    call("Network.jacobian", "s.net.jacobian", trace="s.trace", of="None", wrt="'theta'"),
+    call("fit", "lambda **given: gp.fit(optimizer='sgd', epochs=1, progress=False, **given)", model="s.program",
+         X=ROWS, Y=TARGETS, loss="'half_squared'", theta="s.theta", batch_size="2", rate="0.1", clip="1.0", decay="0.1",
+         scale="None", validation="None", metrics="()", sample_weight="[1.0, 2.0]"),
     call("Program.vjp", "s.program.vjp", theta="s.theta", inputs=ROWS, seeds=TARGETS),
     call("Program.forward", "s.program.forward", theta="s.theta", inputs=ROWS),
     call("Program.backward", "s.program.backward", trace="s.trace", **GOAL),
@@ -330,7 +338,7 @@ WITHOUT_ARGUMENTS = {
 }  # fmt: skip
 INTERNAL = {
     "Activation.outputs", "Activation.pull", "Activation.refusal", "Activation.lost", "Loss.apply",
-    "Parameter.is_number_of", "Program.calls_python",
+    "Parameter.is_number_of", "Program.calls_python", "Activation.bend", "Activation.push", "Loss.bend", "Fit.plot",
 }  # fmt: skip
 
 
@@ -344,7 +352,7 @@ def public_functions() -> Iterator[str]:
                     yield f"{name}.{method}"
         elif inspect.ismodule(thing):
             names = getattr(thing, "__all__", ("forward", "backpropagate"))
-            yield from (f"{name}.{each}" for each in names if inspect.isfunction(getattr(thing, each)))
+            yield from (f"{name}.{each}" for each in names if inspect.isfunction(getattr(thing, each, None)))
         elif callable(thing) and not inspect.isclass(thing):
             yield name
 

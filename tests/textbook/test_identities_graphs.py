@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import graphprop as gp
+from graphprop.functions.arithmetic import arithmetic
 from tests.absolute_terms import absolute_terms as terms_of_all_roundings
 from tests.random_graphs import NUMBERS, SMOOTH, components, graphs, is_smooth, kind, numbers, objectives
 from tests.textbook.identity_cases import (
@@ -80,7 +81,7 @@ def value_at(net: gp.Network, theta: list[Any], inputs: list[Any], objective: di
     parts = [
         [(x, t) for v in head for x, t in zip(o[v], vector(target[v]), strict=True)] for head in heads(net, target)
     ]
-    return sum(formula(mpmath.mp, *zip(*pairs, strict=True)) for pairs in parts)
+    return sum(formula(arithmetic(mpmath.mp), *zip(*pairs, strict=True)) for pairs in parts)
 
 
 @pytest.mark.parametrize("activation", gp.ACTIVATIONS)
