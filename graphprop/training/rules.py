@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -14,7 +14,6 @@ from graphprop.errors import GraphpropError
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import Array
 
-LARGEST = sys.float_info.max
 Rate: TypeAlias = "float | Callable[[int], float]"  # one number, or one for each step, counted from 0
 
 
@@ -102,8 +101,11 @@ def check_rate(given: Any, what: str) -> None:
 
 def check_number(given: Any, what: str, *, above: bool = False, below: float = math.inf) -> None:
     """Refuse what is no number of at least 0 (with `above`, more than 0) and less than a bound."""
-    fine = isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool)
-    if not (fine and (given > 0 if above else given >= 0) and given <= LARGEST and given < below):
+    number = math.nan
+    if isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool):
+        with suppress(OverflowError):
+            number = float(given)
+    if not ((number > 0 if above else number >= 0) and number < below):
         least = "more than 0" if above else "at least 0"
         most = "finite" if below == math.inf else f"less than {below:g}"
         raise GraphpropError(f"{what} is a number, {least} and {most}, not {given!r}")
