@@ -19,6 +19,7 @@ from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError
 from graphprop.files import saving
 from graphprop.functions.arithmetic import Floats
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
 from graphprop.passes.by_name import Named, named
@@ -226,6 +227,7 @@ class Program:
         value, gradient, _ = run(self.schedule, on_demand.engine().differentiate, numbers, rows, objective)
         return value, gradient
 
+    @keeps_warnings
     def value(
         self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None, sample_weight: Any = None
     ) -> float:
@@ -246,6 +248,7 @@ class Program:
         value: float = objective.total(terms, Floats())
         return value
 
+    @keeps_warnings
     def losses(self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None) -> Any:
         """The loss of each sample by itself, by a forward pass alone: an array, or a number for one sample.
 
@@ -320,6 +323,7 @@ class Program:
         outputs = found.outputs.copy()
         return outputs if batched else outputs[0], pull
 
+    @keeps_warnings
     def jvp(self, theta: Any, inputs: Any, d_theta: Any = None, d_inputs: Any = None) -> tuple[Array, Array]:
         """The outputs, and how fast they move if theta and the inputs move by `d_theta` and `d_inputs`.
 
@@ -350,6 +354,7 @@ class Program:
         outputs, moved = run(self.schedule, on_demand.tangents().jvp, numbers, moves, rows, input_moves)
         return (outputs, moved) if batched else (outputs[0], moved[0])
 
+    @keeps_warnings
     def hvp(
         self,
         theta: Any,

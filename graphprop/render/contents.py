@@ -12,6 +12,7 @@ import numpy as np
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.printed import Printed
 from graphprop.functions.softmax import SOFTMAX
+from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array, Node
 from graphprop.notation.foreign import as_float, floats
 from graphprop.render.drawn.colours import fill, stroke, stroke_width
@@ -36,6 +37,7 @@ ENTRIES = 6  # of an edge's label
 TIP_ENTRIES = 12
 
 
+@keeps_warnings
 def describe(numbers: Numbers, selection: Selection, title: str) -> Parts:
     """The parts of a picture that shows single nodes."""
     layout = numbers.layout

@@ -11,7 +11,7 @@ import numpy as np
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions.calling import Told
 from graphprop.functions.loss import Loss
-from graphprop.given.arrays import Array, one_number
+from graphprop.given.arrays import Array, keeps_warnings, one_number
 
 Metric = Callable[[Array, Array], float]
 
@@ -26,6 +26,7 @@ def mae(outputs: Array, target: Array) -> float:
     return float(np.mean(np.abs(outputs - target)))
 
 
+@keeps_warnings
 def r2(outputs: Array, target: Array) -> float:
     """1 minus the squared errors over those of the best constant: the mean over the components."""
     error, spread = ((outputs - target) ** 2).sum(0), ((target - target.mean(0)) ** 2).sum(0)
