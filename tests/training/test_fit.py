@@ -429,6 +429,16 @@ def test_it_prints_as_a_table_of_a_few_lines_and_shows_a_curve() -> None:
     assert fit._repr_html_().count("<polyline") == 2
 
 
+def test_a_plot_has_a_line_for_each_loss_and_one_at_the_best_epoch() -> None:
+    pytest.importorskip("matplotlib")
+    fit = gp.fit(network(), X, Y, validation=0.2, **FITTED)
+    [axes] = fit.plot().axes
+    losses, validation, best = axes.get_lines()
+    assert losses.get_ydata().tolist() == fit.history["loss"].tolist()
+    assert validation.get_ydata().tolist() == fit.history["validation_loss"].tolist()
+    assert best.get_xdata()[0] == fit.best_epoch
+
+
 def test_the_history_is_a_table() -> None:
     pandas = pytest.importorskip("pandas")
     fit = gp.fit(network(), X, Y, **FITTED)
