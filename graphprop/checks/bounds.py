@@ -224,7 +224,7 @@ def _backward(
         else:
             passed = pulled(errors, slope.sizes + change) + _moved(run, v, obar, flow.delta[:, rows], slope.errors)
         if jumps is not None:
-            passed += np.abs(obar).sum(axis=1, keepdims=True) * jumps[:, rows]
+            passed += largest.sum(axis=1, keepdims=True) * jumps[:, rows]
         terms = numbers.slope_terms(node, a[:, rows], o[:, columns], flow.delta[:, rows], largest)
         return passed + numbers.function(node, terms, largest.max(axis=1, keepdims=True))
 

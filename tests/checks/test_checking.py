@@ -92,6 +92,17 @@ def test_no_false_alarm_on_ten_thousand_random_networks(data: st.DataObject) -> 
     assert_no_false_alarm(data)
 
 
+def test_a_slope_of_rounding_alone_times_a_goal_of_rounding_alone_is_no_mistake() -> None:
+    """log_softmax of one component is 0; its formula over complex numbers gives last digits, and a slope of such."""
+    for w in np.linspace(0.005, 0.1, 20):
+        net = gp.Network()
+        net.add_input("x")
+        net.add_node("h", "sigmoid", {"x": 0.5})
+        net.add_node("z", "log_softmax", {"x": [[0.5]], "h": [[float(w)]]}, size=1)
+        report = gp.check(net, {"x": 0.0}, loss="half_squared", target=[0.0])
+        assert report.ok, str(report)
+
+
 def test_a_batch_with_weights_of_samples() -> None:
     net = gp.mlp([2, 3, 2], "tanh", "identity", seed=0)
     inputs, target = [[1.0, 2.0], [0.5, -1.0], [0.0, 0.3]], [[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]]
