@@ -31,6 +31,12 @@ softmax_difference = _compiled(soft_targets.softmax_difference, plus=plus, times
 logistic_difference = _compiled(soft_targets.logistic_difference, plus=plus, times=times, total=total)
 
 
+@njit(**INNER)
+def where(condition, then, otherwise):
+    """That of numpy, of numbers."""
+    return then if condition else otherwise
+
+
 @njit(error_model="numpy", **INNER)
 def exponential(high, low):
     """e^(high + low) for -690 < high <= 0."""
