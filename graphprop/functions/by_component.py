@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy import where  # by itself, so that the loops can put their own in its place
+from numpy import where  # of one number: by itself, so that the loops can put their own in its place
 
 from graphprop.functions.loss_entry import Term, of_terms
 from graphprop.functions.printed import PrintedLoss
@@ -85,7 +85,7 @@ def _binary_cross_entropy_slope(z: Any, t: Any) -> Any:
 
 def _binary_cross_entropy_second(z: Array, t: Array, d: Array) -> Any:
     e = np.exp(-np.abs(z))
-    return where(t == t, d * (e / ((1.0 + e) * (1.0 + e))), 0.0)
+    return np.where(t == t, d * (e / ((1.0 + e) * (1.0 + e))), 0.0)
 
 
 # ------------------------------------------------------------------ as books have them
@@ -142,7 +142,7 @@ BY_COMPONENT = (
     of_terms(
         "half_squared",
         Term(_half_square, _half_square_slope),
-        second=lambda z, t, d: where(t == t, d, 0.0),
+        second=lambda z, t, d: np.where(t == t, d, 0.0),
         formula=lambda m, z, t: sum((x - y) ** 2 for x, y in _there(z, t)) / 2,
         text="1/2 sum_k (z[k] - t[k])^2",
         latex=r"\frac{1}{2} \sum_k (z_k - t_k)^2",
