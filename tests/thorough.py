@@ -14,7 +14,10 @@ import sys
 import tempfile
 import time
 
-MUTATED = ["textbook/recursion", "functions/losses", "functions/softmax", "passes/objective"]  # quick to be tested
+MUTATED = [  # quick to be tested
+    *("textbook/recursion", "functions/losses", "functions/softmax"),
+    *("passes/objective", "passes/goals", "passes/heads", "passes/targets"),
+]
 
 
 def steps(folder: str, seed: str) -> list[list[str]]:

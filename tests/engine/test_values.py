@@ -114,6 +114,17 @@ def test_an_objective_that_was_read_stands_for_the_target() -> None:
     )
 
 
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_losses_may_be_as_large_as_numbers_are(samples: int) -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("y", "identity", {"x": 1.0})
+    rows = np.zeros((samples, 1))
+    rows[-1] = 1.7e308
+    found = net.program.losses(net.theta, rows, np.zeros((samples, 1)), loss="mae")
+    assert found.tolist() == rows[:, 0].tolist()
+
+
 @pytest.mark.parametrize("call", ["value", "losses"])
 def test_what_cannot_be_used_is_refused_as_by_value_and_grad(call: str) -> None:
     net = SPARSE

@@ -214,7 +214,7 @@ def steep(kind: str) -> gp.Network:
 
 
 @pytest.mark.parametrize("kind", ["elementwise", "vector", "reducing"])
-@pytest.mark.parametrize("count", [1, 4, 300])
+@pytest.mark.parametrize("count", [1, 2, 300])
 def test_a_derivative_that_is_no_number_is_told_with_the_node_the_activation_and_the_sample(
     kind: str, count: int
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -141,6 +142,22 @@ def test_what_cannot_be_computed_names_the_node(activation: str, x: float, messa
     net.add_node("y", activation, {"x": 1.0, "z": 1.0})
     with pytest.raises(gp.NumberError, match=message):
         net.forward([x, x if activation == "tanh" else 0.0])
+
+
+@pytest.mark.parametrize("door", ["forward", "recursion", "matrixform", "predict"])
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_of_several_samples_the_one_that_cannot_be_computed_is_named(door: str, samples: int) -> None:
+    net, inputs = lone("identity", 1e160), np.ones((samples, 1))
+    inputs[-1] = 1e160
+    doors: dict[str, Callable[[], Any]] = {
+        "forward": lambda: net.forward(inputs),
+        "recursion": lambda: gp.recursion.forward(net, inputs),
+        "matrixform": lambda: gp.matrixform.forward(net, inputs),
+        "predict": lambda: net.program.predict(net.theta, inputs),
+    }
+    where = f", sample {samples - 1}" if samples > 1 else ""
+    with pytest.raises(gp.NumberError, match=rf"^node 'y'{where}: a\[y\] is inf"):
+        doors[door]()
 
 
 def test_an_overflow_on_the_way_of_a_sum_does_no_harm() -> None:
