@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import zlib
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from graphprop.errors import GraphpropError, LimitError
@@ -13,21 +15,37 @@ PIECE = 2**20
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file under another name in its folder, then give it its name; on failure nothing is left behind."""
+    _write(path, data)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse what `write_whole` would: all is done but for the file's own name. What was left unfinished is removed."""
+    target = os.path.realpath(checked_path(path))
+    with suppress(OSError):
+        for name in os.listdir(os.path.dirname(target)):
+            if name.startswith(_unfinished(target)) and name.endswith(".tmp"):
+                os.unlink(os.path.join(os.path.dirname(target), name))
+    _write(path, None)
+
+
+def _write(path: str | os.PathLike[str], data: bytes | None) -> None:
     where = checked_path(path)
     if where.endswith(os.sep):
         raise GraphpropError(f"{where}: is the name of a folder; a file is needed")
     temporary = ""
     try:
         target = os.path.realpath(where)  # a link stays a link
-        temporary = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
+        temporary = os.path.join(os.path.dirname(target), f"{_unfinished(target)}{os.urandom(8).hex()}.tmp")
         mode = _mode_of_file(target, where)
         with open(temporary, "xb") as file:
-            file.write(data)
+            file.write(data or b"")
             file.flush()
-            os.fsync(file.fileno())
+            if data is not None:
+                os.fsync(file.fileno())
         if mode is not None and mode != stat.S_IMODE(os.stat(temporary).st_mode):
             os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        if data is not None:
+            os.replace(temporary, target)
     except FileNotFoundError:
         folder = os.path.dirname(target)
         raise GraphpropError(f"{where}: cannot be written: there is no folder {folder!r}") from None
@@ -38,6 +56,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
             os.unlink(temporary)
         except OSError:  # it was not made, or has its name
             pass
+
+
+def _unfinished(target: str) -> str:
+    """How the names begin under which a file is written; those of a process that was killed meanwhile stay."""
+    return f".{zlib.crc32(os.fsencode(os.path.basename(target))):08x}-"
 
 
 def _mode_of_file(target: str, where: str) -> int | None:

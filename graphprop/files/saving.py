@@ -13,7 +13,7 @@ from graphprop.errors import GraphpropError
 from graphprop.files.disk import checked_path, read_bytes, write_whole
 from graphprop.files.json_text import check_brackets, parse_json
 from graphprop.files.layouts import read_layout, write_layout
-from graphprop.files.packing import is_packed
+from graphprop.files.packing import CHECKPOINT, is_packed
 from graphprop.files.reading import read_network
 from graphprop.files.writing import write_network
 from graphprop.functions.activation import Activation
@@ -78,4 +78,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
 
 
 def _parsed(path: Path, data: bytes) -> Any:
+    if data.startswith(CHECKPOINT):
+        told = "a checkpoint, which gp.fit(..., checkpoint=...) goes on from"
+        raise GraphpropError(f"{os.fspath(path)}: is {told}; a network is needed, which net.save writes")
     return parse_json(data, checked_path(path))

@@ -35,11 +35,11 @@ def read_optimizer(given: Any, rate: Rate | None = None) -> Optimizer | LBFGS:
     if rate is None:
         return given
     check_rate(rate, "rate")
-    return replace(given, rate=rate) if isinstance(given, Built) else _WithRate(given, rate)
+    return replace(given, rate=rate) if isinstance(given, Built) else WithRate(given, rate)
 
 
 @dataclass(frozen=True)
-class _WithRate:
+class WithRate:
     """An optimiser of a user's with another rate."""
 
     own: Optimizer

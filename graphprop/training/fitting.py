@@ -5,6 +5,7 @@ What a step does is in `adjusting.py`, what an update or a rate is in `optim.py`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from graphprop.network import Network
 from graphprop.program import Program
 from graphprop.training.adjusting import adjustment
 from graphprop.training.by_scipy import minimize_by_lbfgs
+from graphprop.training.checkpoints import Checkpoint
 from graphprop.training.chosen import read_optimizer
 from graphprop.training.fitted import Fit
 from graphprop.training.interrupts import Interrupts
@@ -50,6 +52,7 @@ def fit(
     scale: Mapping[Any, float] | None = None,
     sample_weight: Any = None,
     metrics: Any = (),
+    checkpoint: str | os.PathLike[str] | None = None,
     callback: Callable[[Mapping[str, float], Array], Any] | None = None,
     progress: bool | None = None,
 ) -> Fit:
@@ -91,6 +94,9 @@ def fit(
     sample_weight : array
     metrics : names (accuracy, mse, mae, r2) or functions of outputs and targets
         Computed after every epoch, of the validation, or of the training samples if there is none.
+    checkpoint : path
+        A file that is written after every epoch, though not more often than once a second, within long ones, and at the
+        end or an interrupt. The same call goes on from it, and ends in the same bits as one that was never interrupted.
     callback : function of the epoch's row and theta
         Called after every epoch; if it gives True, the fit ends.
     progress : bool
@@ -134,8 +140,9 @@ def fit(
     )
     memory = () if isinstance(chosen, LBFGS) else tuple(chosen.start(start))
     state = State(theta=start, memory=memory, good=start)
+    kept = Checkpoint(checkpoint, task, state)
     try:
-        stopped = _run(task, state, progress)
+        stopped = kept.stopped or _run(task, state, progress, kept)
     finally:
         if isinstance(model, Network):
             model.theta = state.good
@@ -151,7 +158,7 @@ def fit(
 # ------------------------------------------------------------------ the loop
 
 
-def _run(task: Task, state: State, progress: bool | None) -> str:
+def _run(task: Task, state: State, progress: bool | None, kept: Checkpoint) -> str:
     """Go on until there is a reason to stop, and say which."""
     steps = None if isinstance(task.samples, Stream) else -(-len(task.samples) // task.size)
     show = shown(progress, task.epochs, steps, state.step)
@@ -160,17 +167,18 @@ def _run(task: Task, state: State, progress: bool | None) -> str:
             if isinstance(task.optimizer, LBFGS):
                 return _by_lbfgs(task, state, task.optimizer, show, asked)
             while state.epoch < task.epochs:
-                _steps(task, state, show, asked)
+                _steps(task, state, show, asked, kept)
                 if asked():
-                    return "interrupted"
+                    return kept.end("interrupted")
                 if stopped := end_epoch(task, state, show):
-                    return stopped
-        return "epochs"
+                    return kept.end(stopped)
+                kept.epoch()
+            return kept.end("epochs")
     finally:
         show.close()
 
 
-def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool]) -> None:
+def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool], kept: Checkpoint) -> None:
     """The steps of an epoch that are left, until somebody asks to stop."""
     for batch in task.batches(state.epoch, state.batch):
         value, gradient = _of_batch(task, state, state.theta, batch)
@@ -182,6 +190,7 @@ def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool]) -> 
         state.theta, state.memory = new, memory
         state.step, state.batch = state.step + 1, state.batch + 1
         show.step(state.epoch + 1, state.total / state.counted)
+        kept.step()
         if asked():
             return
     if not state.batch:
