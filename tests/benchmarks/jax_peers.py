@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.graphs import Array
+from tests.benchmarks.graphs import Array, Graph
 from tests.benchmarks.measuring import CannotRunError
 from tests.benchmarks.tasks import Prepared, Task
 
@@ -46,11 +46,16 @@ def compiled(jax: Any, loss: Callable[..., Any], *arguments: Any) -> Prepared:
 
 def by_jax(task: Task) -> Prepared:
     """A step for each level in one compiled function: gather, segment_sum."""
-    jax = in_double_precision()
-    jnp, graph, steps, samples = jax.numpy, task.graph, task.graph.levels.steps, len(task.inputs)
-    if len(steps) > MANY_LEVELS and not task.slow:
-        raise CannotRunError(f"skipped: {len(steps)} levels take minutes to compile; --slow")
-    functions = _functions(jax)
+    jax, levels = in_double_precision(), len(task.graph.levels.steps)
+    if levels > MANY_LEVELS and not task.slow:
+        raise CannotRunError(f"skipped: {levels} levels take minutes to compile; --slow")
+    arguments = [jax.numpy.asarray(array) for array in (task.theta, task.inputs.T, task.target.T)]
+    return compiled(jax, loss_by_levels(jax, task.graph, len(task.inputs)), *arguments)
+
+
+def loss_by_levels(jax: Any, graph: Graph, samples: int) -> Callable[[Any, Any, Any], Any]:
+    """The loss of theta, of inputs and of targets with a column for each sample."""
+    jnp, steps, functions = jax.numpy, graph.levels.steps, _functions(jax)
     weight_at, bias_at = graph.levels.joined
     weight_ends = np.cumsum([len(step.row) for step in steps])[:-1]
     bias_ends = np.cumsum([step.size for step in steps])[:-1]
@@ -64,8 +69,7 @@ def by_jax(task: Task) -> Prepared:
             o = jnp.concatenate((o, *(functions[name](a[first:last]) for name, first, last in step.spans)))
         return 0.5 * jnp.sum((o[graph.levels.sinks] - target) ** 2) / samples
 
-    arguments = [jnp.asarray(array) for array in (task.theta, task.inputs.T, task.target.T)]
-    return compiled(jax, loss, *arguments)
+    return loss
 
 
 def by_jax_scan(task: Task) -> Prepared:

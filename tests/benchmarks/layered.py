@@ -118,11 +118,11 @@ def by_jax(task: LayeredTask) -> Prepared:
     jax = in_double_precision()
     jnp = jax.numpy
     layers = [(jnp.asarray(w), jnp.asarray(b)) for w, b in task.split(task.theta)]
-    prepared = compiled(jax, _loss_of_jax(jax), layers, jnp.asarray(task.inputs), jnp.asarray(task.labels))
+    prepared = compiled(jax, loss_of_jax(jax), layers, jnp.asarray(task.inputs), jnp.asarray(task.labels))
     return Prepared(prepared.run, prepared.note, lambda result: (result[0], task.join(result[1])))
 
 
-def _loss_of_jax(jax: Any) -> Callable[[Any, Any, Any], Any]:
+def loss_of_jax(jax: Any) -> Callable[[Any, Any, Any], Any]:
     jnp = jax.numpy
 
     def loss(layers: Any, x: Any, labels: Any) -> Any:
@@ -155,7 +155,7 @@ def epoch_by_graphprop(task: LayeredTask, steps: int) -> Prepared:
 def epoch_by_jax(task: LayeredTask, steps: int) -> Prepared:
     """All in one compiled scan, which adds up the gradients."""
     jax = in_double_precision()
-    jnp, gradient_of = jax.numpy, jax.value_and_grad(_loss_of_jax(jax))
+    jnp, gradient_of = jax.numpy, jax.value_and_grad(loss_of_jax(jax))
     layers = [(jnp.asarray(w), jnp.asarray(b)) for w, b in task.split(task.theta)]
     x = jnp.asarray(task.inputs).reshape(steps, -1, task.sizes[0])
     labels = jnp.asarray(task.labels).reshape(steps, -1)

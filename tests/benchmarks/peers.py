@@ -119,7 +119,20 @@ def by_torch(task: Task) -> Prepared:
     """index_select and index_add for each level, differentiated by autograd; theta is gathered once."""
     import torch
 
-    graph, steps, samples = task.graph, task.graph.levels.steps, len(task.inputs)
+    theta = torch.tensor(task.theta, requires_grad=True)
+    x, target = torch.tensor(task.inputs.T.copy()), torch.tensor(task.target.T.copy())
+    loss = loss_by_levels(torch, task.graph, len(task.inputs))
+
+    def run() -> tuple[Any, Any]:
+        value = loss(theta, x, target)
+        return value.detach(), torch.autograd.grad(value, theta)[0]
+
+    return Prepared(run, f"{torch.get_num_threads()} threads")
+
+
+def loss_by_levels(torch: Any, graph: Graph, samples: int) -> Callable[[Any, Any, Any], Any]:
+    """The loss of theta, of inputs and of targets with a column for each sample."""
+    steps = graph.levels.steps
     functions: dict[str, Callable[[Any], Any]] = {
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
@@ -128,24 +141,21 @@ def by_torch(task: Task) -> Prepared:
         "sin": torch.sin,
         "gaussian": lambda a: torch.exp(-a * a),
     }
-    theta = torch.tensor(task.theta, requires_grad=True)
-    x, target = torch.tensor(task.inputs.T.copy()), torch.tensor(task.target.T.copy())
     weight_at, bias_at = (torch.tensor(positions) for positions in graph.levels.joined)
     weight_counts, bias_counts = [len(step.row) for step in steps], [step.size for step in steps]
     places = [(torch.tensor(step.source), torch.tensor(step.row), step.spans) for step in steps]
     sinks = torch.tensor(graph.levels.sinks)
 
-    def run() -> tuple[Any, Any]:
+    def loss(theta: Any, x: Any, target: Any) -> Any:
         weights, biases = theta[weight_at].split(weight_counts), theta[bias_at].split(bias_counts)
         o = x
         for (source, row, spans), w, b in zip(places, weights, biases, strict=True):
             terms = w[:, None] * o.index_select(0, source)
             a = b[:, None].expand(-1, samples).index_add(0, row, terms)
             o = torch.cat((o, *(functions[name](a[first:last]) for name, first, last in spans)))
-        value = 0.5 * (o.index_select(0, sinks) - target).square().sum() / samples
-        return value.detach(), torch.autograd.grad(value, theta)[0]
+        return 0.5 * (o.index_select(0, sinks) - target).square().sum() / samples
 
-    return Prepared(run, f"{torch.get_num_threads()} threads")
+    return loss
 
 
 # ------------------------------------------------------------------ small graphs

@@ -36,7 +36,11 @@ def measure_case(case: Case, budget: float) -> dict[str, Any]:
         for name, prepare in case.peers.items():
             try:
                 entry = prepare()
-                result = entry.read(entry.run())
+                result = entry.run()
+                if entry.read is None:
+                    prepared[name], notes[name] = entry, entry.note
+                    continue
+                result = entry.read(result)
             except (CannotRunError, ImportError) as reason:
                 notes[name] = str(reason)
                 continue

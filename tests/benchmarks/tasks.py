@@ -28,7 +28,8 @@ class Prepared:
 
     run: Callable[[], Any]
     note: str = ""
-    read: Callable[[Any], Any] = lambda result: result  # from what the call gives to (value, gradient by theta)
+    # from what the call gives to (value, gradient by theta); None for what cannot be compared
+    read: Callable[[Any], Any] | None = lambda result: result
 
 
 @dataclass(frozen=True, eq=False)

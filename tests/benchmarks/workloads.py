@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import graphprop as gp
-from tests.benchmarks import large
+from tests.benchmarks import large, training
 from tests.benchmarks.doors import doors
 from tests.benchmarks.graphs import Graph, chain, random_graph, side_by_side
 from tests.benchmarks.jax_peers import by_jax
@@ -221,5 +221,9 @@ WORKLOADS: dict[str, Workload] = {
     "threads": Workload("10 100 nodes, 100 000 edges, tanh: on two threads", threads),
     "start": Workload("from nothing to a gradient, in new processes", start),
     "loops": Workload("10 100 nodes, 100 000 edges: the loops alone, one thread, against C", loops),
+    "fit": Workload("gp.fit of 120 nodes, 300 edges, six activations, Adam", training.irregular),
+    "digits": Workload("gp.fit of 64-32-10, Adam", training.digits),
+    "pixels": Workload("gp.fit of 784-256-128-10, Adam", training.pixels),
+    "pathways": Workload("gp.fit of 5000-800-100-1, each node with 20 parents, Adam", training.pathways),
     "evolved": Workload("1000 graphs of 30 nodes and 60 edges", evolved),
 }
