@@ -166,7 +166,7 @@ class Graph(Structure):
             positions[block] = np.where(entries == ABSENT, before[block], entries)
         steps += [*moves, (self._into[v].__setitem__, u, positions), (self._children[u].__setitem__, v, None)]
         if self._mirror is not None and known is None:
-            steps += self._mirror.add_edge(u, v)
+            steps += self._mirror.add_edge(u, v, self._into[v])
         self._take(steps)
 
     def parameter(self, name: Name, value: ArrayLike, trainable: bool = True) -> Parameter:

@@ -269,6 +269,17 @@ class ParameterVector:
         self.values[places] = numbers
 
 
+def total(theta: Array, positions: Array) -> float:
+    """The sum of the numbers at some positions, those that are there; with one number, that one to the last bit."""
+    if positions.size == 1:
+        return float(theta[positions.item()])
+    numbers = theta[positions[positions != ABSENT]].tolist()
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return float(sum(numbers))
+
+
 def _about_size(shape: tuple[int, ...], wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
     """A hint for numbers with more axes than their place has, which a node or an input made with size= may have."""
     if len(found) <= len(wanted):

@@ -220,7 +220,10 @@ class Structure:
 
     @property
     def graph(self) -> nx.DiGraph[Name]:
-        """The graph as a frozen view, for every algorithm of networkx; it follows later changes.
+        """The graph as a frozen view, for every algorithm of networkx; it follows later changes, also of weights.
+
+        An edge has its `weight`, the sum of its numbers if it has several; a node its `kind`. `to_networkx` gives a
+        graph of its own, with all that is known of the network.
 
         Who goes through it while another thread changes the network may be stopped by Python or networkx, with a
         RuntimeError or a KeyError, as with any dict. The graph of ``net.copy()`` is of one state and stands still.
@@ -230,7 +233,7 @@ class Structure:
         return self._mirror.view()
 
     def _mirrored(self) -> Mirror:
-        return Mirror({v: node.kind for v, node in self._nodes.items()}, self._children, self.edges)
+        return Mirror({v: node.kind for v, node in self._nodes.items()}, self._children, self._into, self._vector)
 
     @property
     def layout(self) -> Layout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
 from typing import Any
@@ -45,7 +46,7 @@ def test_what_can_be_asked() -> None:
 def test_the_graph_is_a_frozen_view_for_networkx() -> None:
     net = example()
     assert isinstance(net.graph, nx.DiGraph)
-    assert nx.dag_longest_path_length(net.graph) == 2
+    assert nx.dag_longest_path_length(net.graph, weight=None) == 2
     assert net.graph.nodes["h1"]["kind"] == "sigmoid"
     with pytest.raises(nx.NetworkXError, match="Frozen"):
         net.graph.remove_node("y")
@@ -79,6 +80,66 @@ def test_the_graph_has_parents_and_children_in_the_order_in_which_the_edges_were
             assert list(graph.succ["a"]) == list(net.children("a")) == ["d", "b", "c"]
             assert list(graph.pred["b"]) == list(net.parents("b")) == ["c", "a"]
             assert list(graph) == list(net.nodes)
+
+
+def test_the_graph_has_the_weights_as_they_are_now() -> None:
+    net = example()
+    view = net.graph
+    assert view.edges["x1", "h1"]["weight"] == 0.5
+    assert view["h1"]["y"]["weight"] == view.pred["y"]["h1"]["weight"] == 0.2 - 0.7
+    assert nx.dag_longest_path(view) == ["x1", "h2", "y"]
+    net.theta *= -1.0
+    net.set_weight("x2", "h2", 4.0)
+    assert view.edges["x1", "h1"]["weight"] == -0.5
+    assert nx.dag_longest_path_length(view) == 4.0
+    net.add_node("z", "max", {"y": [7.0, None]})
+    assert view.edges["y", "z"]["weight"] == 7.0
+    net.add_edge("y", "z", 0.5, to=1)  # one more entry of an edge that is there
+    net.add_edge("x2", "z", 3.0, to=0)
+    assert view.edges["y", "z"]["weight"] == 7.5
+    assert nx.to_numpy_array(view, ["x2", "y", "z"]).tolist() == [[0, 0, 3.0], [0, 0, 7.5], [0, 0, 0]]
+    assert view.edges["y", "z"] == {"weight": 7.5}
+    assert repr(view.edges["y", "z"]) == "{'weight': 7.5}"
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        nx.DiGraph,
+        lambda graph: graph.copy(),
+        copy.deepcopy,
+        lambda graph: pickle.loads(pickle.dumps(graph)),
+        lambda graph: nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(graph)))),
+        lambda graph: graph.reverse().reverse(),
+    ],
+    ids=["DiGraph", "copy", "deepcopy", "pickle", "node-link", "reverse"],
+)
+def test_a_copy_of_the_graph_is_of_its_own_with_the_weights_of_then(copied: Any) -> None:
+    net = example()
+    other = copied(net.graph)
+    assert nx.utils.edges_equal(other.edges(data=True), net.graph.edges(data=True), directed=True)
+    net.theta *= 2.0
+    assert other.edges["x1", "h1"] == {"weight": 0.5}
+    other.edges["x1", "h1"]["weight"] = 3.0
+    other.edges["x1", "h1"]["colour"] = "red"
+    assert net.weight("x1", "h1") == 1.0
+
+
+@pytest.mark.parametrize("change", [lambda e: e.update(weight=1.0), lambda e: e.__setitem__("weight", 1.0)])
+def test_who_writes_a_weight_into_the_graph_is_told_where_to(change: Any) -> None:
+    net = example()
+    with pytest.raises(gp.GraphpropError, match=r"net.set_weight changes a weight"):
+        change(net.graph.edges["x1", "h1"])
+    with pytest.raises(gp.GraphpropError, match=r"net.set_weight changes a weight"):
+        nx.set_edge_attributes(net.graph, 1.0, "weight")
+    assert net.weight("x1", "h1") == 0.5
+
+
+def test_weights_too_large_for_a_sum_are_an_infinity_in_the_graph() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("p", "softmax", {"x": [1e308, 1e308]})
+    assert net.graph.edges["x", "p"]["weight"] == np.inf
 
 
 def test_a_node_removed_is_no_child_any_more() -> None:
