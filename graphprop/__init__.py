@@ -34,6 +34,8 @@ from graphprop.textbook import matrixform, recursion
 from graphprop.training import optim
 from graphprop.training.fitted import Fit
 from graphprop.training.fitting import fit
+from graphprop.training.population import Population
+from graphprop.training.raised import PopulationFit
 
 
 def __dir__() -> list[str]:
@@ -61,6 +63,8 @@ __all__ = [
     "NumberError",
     "Parameter",
     "PathSum",
+    "Population",
+    "PopulationFit",
     "Program",
     "Report",
     "SlowWarning",

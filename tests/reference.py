@@ -19,7 +19,7 @@ SECTIONS = {
     "Building": "Network Parameter mlp dense conv2d softmax_regression unroll union load",
     "Activations and losses": "Activation activation ACTIVATIONS Loss loss LOSSES",
     "Running": "compile Program Trace Gradients Difference get_threads set_threads threads",
-    "Training": "fit Fit optim",
+    "Training": "fit Fit optim Population PopulationFit",
     "In other ways": "recursion matrixform",
     "Seeing": "draw Drawing explain Explanation paths PathSum",
     "Checking": "check gradcheck Report compare Comparison",

@@ -20,7 +20,7 @@ ABSENT = 0xFFFFFFFF  # the number of what does not run
 
 
 @dataclass
-class _Numbered:
+class Numbered:
     """Nodes with their rows and columns numbered as they come, and the uses of weights among them sorted by row."""
 
     nodes: Array
@@ -60,11 +60,7 @@ def towards(schedule: Schedule, wanted: tuple[int, ...] | None) -> Schedule:
 
 def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
     """The schedule that computes the outputs of the nodes `goals`, which belong to these heads in order."""
-    into_start = np.searchsorted(layout.edge_target, np.arange(len(layout.names) + 1)).astype(np.uint32)
-    level = find_levels(layout.order, into_start, layout.edge_source)
-    runs = np.zeros(len(level), dtype=bool)
-    runs[goals] = True
-    mark_ancestors(layout.order, into_start, layout.edge_source, runs)
+    into_start, level, runs = what_runs(layout, goals)
     is_input = np.diff(layout.a_start) == 0
     piece, piece_heads = _find_pieces(layout, goals, heads, into_start, runs)
     inputs = np.flatnonzero(is_input & runs)
@@ -72,12 +68,12 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
     others = layout.order[(runs & ~is_input)[layout.order]]
     kind = layout.kinds[1]
     others = others[np.lexsort((kind[others], level[others], piece[others]))]
-    numbered = _number(layout, np.concatenate((inputs, others)))
-    alike = _alike_rows(numbered, level)
+    numbered = number_nodes(layout, np.concatenate((inputs, others)))
+    alike = alike_rows(numbered, level)
     own_inputs = piece[inputs] * len(piece) + inputs
     if len(piece_heads) > 2:
         by_piece = _inputs_by_piece(layout, piece, goals, runs)
-        if len(by_piece) > len(inputs) and not _alike_rows(numbered, level * len(piece_heads) + piece).any():
+        if len(by_piece) > len(inputs) and not alike_rows(numbered, level * len(piece_heads) + piece).any():
             own_inputs = by_piece
             alike[:] = 0  # rows that are alike in different pieces do not hold these together
     blocks: list[Block] = []
@@ -86,8 +82,8 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
         inputs = own_inputs = np.sort(inputs)
         first = numbered.row_first[len(inputs) : -1]
         others = others[np.lexsort((kind[others], alike[first], level[others]))]
-        numbered = _number(layout, np.concatenate((inputs, others)))
-        blocks = list(_find_blocks(numbered, _alike_rows(numbered, level), layout.count_of_uses))
+        numbered = number_nodes(layout, np.concatenate((inputs, others)))
+        blocks = list(_find_blocks(numbered, alike_rows(numbered, level), layout.count_of_uses))
     if len(own_inputs) > len(inputs):
         numbered = _number_by_piece(layout, own_inputs, others, piece)
     piece_of_input, inputs = np.divmod(own_inputs, len(piece))
@@ -95,7 +91,17 @@ def lower(layout: Layout, goals: Array, heads: Array | None = None) -> Schedule:
     first_input = np.searchsorted(piece_of_input, numbers)
     first_node = len(inputs) + np.searchsorted(piece[others], numbers)
     pieces = np.stack(Before(inputs=first_input, nodes=first_node, heads=piece_heads), axis=1)
-    return _assemble(layout, goals, numbered, blocks, inputs, level, pieces)
+    return assemble(layout, goals, numbered, blocks, inputs, level, pieces)
+
+
+def what_runs(layout: Layout, goals: Array) -> tuple[Array, Array, Array]:
+    """Where the edges into each node begin, the level of each node, and whether it leads to a goal."""
+    into_start = np.searchsorted(layout.edge_target, np.arange(len(layout.names) + 1)).astype(np.uint32)
+    level = find_levels(layout.order, into_start, layout.edge_source)
+    runs = np.zeros(len(level), dtype=bool)
+    runs[goals] = True
+    mark_ancestors(layout.order, into_start, layout.edge_source, runs)
+    return into_start, level, runs
 
 
 def _find_pieces(
@@ -133,10 +139,10 @@ def _inputs_by_piece(layout: Layout, piece: Array, goals: Array, runs: Array) ->
     return np.unique(np.concatenate((own, piece[inputs] * len(piece) + inputs)))
 
 
-def _number_by_piece(layout: Layout, own_inputs: Array, others: Array, piece: Array) -> _Numbered:
-    """As `_number`, where an input has a column in each piece that reads it."""
+def _number_by_piece(layout: Layout, own_inputs: Array, others: Array, piece: Array) -> Numbered:
+    """As `number_nodes`, where an input has a column in each piece that reads it."""
     piece_of_input, inputs = np.divmod(own_inputs, len(piece))
-    numbered = _number(layout, np.concatenate((inputs, others)))
+    numbered = number_nodes(layout, np.concatenate((inputs, others)))
     width, input_width = int(layout.o_start[-1]), int(numbered.column_first[len(inputs)])
     of_columns = np.repeat(piece_of_input, np.diff(numbered.column_first)[: len(inputs)])
     own_columns = of_columns * width + numbered.columns[:input_width]
@@ -148,7 +154,7 @@ def _number_by_piece(layout: Layout, own_inputs: Array, others: Array, piece: Ar
     return numbered
 
 
-def _number(layout: Layout, nodes: Array) -> _Numbered:
+def number_nodes(layout: Layout, nodes: Array) -> Numbered:
     row_first, rows = _gathered(layout.a_start, nodes)
     column_first, columns = _gathered(layout.o_start, nodes)
     row_number = np.full(layout.a_start[-1], ABSENT, dtype=np.uint32)
@@ -160,7 +166,7 @@ def _number(layout: Layout, nodes: Array) -> _Numbered:
     start, by_row = sort_by(row[use], len(rows))
     use = use[by_row]
     column, position = column_number[layout.column[use]], layout.position[use].astype(np.uint32)
-    return _Numbered(nodes, row_first, column_first, rows, columns, start, column, position, use)
+    return Numbered(nodes, row_first, column_first, rows, columns, start, column, position, use)
 
 
 def _gathered(starts: Array, nodes: Array) -> tuple[Array, Array]:
@@ -174,7 +180,7 @@ def _gathered(starts: Array, nodes: Array) -> tuple[Array, Array]:
 # ------------------------------------------------------------------ dense blocks
 
 
-def _alike_rows(numbered: _Numbered, level: Array) -> Array:
+def alike_rows(numbered: Numbered, level: Array) -> Array:
     """For each row the number of its group: rows of one level with the same columns, enough for a block; else 0."""
     length = np.diff(numbered.start).astype(np.uint64)
     group = np.zeros(len(length), dtype=np.intp)
@@ -187,7 +193,7 @@ def _alike_rows(numbered: _Numbered, level: Array) -> Array:
     return group
 
 
-def _find_blocks(numbered: _Numbered, group: Array, uses: Array) -> Iterator[Block]:
+def _find_blocks(numbered: Numbered, group: Array, uses: Array) -> Iterator[Block]:
     """The blocks among rows that are alike and stand together, and that hold all rows of their nodes."""
     boundaries = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
     for first, last in itertools.pairwise(boundaries.tolist()):
@@ -195,7 +201,7 @@ def _find_blocks(numbered: _Numbered, group: Array, uses: Array) -> Iterator[Blo
             yield from _split_columns(numbered, first, last, uses)
 
 
-def _split_columns(numbered: _Numbered, first: int, last: int, uses: Array) -> Iterator[Block]:
+def _split_columns(numbered: Numbered, first: int, last: int, uses: Array) -> Iterator[Block]:
     """A block for each range of columns without a gap."""
     entries = slice(int(numbered.start[first]), int(numbered.start[last]))
     column = numbered.column[entries].reshape(last - first, -1)
@@ -238,10 +244,10 @@ def _is_strided(positions: Array) -> bool:
 # ------------------------------------------------------------------ the schedule
 
 
-def _assemble(
+def assemble(
     layout: Layout,
     goals: Array,
-    numbered: _Numbered,
+    numbered: Numbered,
     blocks: list[Block],
     inputs: Array,
     level: Array,

@@ -140,3 +140,15 @@ def _import_tangents() -> Tangents:
     from graphprop.engine import tangents
 
     return tangents
+
+
+@cache
+def members() -> Any:
+    """What sweeps many small graphs: the module `members`."""
+    return load(_import_members)
+
+
+def _import_members() -> Any:
+    from graphprop.engine import members
+
+    return members

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -288,26 +288,77 @@ def lay_out(
     """The layout of a graph: `edges_into[v][u]` are the positions of the weights of u -> v, shaped (n, m)."""
     names, numbered = tuple(nodes), tuple(nodes.values())
     number = {name: i for i, name in enumerate(names)}
-    a_start = np.concatenate(([0], np.cumsum([node.n for node in numbered], dtype=np.intp)))
-    o_start = np.concatenate(([0], np.cumsum([node.m for node in numbered], dtype=np.intp)))
     into = [edges_into[name] for name in names]
     source = np.array([number[u] for parents in into for u in parents], dtype=np.intp)
-    target = np.repeat(np.arange(len(names)), np.array([len(parents) for parents in into], dtype=np.intp))
-    # every block, flattened in C order, behind the other; then the absent entries are dropped
-    position, edge, within = _present_entries([block for parents in into for block in parents.values()])
-    bias_position, biased, component = _present_entries([node.bias for node in numbered if node.bias is not None])
-    with_bias = np.array([v for v, node in enumerate(numbered) if node.bias is not None], dtype=np.intp)
-    width = np.diff(o_start)[source[edge]]
     if declared is None:
-        is_sink = np.diff(a_start) > 0
+        is_sink = np.array([node.n > 0 for node in numbered], dtype=bool)
         is_sink[source] = False
         heads = default_heads([names[v] for v in np.flatnonzero(is_sink).tolist()], nodes)
     else:
         heads = declared
+    return lay_out_numbered(
+        names,
+        numbered,
+        source,
+        np.array([len(parents) for parents in into], dtype=np.intp),
+        joined([block for parents in into for block in parents.values()]),
+        joined([node.bias for node in numbered if node.bias is not None]),
+        np.array([number[name] for name in order], dtype=np.intp),
+        size,
+        parameters=dict(parameters),
+        heads=heads,
+        outputs_declared=declared is not None,
+    )
+
+
+class Joined(NamedTuple):
+    """The entries of arrays, each flattened in C order, one behind the other, and how many each array has."""
+
+    entries: list[int]
+    sizes: list[int]
+
+
+def joined(arrays: Sequence[Array]) -> Joined:
+    try:  # between scalars, as nearly all are: numpy takes its time to join thousands of arrays
+        entries = [array.item() for array in arrays]
+    except ValueError:
+        return Joined(np.concatenate(arrays, axis=None).tolist(), [array.size for array in arrays])
+    return Joined(entries, [1] * len(entries))
+
+
+def lay_out_numbered(
+    names: Sequence[Name],
+    nodes: Sequence[Node],
+    source: Array,
+    fan_in: Array,
+    weights: Joined,
+    biases: Joined,
+    order: Array,
+    size: int,
+    *,
+    shift: Array | None = None,
+    parameters: Mapping[Name, Array],
+    heads: Heads,
+    outputs_declared: bool,
+) -> Layout:
+    """The same of nodes by number: of each the count of its edges, whose sources and weights stand one after the other.
+
+    `biases` are those of the nodes that have some. `shift`, of each node, is added to the positions of both.
+    """
+    a_start = np.concatenate(([0], np.cumsum([node.n for node in nodes], dtype=np.intp)))
+    o_start = np.concatenate(([0], np.cumsum([node.m for node in nodes], dtype=np.intp)))
+    target = np.repeat(np.arange(len(nodes)), fan_in)
+    # the absent entries are dropped
+    position, edge, within = _present_entries(weights)
+    bias_position, biased, component = _present_entries(biases)
+    with_bias = np.array([v for v, node in enumerate(nodes) if node.bias is not None], dtype=np.intp)
+    width = np.diff(o_start)[source[edge]]
+    if shift is not None:
+        position, bias_position = position + shift[target[edge]], bias_position + shift[with_bias[biased]]
     return Layout(
         names=names,
-        nodes=numbered,
-        order=np.array([number[name] for name in order], dtype=np.intp),
+        nodes=nodes,
+        order=order,
         a_start=a_start,
         o_start=o_start,
         edge_source=source,
@@ -319,17 +370,16 @@ def lay_out(
         bias_row=a_start[with_bias[biased]] + component,
         bias_position=bias_position,
         size=size,
-        parameters=dict(parameters),
+        parameters=parameters,
         heads=heads,
-        outputs_declared=declared is not None,
+        outputs_declared=outputs_declared,
     )
 
 
-def _present_entries(arrays: list[Array]) -> tuple[Array, Array, Array]:
+def _present_entries(arrays: Joined) -> tuple[Array, Array, Array]:
     """The entries of all arrays that are there, that is from 0 on; of each, in which array and where in it."""
-    flat = np.concatenate([*arrays, np.empty(0, dtype=np.intp)], axis=None)
-    sizes = np.array([array.size for array in arrays], dtype=np.intp)
-    which = np.repeat(np.arange(len(arrays)), sizes)
+    flat, sizes = (np.array(numbers, dtype=np.intp) for numbers in arrays)
+    which = np.repeat(np.arange(len(sizes)), sizes)
     within = np.arange(len(flat)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     present = flat >= 0
     return flat[present], which[present], within[present]

@@ -329,3 +329,25 @@ class Structure:
         values = np.squeeze(self._values(positions))
         values.flags.writeable = False  # set_weight and set_bias change them, writing here would not
         return float(values) if values.ndim == 0 else values
+
+
+# ------------------------------------------------------------------ for who reads many of them at once
+
+
+def read_whole(graph: Structure, read: Callable[..., Read]) -> tuple[Read, object]:
+    """read(nodes, edges into each, order, heads, whether these were declared, length of theta) of one state of a graph.
+
+    Besides what it gives, the mark of this state. It must not keep the tables.
+    """
+
+    def whole() -> tuple[Read, object]:
+        declared = graph._heads is not None
+        heads = graph._heads if graph._heads is not None else graph._default_heads()
+        return read(graph._nodes, graph._into, graph._order, heads, declared, len(graph._vector)), graph._made
+
+    return graph._unchanged(whole)
+
+
+def mark_of(graph: Structure) -> object:
+    """An object in whose place another one is after every change of the structure."""
+    return graph._made

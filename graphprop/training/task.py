@@ -125,11 +125,16 @@ def read_samples(
 
 
 def rate_now(task: Task, state: State) -> float:
-    own = task.optimizer.rate
+    return rate_of(task.optimizer, state.step, state.reduced)
+
+
+def rate_of(optimizer: Optimizer | LBFGS, step: int, reduced: int) -> float:
+    """The rate of a step, counted from 0, where a rate that waits for a plateau was reduced so often."""
+    own = optimizer.rate
     if not callable(own):
         return float(own)
-    with Told(lambda error: GraphpropError(f"the rate of step {state.step}: {type(error).__name__}: {error}")):
-        found = own(state.step, state.reduced) if isinstance(own, plateau) else own(state.step)
+    with Told(lambda error: GraphpropError(f"the rate of step {step}: {type(error).__name__}: {error}")):
+        found = own(step, reduced) if isinstance(own, plateau) else own(step)
     if not (isinstance(found, int | float | np.floating | np.integer) and 0 <= found <= sys.float_info.max):
-        raise NumberError(f"the rate of step {state.step} is {found!r}; it has to be a number of at least 0")
+        raise NumberError(f"the rate of step {step} is {found!r}; it has to be a number of at least 0")
     return float(found)

@@ -26,7 +26,7 @@ from tests.attack import Found
 # ------------------------------------------------------------------ values, as they are written in a reproducer
 
 PRELUDE = """
-import array, datetime, decimal, enum, fractions, itertools, math, pathlib, types
+import array, datetime, decimal, enum, fractions, itertools, math, pathlib, types, warnings
 import numpy as np
 import graphprop as gp
 
@@ -45,6 +45,10 @@ def ring():
     x = []
     x.append(x)
     return x
+def said(call, **given):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "[a-z]+: . of 2 members failed: ", RuntimeWarning)
+        return call(**given)
 def other():
     net = gp.mlp([1, 1])
     return net, net.forward([1.0]), net.backward(net.forward([1.0]), ("y", 0))
@@ -124,6 +128,10 @@ class Stage:
     def matrix(self) -> Any:
         """What is read of a sparse matrix of scipy."""
         return SimpleNamespace(format="csr", shape=(1, 2), indices=np.array([0, 1]), indptr=np.array([0, 2]))
+
+    @cached_property
+    def population(self) -> gp.Population:
+        return gp.Population([self.net, self.net.copy()])
 
     @cached_property
     def cell(self) -> gp.Network:
@@ -259,6 +267,14 @@ CALLS = (
     call("fit", "lambda **given: gp.fit(optimizer='sgd', epochs=1, progress=False, **given)", model="s.program",
          X=ROWS, Y=TARGETS, loss="'half_squared'", theta="s.theta", batch_size="2", rate="0.1", clip="1.0", decay="0.1",
          scale="None", validation="None", metrics="()", sample_weight="[1.0, 2.0]"),
+    call("Population", "gp.Population", nets="[s.net, s.cell]"),
+    call("Population.__getitem__", "gp.Population({'a': s.net, 'b': s.cell}).__getitem__", key="'a'"),
+    call("Population.predict", "lambda **given: said(s.population.predict, **given)", X=ROWS),
+    call("Population.losses", "lambda **given: said(s.population.losses, **given)", X=ROWS, Y=TARGETS, loss="'mse'",
+         sample_weight="[1.0, 2.0]"),
+    call("Population.fit", "lambda **given: said(s.population.fit, **given)", X=ROWS, Y=TARGETS, loss="'half_squared'",
+         optimizer="'sgd'", steps="2", rate="0.1", clip="1.0", decay="0.1", patience="3", sample_weight="[1.0, 2.0]",
+         executor="None"),
     call("Program.vjp", "s.program.vjp", theta="s.theta", inputs=ROWS, seeds=TARGETS),
     call("Program.forward", "s.program.forward", theta="s.theta", inputs=ROWS),
     call("Program.backward", "s.program.backward", trace="s.trace", **GOAL),
@@ -331,7 +347,7 @@ CALLS = (
 )  # fmt: skip
 
 WITHOUT_ARGUMENTS = {
-    "get_threads", "Gradients.weights", "Gradients.biases", "Network.copy", "Network.expand",
+    "get_threads", "Population.keys", "Gradients.weights", "Gradients.biases", "Network.copy", "Network.expand",
     "Program.to_network", "Report.to_dict", "Report.raise_if_failed",
     "Comparison.to_dict", "Comparison.raise_if_failed", "Drawing.to_dict", "PathSum.text", "PathSum.html",
     "PathSum.to_dict", "Explanation.latex", "Explanation.html",

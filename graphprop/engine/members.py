@@ -1,0 +1,235 @@
+"""Many small graphs, each swept by itself and in the way in which its own program would be, some with one call.
+
+What a call costs is more than what a small graph does in it. The nodes of a graph stand together here, in the order in
+which its program has them, and its samples are cut as there: so it gets the same bits as by itself, whoever else is
+there. A graph that its program runs otherwise, in products of matrices or on several threads, is not swept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphprop.engine.borrowed import Borrowed
+from graphprop.engine.fast_sparse import Loops
+from graphprop.engine.loops import sparse
+from graphprop.engine.loops.members import judge, sum_by_piece
+from graphprop.engine.loops.own_losses import LossCode, loss_code
+from graphprop.engine.loops.table import Batch, Before
+from graphprop.engine.lowering import PIECE, alike_rows, assemble, number_nodes, what_runs
+from graphprop.engine.machine_form import natives_of, renewed
+from graphprop.engine.member_tables import DOUBLE, MemberTables, tables_of_members
+from graphprop.engine.schedule import Schedule
+from graphprop.engine.thread_count import get_threads
+from graphprop.engine.threads import run_all
+from graphprop.engine.tiles import tile_lanes, tile_width
+from graphprop.functions.loss import Loss
+from graphprop.functions.loss_entry import LossEntry
+from graphprop.graph.layout import Array, Layout
+from graphprop.graph.side_by_side import SideBySide
+
+TOGETHER = 16  # graphs that one call sweeps
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Members:
+    """Graphs side by side, as the loops read them.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        Of all of them.
+    tables : MemberTables
+        Their parameters are numbered from those of the first of their group on: graphs TOGETHER * i to
+        TOGETHER * (i + 1) are a group.
+    inputs, numbers, work : array
+        Of each graph how many inputs run, how many numbers a sample takes, and how many weights and rows.
+    is_swept : array
+        Of each graph whether it can be swept here.
+    goal_start, goal_column : array
+        Head h, of all heads, has the columns goal_column[goal_start[h] : goal_start[h + 1]] of its graph.
+    """
+
+    side: SideBySide
+    schedule: Schedule
+    tables: MemberTables
+    inputs: Array
+    numbers: Array
+    work: Array
+    is_swept: Array
+    goal_start: Array
+    goal_column: Array
+
+    def is_current(self) -> bool:
+        """Whether the functions of own activations read what they read when they were compiled."""
+        return bool(renewed(self.schedule).tables)
+
+    def cut(self, chosen: Array, samples: int) -> list[Run]:
+        """How those that are chosen are swept with so many samples. Who is in no run has to run by itself."""
+        widths = np.where(self.is_swept & chosen, self._widths(samples), 0)
+        runs = []
+        for first in range(0, len(widths), TOGETHER):
+            group = widths[first : first + TOGETHER]
+            if group.any():
+                most = int(np.bincount(group[group > 0]).argmax())
+                runs.append(self._run(first, first + np.flatnonzero(group == most), samples, most))
+        return runs
+
+    def _widths(self, samples: int) -> Array:
+        """How many samples a tile of each graph has; 0 where its program shares the tiles out among threads."""
+        known: dict[tuple[int, int], int] = {}
+        found = np.zeros(len(self.numbers), dtype=np.intp)
+        for i, key in enumerate(zip(self.numbers.tolist(), self.work.tolist(), strict=True)):
+            if key not in known:
+                numbers, work = key
+                width = tile_width(samples, DOUBLE.itemsize * max(1, numbers), samples * work)
+                known[key] = width if tile_lanes(-(-samples // width), samples * work, 0) == 1 else 0
+            found[i] = known[key]
+        return found
+
+    def _run(self, first: int, members: Array, samples: int, width: int) -> Run:
+        positions, heads = self.side.first_position, self.side.first_head
+        last = min(first + TOGETHER, len(self.numbers))
+        own = np.concatenate([np.arange(*heads[m : m + 2]) for m in members.tolist()])
+        columns = [self.goal_column[slice(*self.goal_start[heads[m : m + 2]])] for m in members.tolist()]
+        inputs, before = (np.concatenate(([0], np.cumsum(counts[members]))) for counts in (self.inputs, np.diff(heads)))
+        loops = Loops(
+            tables=(),
+            places=np.ascontiguousarray(self.tables.places[members]),
+            pieces=np.stack(Before(inputs=inputs, nodes=inputs, heads=before), axis=1),
+            goal_start=np.concatenate(([0], np.cumsum(np.diff(self.goal_start)[own]))),
+            goal_column=np.concatenate(columns),
+            samples=samples,
+            width=width,
+            lanes=1,
+            stretch=samples,
+            numbers=width * max(1, int(self.numbers[members].max())),
+            dtype=DOUBLE,
+            at_once=True,
+            small=False,
+        )
+        return Run(members, slice(int(positions[first]), int(positions[last])), loops, loops.batch())
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Graphs of one group that are swept with one call, and where the parameters of the group are in theta."""
+
+    members: Array
+    span: slice
+    loops: Loops
+    batch: Batch
+
+    def answer(self, theta: Array, rows: Array, memory: Array) -> Array | None:
+        """The outputs of all of them side by side; None if any number is not what it may be."""
+        samples = self.loops.samples
+        result = np.empty((samples, len(self.loops.goal_column)))
+        fine = sparse.answer(self.batch.places, theta[self.span], rows, result, memory, 0, 1, 0, samples)
+        return result if fine else None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The losses of the graphs of a run."""
+
+    run: Run
+    batch: Batch
+    terms: Array
+    target: Array
+    share: Array
+
+    @classmethod
+    def of(cls, run: Run, loss: Loss, code: LossCode, target: Array, share: Array) -> Comparison:
+        """For the targets of all its graphs side by side and shares of samples; see `Objective.for_kernels`."""
+        loops = run.loops
+        if isinstance(loss, LossEntry) and loss.term is not None and not loss.term.mean:
+            loops = loops.with_joined_heads()
+        batch = loops.batch(code.address, sparse.RANGES[loss.targets])
+        return cls(run, batch, np.empty((loops.samples, len(loops.goal_start) - 1)), target, share)
+
+    def value(self, theta: Array, rows: Array, values: Array, memory: Array) -> bool:
+        """Write the value of each graph; whether all numbers are what they may be."""
+        given = rows, self.target, self.share, self.terms
+        return bool(judge(self.batch.places, theta[self.run.span], *given, memory)) and self._add(values)
+
+    def descend(self, theta: Array, rows: Array, gradient: Array, values: Array, memory: Array) -> bool:
+        """The same with the gradient of the group."""
+        span, samples = self.run.span, self.run.loops.samples
+        given = rows, self.target, self.share, self.terms
+        _, fine = sparse.learn(self.batch.places, theta[span], *given, gradient[span], memory, 0, 1, 0, samples)
+        return bool(fine) and self._add(values)
+
+    def _add(self, values: Array) -> bool:
+        found = np.empty(len(self.run.members))
+        sum_by_piece(self.batch.places, self.terms, found)
+        values[self.run.members] = found
+        return bool(np.isfinite(found).all())
+
+
+def compiled_loss(loss: Loss) -> LossCode | None:
+    """None for a loss that runs in Python."""
+    return loss_code(loss)
+
+
+def sweep_each(runs: Sequence[Run], sweep: Callable[[int, Array], bool]) -> list[int]:
+    """sweep(i, memory) of all runs, side by side; those that were not fine."""
+    lanes = min(get_threads(), len(runs))
+    failed: list[int] = []
+
+    def steps(lane: int) -> Iterator[bool]:
+        own = range(lane, len(runs), lanes)
+        with Borrowed(max(runs[i].loops.numbers for i in own), DOUBLE) as memory:
+            for i in own:
+                if not sweep(i, memory):
+                    failed.append(i)
+                yield True
+
+    run_all(lanes, steps)
+    return sorted(failed)
+
+
+# ------------------------------------------------------------------ from a layout to tables
+
+
+def lower_members(side: SideBySide) -> Members:
+    """The graphs as the loops read them. Each of them has to be one that can run, and to have outputs."""
+    layout, count = side.layout, len(side)
+    of_node = np.repeat(np.arange(count), np.diff(side.first_node))
+    goals = np.array([v for head in layout.heads for v in head], dtype=np.intp)
+    _, level, runs = what_runs(layout, goals)
+    is_input = np.diff(layout.a_start) == 0
+    inputs = np.flatnonzero(is_input & runs)
+    others = layout.order[(runs & ~is_input)[layout.order]]
+    others = others[np.lexsort((_appearance(layout, of_node)[others], level[others], of_node[others]))]
+    numbered = number_nodes(layout, np.concatenate((inputs, others)))
+    schedule = assemble(layout, goals, numbered, [], inputs, level, np.zeros((2, 3), dtype=np.intp))
+    group = side.first_position[np.arange(count) // TOGETHER * TOGETHER]
+    tables = tables_of_members(schedule, of_node, group, side.input_column)
+    numbers, width = tables.rows + 2 * tables.columns, np.diff(layout.o_start)
+    is_swept = (numbers <= PIECE) | (np.diff(side.first_head) == 1)  # else its program may be in pieces
+    in_python = [i for i, own in natives_of(schedule, DOUBLE).items() if not own.compiled]
+    dense = layout.node_of_row[schedule.rows[alike_rows(numbered, level) > 0]]
+    for nodes in (dense, others[np.isin(schedule.kind[len(inputs) :], in_python)], goals[is_input[goals]]):
+        is_swept[of_node[nodes]] = False
+    return Members(
+        side=side,
+        schedule=schedule,
+        tables=tables,
+        inputs=np.bincount(of_node[inputs], minlength=count),
+        numbers=numbers,
+        work=tables.uses + tables.rows,
+        is_swept=is_swept,
+        goal_start=np.concatenate(([0], np.cumsum(width[goals])[np.cumsum(list(map(len, layout.heads))) - 1])),
+        goal_column=tables.column_number[schedule.column_numbers[layout.columns_of(goals)]],
+    )
+
+
+def _appearance(layout: Layout, of_node: Array) -> Array:
+    """Of each node where its activation first comes in its graph: in this order a program of its own has them."""
+    kind = layout.kinds[1].astype(np.intp)
+    key = of_node * (int(kind.max(initial=0)) + 2) + np.where(np.diff(layout.a_start) == 0, 0, kind + 1)
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    appearance: Array = first[which]
+    return appearance
