@@ -124,9 +124,19 @@ class Run:
 
     def answer(self, theta: Array, rows: Array, memory: Array) -> Array | None:
         """The outputs of all of them side by side; None if any number is not what it may be."""
-        samples = self.loops.samples
-        result = np.empty((samples, len(self.loops.goal_column)))
-        fine = sparse.answer(self.batch.places, theta[self.span], rows, result, memory, 0, 1, 0, samples)
+        loops = self.loops
+        result = np.empty((loops.samples, len(loops.goal_column)))
+        fine = sparse.answer(
+            batch=self.batch.places,
+            theta=theta[self.span],
+            inputs=rows,
+            result=result,
+            memory=memory,
+            lane=0,
+            lanes=1,
+            first=0,
+            last=loops.samples,
+        )
         return result if fine else None
 
 
@@ -151,14 +161,33 @@ class Comparison:
 
     def value(self, theta: Array, rows: Array, values: Array, memory: Array) -> bool:
         """Write the value of each graph; whether all numbers are what they may be."""
-        given = rows, self.target, self.share, self.terms
-        return bool(judge(self.batch.places, theta[self.run.span], *given, memory)) and self._add(values)
+        fine = judge(
+            batch=self.batch.places,
+            theta=theta[self.run.span],
+            inputs=rows,
+            target=self.target,
+            share=self.share,
+            terms=self.terms,
+            memory=memory,
+        )
+        return bool(fine) and self._add(values)
 
     def descend(self, theta: Array, rows: Array, gradient: Array, values: Array, memory: Array) -> bool:
         """The same with the gradient of the group."""
-        span, samples = self.run.span, self.run.loops.samples
-        given = rows, self.target, self.share, self.terms
-        _, fine = sparse.learn(self.batch.places, theta[span], *given, gradient[span], memory, 0, 1, 0, samples)
+        _, fine = sparse.learn(
+            batch=self.batch.places,
+            theta=theta[self.run.span],
+            inputs=rows,
+            target=self.target,
+            share=self.share,
+            terms=self.terms,
+            gradient=gradient[self.run.span],
+            memory=memory,
+            lane=0,
+            lanes=1,
+            first=0,
+            last=self.run.loops.samples,
+        )
         return bool(fine) and self._add(values)
 
     def _add(self, values: Array) -> bool:
