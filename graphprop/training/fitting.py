@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_flag
-from graphprop.functions.loss import Loss
-from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arguments import generator, is_whole
 from graphprop.given.arrays import Array
 from graphprop.network import Network
+from graphprop.passes.heads import Losses
 from graphprop.program import Program
 from graphprop.training.adjusting import adjustment
 from graphprop.training.by_scipy import minimize_by_lbfgs
@@ -28,7 +27,7 @@ from graphprop.training.metrics import read_metrics
 from graphprop.training.optim import LBFGS
 from graphprop.training.progress import Shown, shown
 from graphprop.training.samples import Batch, Samples, Stream
-from graphprop.training.task import State, Task, rate_now, read_model, read_samples
+from graphprop.training.task import State, Task, rate_now, read_loss, read_model, read_samples
 from graphprop.training.watching import end_epoch
 
 
@@ -37,7 +36,7 @@ def fit(
     X: Any,
     Y: Any = None,
     *,
-    loss: str | Loss,
+    loss: Losses,
     theta: Any = None,
     optimizer: Any = "adam",
     epochs: int = 30,
@@ -64,7 +63,7 @@ def fit(
     X, Y : arrays (samples, ...), mappings or data frames with columns by name
         As `Program.value_and_grad` takes them; files in memory (`np.memmap`) are read a batch at a time. Or X alone: an
         iterable of batches (X, Y) or (X, Y, sample_weight), or a function that makes one for each epoch.
-    loss : str or Loss
+    loss : str or Loss, or a mapping from heads to such, or to pairs of one and its weight
     theta : array
         Where a program starts; in float32 all is computed so. A network has its own.
     optimizer : str or object
@@ -112,7 +111,7 @@ def fit(
     1.0
     """
     program, start, trainable = read_model(model, theta)
-    entry = find_loss(loss)
+    entry = read_loss(program.layout, loss)
     for what, number, least in (("epochs", epochs, 1), ("patience", patience, 1), ("batch_size", batch_size, 1)):
         if number is not None and not is_whole(number, least):
             raise GraphpropError(f"{what} is a whole number of at least {least}, not {number!r}")
@@ -135,7 +134,7 @@ def fit(
         patience=patience,
         optimizer=chosen,
         adjustment=adjustment(program.layout, start, trainable, chosen, clip=clip, decay=decay, scale=scale),
-        metrics=read_metrics(metrics, entry),
+        metrics=read_metrics(metrics, program.layout, entry),
         callback=callback,
     )
     memory = () if isinstance(chosen, LBFGS) else tuple(chosen.start(start))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,10 +10,13 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions.calling import Told
-from graphprop.functions.loss import Loss
+from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import Array, keeps_warnings, one_number
+from graphprop.graph.layout import Layout
+from graphprop.passes.heads import Losses, losses_of
 
-Metric = Callable[[Array, Array], float]
+Metric = Callable[..., float]
+Heads = Sequence[tuple[str, slice]]  # what kind of targets each head is compared with, and where it is
 
 
 def mse(outputs: Array, target: Array) -> float:
@@ -35,20 +38,25 @@ def r2(outputs: Array, target: Array) -> float:
     return float(np.mean(found))
 
 
-def accuracy(outputs: Array, target: Array) -> float:
-    """How often the largest output is that of the class."""
-    return float(np.mean(outputs.argmax(1) == target.argmax(1)))
+def accuracy(outputs: Array, target: Array, heads: Heads) -> float:
+    """How often it is right, over samples and heads that read classes.
 
-
-def accuracy_of_two(outputs: Array, target: Array) -> float:
-    """How often a logit is on the side of its class."""
-    return float(np.mean((outputs > 0) == (target > 0.5)))
+    That is, the largest output is that of the class; or a logit is on the side of its class, where each is for itself.
+    """
+    right = []
+    for kind, span in heads:
+        z, t = outputs[:, span], target[:, span]
+        if kind == "distribution":
+            right.append((z.argmax(1) == t.argmax(1))[:, None])
+        elif kind == "unit":
+            right.append((z > 0) == (t > 0.5))
+    return float(np.mean(np.hstack(right)))
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType({f.__name__: f for f in (accuracy, mse, mae, r2)})
 
 
-def read_metrics(given: Any, entry: Loss) -> dict[str, tuple[Metric, bool]]:
+def read_metrics(given: Any, layout: Layout, entry: Losses) -> dict[str, tuple[Metric, bool]]:
     """Metrics by name, each with whether it is a user's, which gets outputs and targets as they were given."""
     if isinstance(given, str) or callable(given):
         given = [given]
@@ -59,7 +67,9 @@ def read_metrics(given: Any, entry: Loss) -> dict[str, tuple[Metric, bool]]:
         if isinstance(metric, str):
             if metric not in METRICS:
                 raise unknown("metric", metric, METRICS)
-            name, pair = metric, (_accuracy_for(entry) if metric == "accuracy" else METRICS[metric], False)
+            name, pair = metric, (METRICS[metric], False)
+            if metric == "accuracy":
+                _check_classes(layout, entry)
         elif callable(metric):
             name, pair = getattr(metric, "__name__", type(metric).__name__), (metric, True)
         else:
@@ -80,9 +90,11 @@ def measured(name: str, metric: Metric, outputs: Array, target: Any) -> float:
     return one_number(found, f"metric {name!r}")
 
 
-def _accuracy_for(entry: Loss) -> Metric:
-    if entry.targets == "distribution":
-        return accuracy
-    if entry.targets == "unit":
-        return accuracy_of_two
-    raise GraphpropError(f"metric 'accuracy' needs a loss that reads classes; {entry.name} does not")
+def _check_classes(layout: Layout, entry: Losses) -> None:
+    """Refuse losses of which none reads classes."""
+    losses = {own.loss for own in losses_of(layout, entry)} if isinstance(entry, Mapping) else {find_loss(entry)}
+    if not any(one.targets in ("distribution", "unit") for one in losses):
+        named = ", ".join(sorted(one.name for one in losses))
+        raise GraphpropError(
+            f"metric 'accuracy' needs a loss that reads classes; {named} do{'es' if len(losses) == 1 else ''} not"
+        )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from graphprop.files.layouts import write_layout
-from graphprop.functions.loss import Loss
 from graphprop.functions.losses import LOSSES
-from graphprop.given.arrays import Array
+from graphprop.functions.losses import loss as find_loss
+from graphprop.given.arrays import Array, one_number
 from graphprop.graph.layout import Layout
 from graphprop.training.chosen import WithRate
 from graphprop.training.rules import Changing
@@ -72,7 +72,12 @@ def _shape(given: Columns, count: int) -> str:
     return str((count, *given.shape[1:]))
 
 
-def _loss(entry: Loss) -> str:
+def _loss(given: Any) -> str:
+    if isinstance(given, Mapping):
+        return ", ".join(f"{_loss(one)} of {head!r}" for head, one in given.items())
+    if isinstance(given, tuple):
+        return f"{_number(one_number(given[1], 'the weight of a loss'))} {_loss(given[0])}"
+    entry = find_loss(given)
     return entry.name if LOSSES.get(entry.name) is entry else f"{entry.name}, a loss of your own"
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.calling import Told
-from graphprop.functions.loss import Loss
+from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import Array, numbers_as_given
+from graphprop.graph.layout import Layout
 from graphprop.network import Network
+from graphprop.passes.heads import Losses, losses_of
 from graphprop.program import Program
 from graphprop.training.adjusting import Adjustment
 from graphprop.training.metrics import Metric
@@ -28,7 +30,7 @@ class Task:
     """What is asked: a fit that was read, without anything that changes while it runs."""
 
     program: Program
-    entry: Loss
+    entry: Losses
     samples: Samples | Stream
     apart: Samples | None
     size: int
@@ -91,6 +93,14 @@ def read_model(model: Any, theta: Any) -> tuple[Program, Array, Array]:
     if start.shape != (model.layout.size,):
         raise GraphpropError(f"theta has shape {start.shape}; the program has {model.layout.size} parameters")
     return model, start, np.ones(len(start), dtype=bool)
+
+
+def read_loss(layout: Layout, given: Losses) -> Losses:
+    """A loss of all heads, or a mapping from heads to their own, which stays as it is now."""
+    if not isinstance(given, Mapping):
+        return find_loss(given)
+    losses_of(layout, given)
+    return dict(given)
 
 
 def read_samples(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from graphprop.errors import GraphpropError
 from graphprop.given.arrays import Array
 from graphprop.passes.goals import read_loss
-from graphprop.training.metrics import measured
+from graphprop.passes.heads import outputs_of
+from graphprop.passes.objective import Objective
+from graphprop.training.metrics import accuracy, measured
 from graphprop.training.optim import plateau
 from graphprop.training.progress import Shown
 from graphprop.training.samples import Samples, Stream
@@ -66,12 +70,27 @@ def _loss_of(task: Task, theta: Array, samples: Samples) -> float:
 def _metrics_of(task: Task, theta: Array, samples: Samples) -> dict[str, float]:
     outputs, read, given = [], [], []
     for batch in samples.batches(AT_ONCE):
-        outputs.append(task.program.predict(theta, batch.inputs))
         objective = read_loss(task.program.layout, len(batch), True, task.entry, batch.target, None)
+        outputs.append(_read_by(objective, task.program.predict(theta, batch.inputs)))
         read.append(np.hstack(objective.targets))
         given.append(batch.target)
     told, target = np.concatenate(outputs), np.concatenate(read)
     own = np.concatenate(given) if isinstance(given[0], np.ndarray) else target
-    return {
-        name: measured(name, metric, told, own if is_own else target) for name, (metric, is_own) in task.metrics.items()
-    }
+    heads = [(one.loss.targets, span) for one, span, *_ in objective.each_head()]
+    found = {}
+    for name, (metric, is_own) in task.metrics.items():
+        function = partial(metric, heads=heads) if metric is accuracy else metric
+        found[name] = measured(name, function, told, own if is_own else target)
+    return found
+
+
+def _read_by(objective: Objective, outputs: Array) -> Array:
+    """What the losses read of all outputs, in their order."""
+    columns = outputs_of(objective.layout)[1]
+    if np.array_equal(columns, objective.columns):
+        return outputs
+    place = {column: i for i, column in enumerate(columns.tolist())}
+    try:
+        return outputs[:, [place[column] for column in objective.columns.tolist()]]
+    except KeyError:
+        raise GraphpropError(f"metrics are of the outputs; {objective} reads other nodes, too") from None

@@ -98,7 +98,9 @@ CASES: dict[str, Callable[..., gp.Fit]] = {
     "step": lambda **own: fit(rate=gp.optim.step(0.1, every=3), **own),
     "exponential": lambda **own: fit(rate=gp.optim.exponential(0.1, every=3), **own),
     "a function of the step": lambda **own: fit(rate=lambda step: 0.1 / (1 + step), **own),
-    "plateau": lambda **own: fit(**({"rate": gp.optim.plateau(0.1, patience=2), "epochs": 8} | WORSE | own)),
+    "plateau": lambda **own: fit(
+        **({"rate": gp.optim.plateau(0.1, factor=0.5, patience=1), "epochs": 8} | WORSE | own)
+    ),
     "patience": lambda **own: fit(**({"rate": 0.3, "patience": 3, "epochs": 30, "metrics": "r2"} | WORSE | own)),
     "a fraction": lambda **own: fit(validation=0.3, metrics=["mse", hits], **own),
     "sample weights": lambda **own: fit(sample_weight=WEIGHT, **own),

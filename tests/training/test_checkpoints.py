@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import graphprop as gp
@@ -39,7 +39,8 @@ from tests.training.fit_cases import (
 
 @pytest.mark.parametrize("name", CASES)
 @settings(max_examples=settings().max_examples // 5)
-@given(stops=st.lists(st.integers(0, 7), min_size=1, max_size=4))
+@given(stops=st.lists(st.integers(0, 15), min_size=1, max_size=4))
+@example(stops=[13, 5])
 def test_an_interrupted_fit_goes_on_and_ends_in_the_bits_of_one_that_was_not(name: str, stops: list[int]) -> None:
     run = CASES[name]
     whole = run()
@@ -89,6 +90,19 @@ def test_more_epochs_go_on_longer_as_if_they_had_been_asked_for_at_first(tmp_pat
     for epochs in (2, 5):
         found = fit(epochs=epochs, rate=gp.optim.cosine(0.1, steps=20), validation=0.2, checkpoint=path)
     assert_same(found, fit(epochs=5, rate=gp.optim.cosine(0.1, steps=20), validation=0.2))
+
+
+def test_the_last_good_parameters_are_kept_too_where_the_next_batch_is_no_longer_finite(tmp_path: Path) -> None:
+    growing = gp.Network()
+    growing.add_input("x")
+    growing.add_node("e", "exp", {"x": 1.0})
+    own = {"loss": "half_squared", "optimizer": gp.optim.SGD(1.0), "epochs": 2, "progress": False}
+    source, start = [([[1.0]], [[1e3]])] * 2, growing.theta.copy()
+    interrupted(lambda **more: gp.fit(growing.program, source, theta=start, **own, **more), 0, tmp_path / "run.ckpt")
+    growing.theta = [3.0]
+    with pytest.raises(gp.NumberError, match=r"^epoch 1, batch 2: "):
+        gp.fit(growing, source, checkpoint=tmp_path / "run.ckpt", **own)
+    assert growing.theta.tobytes() == start.tobytes()
 
 
 def test_what_only_looks_on_may_be_another(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
