@@ -16,29 +16,48 @@ from tests.render.page_cases import (
     net,
 )
 
+USUAL = {"viewport": WIDE, "reduced_motion": "reduce"}
+
+
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Any:
+    """The page of all tests that ask for no special one, by turns: to make one takes longer than most of them."""
+    return browser.new_context(**USUAL).new_page()
+
 
 @pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def open_page(browser: Any, window: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens the page of a drawing from disk; it may write no error, ask nothing, and fetch nothing but itself."""
     troubles: list[str] = []
+    paths: list[str] = []
     contexts = []
+    watched = {
+        "console": lambda message: troubles.append(f"console: {message.text}"),
+        "pageerror": lambda error: troubles.append(f"error: {error}"),
+        "dialog": lambda dialog: troubles.append(f"dialog: {dialog.message}"),
+        "request": lambda request: request.url in paths or troubles.append(f"asks for {request.url}"),
+    }
 
     def open_it(drawing: gp.Drawing, **options: Any) -> Any:
-        path = drawing.save(tmp_path / f"page{len(contexts)}.html")
-        context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce"} | options)
-        contexts.append(context)
-        page = context.new_page()
+        paths.append(drawing.save(tmp_path / f"page{len(paths)}.html").as_uri())
+        page = window
+        if options:
+            contexts.append(browser.new_context(**USUAL | options))
+            page = contexts[-1].new_page()
         page.set_default_timeout(5000)
-        page.on("console", lambda message: troubles.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: troubles.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: request.url == path.as_uri() or troubles.append(f"asks for {request.url}"))
-        page.goto(path.as_uri())
+        for event, watch in watched.items():
+            page.on(event, watch)
+        page.goto(paths[-1])
         return page
 
     yield open_it
     for context in contexts:
         context.close()
+    if len(paths) > len(contexts):
+        for event, watch in watched.items():
+            window.remove_listener(event, watch)
+        window.mouse.move(0, 0)
+        window.goto("about:blank")
     assert not troubles
 
 

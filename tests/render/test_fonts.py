@@ -22,7 +22,7 @@ PLACES = """() => [...document.querySelectorAll("svg text, svg .legend :is(rect,
 })"""
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILIES)
 def font(request: Any, browser: Any) -> Any:
     """A page in which a font is there, and the name of the font."""
     page = browser.new_page(viewport={"width": 4000, "height": 3000})  # nothing is scaled down
