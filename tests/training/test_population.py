@@ -63,7 +63,7 @@ def test_each_member_is_trained_as_gp_fit_trains_it_to_the_last_bit(kind: str) -
         {"patience": 1, "optimizer": "sgd", "rate": 2.0},
         {"sample_weight": np.linspace(0.0, 2.0, len(X))},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_whatever_is_asked_holds_for_each_member_by_itself(asked: dict[str, Any]) -> None:
     nets = members("mixed")
