@@ -74,15 +74,15 @@ class Population:
         return iter(self._nets.values())
 
     def __getitem__(self, key: Any) -> Network:
-        if not self._is_mapping and is_whole(key, -len(self), -1):
-            key = len(self) + int(key)
+        if not self._is_mapping:
+            if not is_whole(key, -len(self), len(self) - 1):
+                raise GraphpropError(f"there is no member {key!r}; they are numbered from 0 to {len(self) - 1}")
+            key = int(key) % len(self)
         try:
             found: Network = self._nets[key]
             return found
         except (KeyError, TypeError):
-            if self._is_mapping:
-                raise unknown("member", key, self._nets) from None
-            raise GraphpropError(f"there is no member {key!r}; they are numbered from 0 to {len(self) - 1}") from None
+            raise unknown("member", key, self._nets) from None
 
     def _ipython_key_completions_(self) -> list[Any]:
         return list(self._nets)

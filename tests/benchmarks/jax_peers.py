@@ -25,7 +25,8 @@ def in_double_precision() -> Any:
     return jax
 
 
-def _functions(jax: Any) -> dict[str, Callable[[Any], Any]]:
+def functions_of(jax: Any) -> dict[str, Callable[[Any], Any]]:
+    """The activations, as JAX has them."""
     return {
         "sigmoid": jax.nn.sigmoid,
         "tanh": jax.numpy.tanh,
@@ -55,7 +56,7 @@ def by_jax(task: Task) -> Prepared:
 
 def loss_by_levels(jax: Any, graph: Graph, samples: int) -> Callable[[Any, Any, Any], Any]:
     """The loss of theta, of inputs and of targets with a column for each sample."""
-    jnp, steps, functions = jax.numpy, graph.levels.steps, _functions(jax)
+    jnp, steps, functions = jax.numpy, graph.levels.steps, functions_of(jax)
     weight_at, bias_at = graph.levels.joined
     weight_ends = np.cumsum([len(step.row) for step in steps])[:-1]
     bias_ends = np.cumsum([step.size for step in steps])[:-1]
@@ -81,7 +82,7 @@ def by_jax_scan(task: Task) -> Prepared:
     padding = len(steps) * height * width / graph.edges
     if padding > MOST_PADDING and not task.slow:
         raise CannotRunError(f"skipped: padded levels hold {padding:.0f} times the edges; --slow")
-    functions = _functions(jax)
+    functions = functions_of(jax)
     parents = np.zeros((len(steps), height, width), dtype=np.int32)
     weight_at = np.full(parents.shape, graph.parameters)  # behind the end, where a 0 is put
     bias_at = np.full(parents.shape[:2], graph.parameters)
@@ -131,7 +132,7 @@ def by_connex(task: Task) -> Prepared:
         edges = networkx.DiGraph()
         edges.add_nodes_from(range(graph.nodes))
         edges.add_edges_from(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
-        activation = _functions(jax)[graph.kinds[0]]
+        activation = functions_of(jax)[graph.kinds[0]]
         inputs, outputs = list(range(graph.inputs)), graph.sinks.tolist()
         net = connex.NeuralNetwork(edges, inputs, outputs, activation, activation)
     # entry (i, k) of a matrix is the weight from the node that is k behind the least that the batch reads; -1 the bias

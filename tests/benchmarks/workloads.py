@@ -18,6 +18,7 @@ from tests.benchmarks.jax_peers import by_jax
 from tests.benchmarks.layered import EPOCH_PEERS, LAYERED_PEERS, LayeredTask
 from tests.benchmarks.measuring import in_a_process, once
 from tests.benchmarks.peers import GRAPH_PEERS, SMALL_ONLY, forward_by_graphprop, forward_by_neat
+from tests.benchmarks.populations import population
 from tests.benchmarks.start import start
 from tests.benchmarks.tasks import Case, Fact, Prepared, Task, Workload
 from tests.benchmarks.yardstick import SWEEP_PEERS, SweepTask
@@ -225,5 +226,6 @@ WORKLOADS: dict[str, Workload] = {
     "digits": Workload("gp.fit of 64-32-10, Adam", training.digits),
     "pixels": Workload("gp.fit of 784-256-128-10, Adam", training.pixels),
     "pathways": Workload("gp.fit of 5000-800-100-1, each node with 20 parents, Adam", training.pathways),
+    "population": Workload("1000 graphs of 30 nodes, each trained by itself: 50 steps of Adam", population),
     "evolved": Workload("1000 graphs of 30 nodes and 60 edges", evolved),
 }
