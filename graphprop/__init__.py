@@ -25,6 +25,7 @@ from graphprop.functions.loss import Loss
 from graphprop.functions.losses import LOSSES, loss
 from graphprop.graph.parameters import Parameter
 from graphprop.graph.rewriting import unroll
+from graphprop.interop.networkx import from_networkx
 from graphprop.network import Network, compile, load, union
 from graphprop.passes.apart import Difference
 from graphprop.passes.results import Gradients, Trace
@@ -80,6 +81,7 @@ __all__ = [
     "draw",
     "explain",
     "fit",
+    "from_networkx",
     "get_threads",
     "gradcheck",
     "load",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
@@ -24,6 +24,9 @@ from graphprop.passes.objective import Objective
 from graphprop.passes.results import Gradients, Trace, check_trace
 from graphprop.program import Program, compile_layout
 from graphprop.textbook import recursion
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Network(Graph):
@@ -174,6 +177,41 @@ class Network(Graph):
     def expand(self) -> Self:
         """The same network with each elementwise vector node v as scalar nodes (v, i), on the same theta."""
         return rewriting.expand(self)
+
+    def to_networkx(
+        self, trace: Trace | None = None, gradients: Gradients | None = None, sample: int | None = None
+    ) -> nx.DiGraph[Name]:
+        """A `networkx.DiGraph` of its own, with all that is known as attributes; `gp.from_networkx` reads it.
+
+        All attributes are numbers and texts, so that GraphML and other formats hold them, too. Where there are several
+        numbers each is an attribute: ``bias[i]``, ``o[i]``, ``weight[i]`` or ``weight[i,k]``.
+
+        Parameters
+        ----------
+        trace : Trace, optional
+            Gives each node `a` and `o`, and the parameters that were used.
+        gradients : Gradients, optional
+            Gives each node `gamma` or `delta`, `grad_o` and `grad_bias`, and each edge `grad`.
+        sample : int, optional
+            Of which sample the numbers of nodes are; needed if there are several.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 3.0})
+        >>> trace = net.forward([2.0])
+        >>> G = net.to_networkx(trace, net.backward(trace, "y"))
+        >>> G.nodes["y"]
+        {'activation': 'square', 'a': 6.0, 'o': 36.0, 'gamma': 12.0, 'grad_o': 1.0}
+        >>> G.edges["x", "y"]
+        {'weight': 3.0, 'grad': 24.0}
+        """
+        from graphprop.interop.networkx import to_networkx
+
+        graph: nx.DiGraph[Name] = to_networkx(self, trace, gradients, sample)
+        return graph
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a JSON file, which `gp.load` reads; an existing file is replaced as a whole.

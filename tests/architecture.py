@@ -27,7 +27,7 @@ ROOMS: list[set[str]] = [  # each may import from those before it; those in one 
     {"render/drawn/lettering", "render/placing"},
     {"render/picture"},
     {"render/drawn"},
-    {"render", "checks"},
+    {"render", "checks", "interop"},
     {"testing"},
     {"__init__"},
     {"cli"},
@@ -43,6 +43,7 @@ LATE = {  # imports in functions, each with its reason
     ("engine/on_demand", "engine/members"): "numba comes with the first call that needs it",
     ("engine/on_demand", "engine/tangents"): "numba comes with the first call that needs it",
     ("functions/bending", "functions/duals"): "few programs ask for a second derivative that nobody stated",
+    ("network", "interop/networkx"): "a network goes through the doors, which stand above it",
     ("program", "network"): "a program gives back a network, which stands above it",
 }
 INSIDE_OF_OTHERS = {  # files that read private names of a library of others, which has no public ones for it

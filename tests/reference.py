@@ -20,6 +20,7 @@ SECTIONS = {
     "Activations and losses": "Activation activation ACTIVATIONS Loss loss LOSSES",
     "Running": "compile Program Trace Gradients Difference get_threads set_threads threads",
     "Training": "fit Fit optim Population PopulationFit",
+    "To and from other libraries": "from_networkx",
     "In other ways": "recursion matrixform",
     "Seeing": "draw Drawing explain Explanation paths PathSum",
     "Checking": "check gradcheck Report compare Comparison",

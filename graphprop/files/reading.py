@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -37,6 +36,7 @@ from graphprop.given.arrays import cut_into_matrices
 from graphprop.graph.graph import G, assemble
 from graphprop.graph.layout import Array, Name, Node
 from graphprop.graph.parameters import ABSENT, ParameterVector
+from graphprop.graph.sorting import refuse_cycle, sorted_nodes
 
 _NEEDED = ("format", "version", "directed", "multigraph", "nodes", "edges", "theta")
 Into: TypeAlias = dict[Name, dict[Name, Array]]
@@ -54,7 +54,7 @@ def read_network(document: Any, activations: Iterable[Activation], kind: type[G]
     key = "links" if "links" in fields else "edges"
     into, source, target = _read_edges(fields["edges"], nodes, len(theta), key)
     check_lone(nodes, into)
-    order = _read_order(fields.get("order"), nodes, into, source, target)
+    order = _read_order(fields.get("order"), nodes, source, target)
     frozen = _read_frozen(fields.get("frozen", []), len(theta))
     trainable = np.ones(len(theta), dtype=bool)
     trainable[frozen] = False
@@ -194,7 +194,7 @@ def _positions(given: Any, shape: tuple[int, ...], size: int, place: str) -> Arr
     return np.array([ABSENT if x is None else x for x in entries], dtype=np.intp).reshape(shape)
 
 
-def _read_order(given: Any, nodes: Mapping[Name, Node], into: Into, source: Array, target: Array) -> list[Name]:
+def _read_order(given: Any, nodes: Mapping[Name, Node], source: Array, target: Array) -> list[Name]:
     """All nodes with parents before children: as the document says, or else as they can be brought into an order."""
     names = list(nodes)
     if given is not None:
@@ -208,44 +208,14 @@ def _read_order(given: Any, nodes: Mapping[Name, Node], into: Into, source: Arra
         place[listed] = np.arange(len(names))
         source, target = place[source], place[target]
         names = [names[x] for x in listed]
-    if (source < target).all():
-        return names
-    found = _sorted(names, into)
-    if given is not None:
+    found, cycle = sorted_nodes(source, target, len(names))
+    if cycle:
+        refuse_cycle(cycle, names, "edges: ", brief)
+    if given is not None and (source > target).any():
         e = int(np.argmax(source > target))
         u, v = brief(names[source[e]]), brief(names[target[e]])
         raise GraphpropError(f"order: {u} has to stand before {v}, which reads it")
-    return found
-
-
-def _sorted(names: Iterable[Name], into: Mapping[Name, Mapping[Name, Array]]) -> list[Name]:
-    children: dict[Name, list[Name]] = {v: [] for v in names}
-    waiting = {v: len(into[v]) for v in names}
-    for v in names:
-        for u in into[v]:
-            children[u].append(v)
-    ready, found = deque(v for v in names if not waiting[v]), []
-    while ready:
-        found.append(u := ready.popleft())
-        for v in children[u]:
-            waiting[v] -= 1
-            if not waiting[v]:
-                ready.append(v)
-    if len(found) < len(waiting):
-        _refuse_cycle({v: count for v, count in waiting.items() if count}, into)
-    return found
-
-
-def _refuse_cycle(left: Mapping[Name, int], into: Mapping[Name, Mapping[Name, Array]]) -> None:
-    """Each node that is left has a parent that is left: going back from one ends in a cycle."""
-    trail: dict[Name, int] = {}
-    v = next(iter(left))
-    while v not in trail:
-        trail[v] = len(trail)
-        v = next(u for u in into[v] if u in left)
-    cycle = (v, *reversed(list(trail)[trail[v] :]))
-    shown = [brief(x) for x in cycle] if len(cycle) <= 12 else [*map(brief, cycle[:10]), "...", brief(v)]
-    raise CycleError(f"edges: there is a cycle, {' -> '.join(shown)}; the graph has to be acyclic", cycle)
+    return [names[v] for v in found]
 
 
 def _read_frozen(given: Any, size: int) -> list[int]:

@@ -271,8 +271,8 @@ class ParameterVector:
 
 def total(theta: Array, positions: Array) -> float:
     """The sum of the numbers at some positions, those that are there; with one number, that one to the last bit."""
-    if positions.size == 1:
-        return float(theta[positions.item()])
+    if positions.size == 1 and (position := positions.item()) != ABSENT:
+        return float(theta[position])
     numbers = theta[positions[positions != ABSENT]].tolist()
     try:
         return math.fsum(numbers)

@@ -12,13 +12,9 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, check_choice
-from graphprop.explanations.known import Known
-from graphprop.given.arguments import is_whole
-from graphprop.graph.graph import checked_graph, numbers_of
+from graphprop.explanations.known import Known, check_sample, read_known
 from graphprop.graph.layout import Array
 from graphprop.notation.foreign import Formula, floats, readable
-from graphprop.passes.results import check_trace
-from graphprop.passes.same_pass import check_gradients, check_gradients_of
 from graphprop.render.drawn.lettering import digits, name_text
 
 
@@ -155,20 +151,10 @@ class Numbers(Known):
 
 def read_numbers(net: Any, trace: Any, gradients: Any, show: str, sample: int | None) -> Numbers:
     """What `draw` was given, checked."""
-    checked_graph(net)
-    layout = net.layout
-    if not layout.names:
+    known = read_known(net, trace, gradients)
+    if not known.layout.names:
         raise GraphpropError("the network has no nodes to draw")
-    if trace is not None:
-        check_trace(trace, layout)
-    if gradients is not None:
-        check_gradients(gradients, layout)
-        if trace is not None:
-            check_gradients_of(trace, gradients)
     check_choice(show, ("gradients", "weights"), "show")
-    known = trace if trace is not None or gradients is None else gradients.trace
-    theta = numbers_of(net, layout).copy() if known is None else known.theta
-    numbers = Numbers(layout, theta, trace, gradients, 0 if sample is None else sample, show == "weights")
-    if sample is not None and not is_whole(sample, 0, numbers.samples - 1):
-        raise GraphpropError(f"sample={sample!r} is out of range; there are the samples 0 to {numbers.samples - 1}")
-    return numbers
+    check_sample(sample, known)
+    first = 0 if sample is None else sample
+    return Numbers(known.layout, known.theta, trace, gradients, first, show == "weights")

@@ -341,6 +341,8 @@ CALLS = (
     call("Explanation.text", "gp.explain(s.net, s.trace, s.gradients, ('value',)).text", width="80"),
     call("paths", "gp.paths", net="s.net", trace="s.trace", source="'x'", target="'y'", top="3", of="0", to="0",
          sample="0"),
+    call("Network.to_networkx", "s.net.to_networkx", trace="s.trace", gradients="s.gradients", sample="0"),
+    call("from_networkx", "gp.from_networkx", G="s.net.to_networkx()", activation="'tanh'", activations="[s.own]"),
     call("load", "gp.load", path="s.file", activations="[s.own]", max_bytes="10**6"),
     call("set_threads", "gp.set_threads", count="1"),
     call("threads", "gp.threads", count="1"),

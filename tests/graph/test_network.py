@@ -142,6 +142,14 @@ def test_weights_too_large_for_a_sum_are_an_infinity_in_the_graph() -> None:
     assert net.graph.edges["x", "p"]["weight"] == np.inf
 
 
+def test_an_edge_without_an_entry_weighs_nothing_in_the_graph() -> None:
+    net = gp.Network()
+    net.add_input("x")
+    net.add_node("h", "tanh", {"x": [5.0, None]}, bias=[None, 2.0], size=2)
+    view = net.expand().graph
+    assert [view.edges["x", ("h", i)]["weight"] for i in range(2)] == [5.0, 0.0]
+
+
 def test_a_node_removed_is_no_child_any_more() -> None:
     net = example()
     net.remove_node("h1")
