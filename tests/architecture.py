@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,12 +52,44 @@ INSIDE_OF_OTHERS = {  # files that read private names of a library of others, wh
 }
 
 
+class Parsed:
+    """What is read of a text once, however often the package is read."""
+
+    def __init__(self, text: str) -> None:
+        self.body = ast.parse(text).body
+        self.imports: list[tuple[ast.Import | ast.ImportFrom, bool]] = []  # and whether late
+        self.owned: set[str] = set()  # private names that are made here
+        self.private: list[ast.Attribute] = []  # read off what is not self
+        for node in self.body:
+            self._read(node, late=False)
+
+    def _read(self, node: ast.AST, late: bool) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self.imports.append((node, late))
+        elif isinstance(node, ast.Attribute) and _is_private(node.attr):
+            if _is_of_self(node.value):
+                self.owned.add(node.attr)
+            else:
+                self.private.append(node)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef) and _is_private(node.name):
+            self.owned.add(node.name)
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            self.owned |= {t.id for t in targets if isinstance(t, ast.Name)}
+        late |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_checkers(node)
+        for child in ast.iter_child_nodes(node):
+            self._read(child, late)
+
+
+parsed = functools.cache(Parsed)
+
+
 @dataclass
 class Source:
     """One file of the package: what it imports, at the top and later, and which names it takes from where."""
 
     name: str  # engine/loops/sparse
-    tree: ast.Module
+    parsed: Parsed
     top: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
     private: list[str] = field(default_factory=list)
@@ -66,34 +98,29 @@ class Source:
 
 def read(package: Path) -> dict[str, Source]:
     """All files of the package by name, with their imports."""
-    found = {
-        path.relative_to(package).with_suffix("").as_posix(): Source("", ast.parse(path.read_text()))
-        for path in sorted(package.rglob("*.py"))
-    }
-    for name, source in found.items():
-        source.name = name
-        _read_imports(source, source.tree, found, late=False)
+    names = [(path.relative_to(package).with_suffix("").as_posix(), path) for path in sorted(package.rglob("*.py"))]
+    found = {name: Source(name, parsed(path.read_text())) for name, path in names}
+    for source in found.values():
+        for node, late in source.parsed.imports:
+            _read_import(source, node, found, late)
     return found
 
 
-def _read_imports(source: Source, parent: ast.AST, known: dict[str, Source], late: bool) -> None:
-    for node in ast.iter_child_nodes(parent):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "graphprop":
-            module = "/".join((node.module or "").split(".")[1:])
-            for alias in node.names:
-                inner = f"{module}/{alias.name}" if module else alias.name
-                imported = inner if inner in known else module if module in known else f"{module}/__init__".strip("/")
-                (source.late if late else source.top).add(imported)
-                if alias.name.startswith("_") and imported != inner:
-                    source.private.append(f"{source.name} takes {alias.name} out of {imported}")
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            for library, *path in (name.split(".") for name in names):
-                if library == "graphprop":
-                    (source.late if late else source.top).add("/".join(path) or "__init__")
-                source.foreign.add(library)
-        is_later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_checkers(node)
-        _read_imports(source, node, known, late or is_later)
+def _read_import(source: Source, node: ast.Import | ast.ImportFrom, known: dict[str, Source], late: bool) -> None:
+    if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "graphprop":
+        module = "/".join((node.module or "").split(".")[1:])
+        for alias in node.names:
+            inner = f"{module}/{alias.name}" if module else alias.name
+            imported = inner if inner in known else module if module in known else f"{module}/__init__".strip("/")
+            (source.late if late else source.top).add(imported)
+            if alias.name.startswith("_") and imported != inner:
+                source.private.append(f"{source.name} takes {alias.name} out of {imported}")
+        return
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    for library, *path in (name.split(".") for name in names):
+        if library == "graphprop":
+            (source.late if late else source.top).add("/".join(path) or "__init__")
+        source.foreign.add(library)
 
 
 def _is_for_checkers(node: ast.AST) -> bool:
@@ -156,26 +183,10 @@ def _circles(sources: dict[str, Source]) -> Iterator[str]:
 
 def _private(sources: dict[str, Source]) -> Iterator[str]:
     """Private names that cross a file: imported, or read off a module, or off an object whose class is elsewhere."""
-    owners: dict[str, set[str]] = defaultdict(set)
     for source in sources.values():
         yield from source.private
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Attribute) and _is_private(node.attr) and _is_of_self(node.value):
-                owners[source.name].add(node.attr)
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef) and _is_private(node.name):
-                owners[source.name].add(node.name)
-            elif isinstance(node, ast.AnnAssign | ast.Assign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                owners[source.name] |= {t.id for t in targets if isinstance(t, ast.Name)}
-    for source in sources.values():
-        for node in ast.walk(source.tree):
-            foreign = isinstance(node, ast.Attribute) and node.attr not in owners[source.name]
-            if (
-                foreign
-                and source.name not in INSIDE_OF_OTHERS
-                and _is_private(node.attr)
-                and not _is_of_self(node.value)
-            ):
+        for node in source.parsed.private:
+            if node.attr not in source.parsed.owned and source.name not in INSIDE_OF_OTHERS:
                 yield f"{source.name}, line {node.lineno}, reads the private {ast.unparse(node)}"
 
 
@@ -196,6 +207,6 @@ def _numba(sources: dict[str, Source]) -> Iterator[str]:
 def _rooms_that_do_something(sources: dict[str, Source]) -> Iterator[str]:
     for source in sources.values():
         if source.name.endswith("/__init__"):
-            told = [node for node in source.tree.body if isinstance(node, ast.Expr)]
-            if len(source.tree.body) != 1 or len(told) != 1 or not isinstance(told[0].value, ast.Constant):
+            told = [node for node in source.parsed.body if isinstance(node, ast.Expr)]
+            if len(source.parsed.body) != 1 or len(told) != 1 or not isinstance(told[0].value, ast.Constant):
                 yield f"{source.name} has to say in a sentence what the room is, and nothing else"

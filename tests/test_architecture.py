@@ -98,6 +98,7 @@ def lines(path: Path) -> int:
     return len(path.read_text().splitlines())
 
 
+@pytest.mark.thorough
 def test_a_wheel_holds_every_module(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     copy = tmp_path / "project"

@@ -11,6 +11,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.testing import assert_gradients_match
+from tests.cases import one_of
 
 OWN: dict[str, tuple[Callable[[float], float], Callable[[float, float], float]]] = {
     "tanh, 1 - o o": (math.tanh, lambda a, o: 1 - o * o),
@@ -31,7 +32,7 @@ def in_a_row(f: gp.Activation, first: float, bias: float) -> gp.Network:
     return net
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", one_of(2, OWN))
 @pytest.mark.parametrize("check", [gp.check, assert_gradients_match])
 def test_the_textbooks_own_derivatives_are_right_where_they_cancel(name: str, check: Any) -> None:
     own = gp.Activation(name, *OWN[name])
@@ -45,7 +46,7 @@ def test_the_textbooks_own_derivatives_are_right_where_they_cancel(name: str, ch
             assert first > 1 or report.ok, str(report)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", one_of(2, OWN))
 @pytest.mark.parametrize("off", [1e-6, 1e-3, 1.0])
 def test_a_users_derivative_that_is_off_is_found_though_it_cancels(name: str, off: float) -> None:
     value, slope = OWN[name]

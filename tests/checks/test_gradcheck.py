@@ -118,7 +118,7 @@ AT = np.array([0.3, -0.7, 1.1])
 @pytest.mark.parametrize("function", [of_all, of_the_gradient, of_what_is_inside, of_the_value, with_a_long_sum])
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.longdouble])
 @pytest.mark.parametrize(
-    "at", [AT, AT.astype(np.float32), AT.astype(np.float16), AT.tolist()], ids=["64", "32", "16", "list"]
+    "at", one_of(2, [AT, AT.astype(np.float32), AT.astype(np.float16), AT.tolist()]), ids=["64", "32", "16", "list"]
 )
 def test_a_right_gradient_is_held_to_the_precision_of_its_numbers(function: Sines, kind: type, at: Any) -> None:
     single = gp.gradcheck(lambda x: function(x, kind), at)
@@ -157,7 +157,7 @@ def test_what_is_nearly_1_times_as_large_is_not_called_that() -> None:
 # ------------------------------------------------------------------ functions that swing
 
 
-@pytest.mark.parametrize("place", [1e-3, 1.0, 1e3, 1e4, 1e5, 1e6, 1e8])
+@pytest.mark.parametrize("place", one_of(2, (1e-3, 1.0, 1e3, 1e4, 1e5, 1e6, 1e8)))
 @pytest.mark.parametrize("frequency", [1.0, 30.0, 1e3, 1e5])
 @pytest.mark.parametrize("stated", ["right", "twice", "0"])
 def test_what_swings_fast_is_not_judged_by_leaps_over_it(place: float, frequency: float, stated: str) -> None:

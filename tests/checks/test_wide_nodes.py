@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
+from tests.cases import one_of
 
 
 def wide(kind: Any, n: int) -> gp.Network:
@@ -32,7 +33,9 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
     return sizes
 
 
-@pytest.mark.parametrize(("kind", "n"), [("tanh", 8192), ("relu", 8192), ("max", 4096)])
+@pytest.mark.parametrize(
+    ("kind", "n"), [("tanh", 8192), pytest.param("relu", 8192, marks=pytest.mark.thorough), ("max", 4096)]
+)
 def test_the_work_for_a_wide_node_grows_as_its_width(kind: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the square it would be some 10^8."""
     sizes = counted(monkeypatch, kind)
@@ -58,8 +61,9 @@ def test_a_vector_node_with_too_many_slopes_is_refused_before_any_is_computed(mo
     assert len(sizes) == 2  # the forward pass
 
 
-def test_a_sum_over_a_wide_node_rounds_more_and_is_not_called_wrong() -> None:
-    report = gp.check(wide("logsumexp", 30_000))
+@pytest.mark.parametrize("n", one_of(2, (5000, 30_000)))
+def test_a_sum_over_a_wide_node_rounds_more_and_is_not_called_wrong(n: int) -> None:
+    report = gp.check(wide("logsumexp", n))
     assert report.findings == ()
     assert all(row.verdict != "fails" for row in report.rows)
 

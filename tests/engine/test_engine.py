@@ -20,6 +20,7 @@ from tests.against_recursion import (
     heads,
     input_rows,
 )
+from tests.cases import one_of
 from tests.random_graphs import Draw, graphs, is_smooth, objectives
 
 
@@ -160,7 +161,7 @@ def mixed(nodes: int, seed: int) -> gp.Network:
     return net
 
 
-@pytest.mark.parametrize("samples", [1, 2, 15, 16, 17, 127, 128, 129, 300])
+@pytest.mark.parametrize("samples", one_of(2, (1, 2, 16, 15, 17, 300, 129, 127, 128)))
 def test_any_number_of_samples(samples: int) -> None:
     net = mixed(40, seed=4)
     rng = np.random.default_rng(samples)
@@ -175,9 +176,9 @@ def test_any_number_of_samples(samples: int) -> None:
         assert_same_descent(found, expected)
 
 
-@pytest.mark.parametrize("tile_bytes", [1 << 10, 1 << 13, 1 << 19])
+@pytest.mark.parametrize("tile_bytes", one_of(2, (1 << 10, 1 << 13, 1 << 19)))
 @pytest.mark.parametrize(("part_work", "part_bytes"), [(1, 1 << 12), (500, 1 << 14), (200_000, 1 << 26)])
-@pytest.mark.parametrize("samples", [1, 17, 130])
+@pytest.mark.parametrize("samples", one_of(2, (17, 1, 130)))
 def test_any_cut_of_the_batch(
     monkeypatch: pytest.MonkeyPatch, tile_bytes: int, part_work: int, part_bytes: int, samples: int
 ) -> None:

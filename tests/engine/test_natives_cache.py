@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -181,7 +182,7 @@ def test_damaged_files_are_no_error(modules: Path, cache: Path, first: int) -> N
     write(modules, "mine", TIMES_THREE)
     assert run(modules, cache) == [6.0]
     assert sources(cache)
-    files = list(kept(cache))
+    files = [path for path in kept(cache) if not re.search("answer|_forward", path.name)]  # which take longest
     found = [path.read_bytes() for path in files]
     for k, (path, data) in enumerate(zip(files, found, strict=True)):
         middle = len(data) // 2
@@ -201,13 +202,15 @@ SAYING = """
     net = gp.Network()
     net.add_input("x")
     net.add_node("y", "identity", {"x": 1.0})
-    net.backward(net.forward({"x": 1.0}), "y")
+    gp.compile(net).predict(net.theta, [1.0])
 """
 
 
 @pytest.mark.parametrize("read", ["terminal", "notebook", "nobody"])
-def test_what_is_compiled_is_said_while_it_is_and_only_where_somebody_reads_it(read: str, tmp_path: Path) -> None:
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+def test_what_is_compiled_is_said_while_it_is_and_only_where_somebody_reads_it(read: str, cache: Path) -> None:
+    for path in cache.rglob("*._backward-*"):
+        path.unlink()
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
     script = textwrap.dedent(SAYING).replace("READ", repr(read))
     told = [
         subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True).stderr.decode()
@@ -215,8 +218,8 @@ def test_what_is_compiled_is_said_while_it_is_and_only_where_somebody_reads_it(r
     ]
     assert not told[1]
     lines = [line.strip() for line in told[0].split("\r") if line.strip()]
-    expected = {f"graphprop compiles {what}, once on this machine ..." for what in ("forward", "backward", "identity")}
-    assert expected <= set(lines) if read != "nobody" else not lines
+    expected = {f"graphprop compiles {what}, once on this machine ..." for what in ("backward", "identity")}
+    assert set(lines) == (expected if read != "nobody" else set())
     assert read == "nobody" or told[0].endswith("\r"), "nothing is left of it"
 
 

@@ -20,6 +20,7 @@ from graphprop.files import json_text, saving
 from graphprop.files.document import MOST_DIGITS, MOST_LONE_COMPONENTS, MOST_OF_ONE_HASH
 from tests.attack import files as attack
 from tests.attack.hostile_texts import HOSTILE, ONE_HASH, document
+from tests.cases import one_of
 from tests.files.file_cases import (
     again,
     assert_same,
@@ -31,10 +32,11 @@ from tests.project import ROOT
 # ------------------------------------------------------------------ files that ask for much
 
 
+@pytest.mark.parametrize("size", one_of(2, (300_000, 1_000_000)))
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_read_takes_a_time_and_memory_that_are_linear_in_the_text(name: str, tmp_path: Path) -> None:
+def test_what_is_read_takes_a_time_and_memory_that_are_linear_in_the_text(name: str, size: int, tmp_path: Path) -> None:
     """What was quadratic would take minutes here: it is ended, and fails, after many times what is needed."""
-    attack.load(HOSTILE[name](1_000_000).encode(), tmp_path / "net.json", name)
+    attack.load(HOSTILE[name](size).encode(), tmp_path / "net.json", name)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import graphprop as gp
 from graphprop.engine.loops import compiled_functions
 from graphprop.engine.lowering import towards
+from tests.cases import one_of
 
 TEXT = """
 import math
@@ -100,7 +101,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["chain", "dense"])
+@pytest.mark.parametrize("kind", one_of(2, ("chain", "dense")))
 @pytest.mark.parametrize("change", list(CHANGES))
 def test_what_changes_after_a_run_is_what_the_next_run_computes_with(change: str, kind: str) -> None:
     f, space = make()

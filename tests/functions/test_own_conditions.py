@@ -11,6 +11,7 @@ import pytest
 
 import graphprop as gp
 from graphprop.engine.loops.compiled_functions import is_compiled
+from tests.cases import one_of
 
 
 def averaged(a: float) -> float:
@@ -78,7 +79,7 @@ def net_of(f: gp.Activation) -> gp.Network:
     return net
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", one_of(2, FUNCTIONS))
 def test_what_is_compiled_gives_what_python_gives(name: str) -> None:
     value = FUNCTIONS[name]
     f = gp.Activation("mine", value, lambda a, o: value(a) + o, check=False)

@@ -18,6 +18,7 @@ import pytest
 import graphprop as gp
 from graphprop.engine.loops import compiled_functions
 from tests.attack.expressions import hold_random
+from tests.cases import one_of
 from tests.functions.own_cases import (
     BACKWARD_DOORS,
     DOORS,
@@ -147,7 +148,7 @@ def test_random_functions_give_what_the_recursion_gives(number: int) -> None:
     assert counts["points"] > 30
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", one_of(2, (np.float64, np.float32)))
 @pytest.mark.parametrize("wrong", ["a value", "a derivative", "a refusal", "one place"])
 def test_machine_code_that_differs_from_python_is_not_used_and_that_is_said(
     wrong: str, dtype: Any, monkeypatch: pytest.MonkeyPatch

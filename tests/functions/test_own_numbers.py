@@ -120,7 +120,7 @@ REFUSING: list[Callable[[float], float]] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(REFUSING)))
+@pytest.mark.parametrize("number", one_of(2, range(len(REFUSING))))
 def test_what_python_refuses_is_refused_though_it_would_vanish(number: int) -> None:
     points = [-1000.0, -709.0, -2.0, -1.0, -0.5, -1e-310, -0.0, 0.0, 1e-310, 0.5, 1.0, 2.0, 5.0, 709.0, 1000.0, 1e160]
     assert_same(REFUSING[number], points)

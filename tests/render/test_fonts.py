@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
 
-import graphprop as gp
 from graphprop.render.drawn.lettering import FONTS, STYLES, width
 from tests.render.test_svg import convolution, drawn, heads, partial, unrolled
 
@@ -56,12 +56,15 @@ def test_no_text_is_wider_than_it_is_said_to_be(font: Any) -> None:
             assert wide <= width(text, style) + 0.02 * look.size, (text, style)
 
 
+@cache
+def svg(make: Any) -> str:
+    return drawn(make()).svg
+
+
 @pytest.mark.parametrize("make", [convolution, heads, partial, unrolled])
 def test_no_text_runs_into_another_or_into_a_line_of_the_legend(font: Any, make: Any) -> None:
     page, family = font
-    net: gp.Network = make()
-    svg = re.sub(r'font-family="[^"]*"', f'font-family="{family}"', drawn(net).svg)
-    page.set_content(svg)
+    page.set_content(re.sub(r'font-family="[^"]*"', f'font-family="{family}"', svg(make)))
     places = page.evaluate(PLACES)
     texts = [(x, y, w, h, said) for tag, x, y, w, h, said in places if tag == "text" and said.strip()]
     others = [(x, y, w, h, tag) for tag, x, y, w, h, _ in places if tag != "text"]

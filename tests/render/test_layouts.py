@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.isotonic import IsotonicRegression
 
 import graphprop as gp
 from graphprop.render.placing import by_graphviz
 from graphprop.render.placing.by_columns import NODE_GAP, Item, place_in_columns, stack
 from graphprop.render.placing.placement import Curve, Link, Node, Point
 from tests.benchmarks.promises import irregular
+from tests.cases import one_of
 from tests.pictures import ENGINES, ladder
 from tests.render.drawing_cases import (
     two_layers,
@@ -77,6 +77,8 @@ def test_edges_run_from_node_to_node_also_against_the_order(graph: tuple[list[No
 
 @given(st.lists(st.tuples(st.floats(-500, 500), st.floats(1, 80)), min_size=1, max_size=12))
 def test_heights_in_a_column_are_least_squares(items: list[tuple[float, float]]) -> None:
+    from sklearn.isotonic import IsotonicRegression  # a second of imports, for this test alone
+
     column = list(range(len(items)))
     boxes = [Item(10.0, height) for _, height in items]
     wanted = {i: y for i, (y, _) in enumerate(items)}
@@ -247,7 +249,7 @@ def test_graphviz_gets_sizes_and_no_names() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("count", [60, 1000])
+@pytest.mark.parametrize("count", one_of(2, (60, 1000)))
 def test_irregular_networks_are_drawn_by_each_engine(count: int, engine: str) -> None:
     drawing = gp.draw(irregular(count), layout=engine, timeout=300)
     assert drawing.svg

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import graphprop as gp
 from graphprop.functions.arithmetic import arithmetic
 from tests.absolute_terms import absolute_terms as terms_of_all_roundings
+from tests.cases import few_each
 from tests.random_graphs import NUMBERS, SMOOTH, components, graphs, is_smooth, kind, numbers, objectives
 from tests.textbook.identity_cases import (
     absolute_terms,
@@ -56,6 +57,7 @@ def test_three_forms_and_the_resolvent_agree_for_every_component_of_every_node(d
 
 
 @pytest.mark.parametrize("loss", SMOOTH)
+@few_each()
 @given(data=st.data())
 def test_three_forms_and_the_resolvent_agree_for_losses_and_seeds(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
@@ -85,6 +87,7 @@ def value_at(net: gp.Network, theta: list[Any], inputs: list[Any], objective: di
 
 
 @pytest.mark.parametrize("activation", gp.ACTIVATIONS)
+@few_each()
 @given(data=st.data())
 def test_gradients_are_the_slopes_of_the_forward_pass(activation: str, data: st.DataObject) -> None:
     """Against differences of 30-digit forward passes, in which no chain rule is used.

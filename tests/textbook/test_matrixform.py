@@ -14,6 +14,7 @@ import graphprop as gp
 from graphprop.textbook import matrixform
 from tests import golden
 from tests.architecture import LATE, read, room_of
+from tests.cases import few_each
 from tests.random_graphs import SMOOTH, components, graphs, objectives
 from tests.textbook.identity_cases import (
     assert_close,
@@ -107,6 +108,7 @@ def test_any_graph_gives_the_numbers_of_the_recursion(drawn: Any, data: st.DataO
 
 
 @pytest.mark.parametrize("loss", SMOOTH)
+@few_each()
 @given(data=st.data())
 def test_any_graph_gives_the_losses_of_the_recursion(loss: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=("softmax", "log_softmax", "product", "tanh")))
@@ -114,6 +116,7 @@ def test_any_graph_gives_the_losses_of_the_recursion(loss: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("kind", gp.ACTIVATIONS)
+@few_each()
 @given(data=st.data())
 def test_every_activation(kind: str, data: st.DataObject) -> None:
     net, inputs = data.draw(graphs(kinds=(kind, "softmax", "softmax_dot", "exp")))
