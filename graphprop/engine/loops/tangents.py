@@ -223,8 +223,8 @@ def jvp(
     tangents,
 ):
     """The outputs of the goals, to `result`, and their tangents. Gives whether all went well."""
-    products = gemm, gemv, table, runs, blocks, bends, pushes
-    _, o, _, _, do, _, fine = push_all(products, theta, moves, inputs, input_moves, memory, False)
+    products, bent = (gemm, gemv, table, runs, blocks, bends, pushes), bool(False)  # a bare False is compiled again
+    _, o, _, _, do, _, fine = push_all(products, theta, moves, inputs, input_moves, memory, bent)
     if not fine:
         return False
     for i in range(len(goal_column)):
@@ -293,8 +293,8 @@ def hvp(
 ):
     """The tangent of the gradient of a loss, added to `gradient`. Gives whether all went well."""
     products = gemm, gemv, table, runs, blocks, bends, pushes
-    input_moves = np.zeros(inputs.shape, inputs.dtype)
-    a, o, g, da, do, dg, fine = push_all(products, theta, moves, inputs, input_moves, memory, True)
+    input_moves, bent, resumed = np.zeros(inputs.shape, inputs.dtype), bool(True), bool(False)
+    a, o, g, da, do, dg, fine = push_all(products, theta, moves, inputs, input_moves, memory, bent)
     if not fine:
         return False
     preset = flags(table, AT.preset)
@@ -309,7 +309,7 @@ def hvp(
     bend_heads(second, head_start, head_column, target, share, o, do, dg)
     for run in range(len(runs) - 1, -1, -1):
         first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
-        if pull_nodes(table, bends, theta, moves, a, o, g, da, do, dg, gradient, False, first, last) >= 0:
+        if pull_nodes(table, bends, theta, moves, a, o, g, da, do, dg, gradient, resumed, first, last) >= 0:
             return False
         for i in range(runs[run, OF_RUN.block], runs[run, OF_RUN.last_block]):
             each = blocks[i]
@@ -319,5 +319,5 @@ def hvp(
             multiply_back(gemm, gemv, each, theta, da, dg)
             multiply_back(gemm, gemv, each, moves, a, dg)
     first_input = int64(0)
-    pull_nodes(table, bends, theta, moves, a, o, g, da, do, dg, gradient, False, first_input, own_inputs)
+    pull_nodes(table, bends, theta, moves, a, o, g, da, do, dg, gradient, resumed, first_input, own_inputs)
     return within(gradient, -LARGEST, LARGEST)
