@@ -18,7 +18,6 @@ from graphprop.engine.arguments import read_dtype, read_moves, read_rows, read_t
 from graphprop.engine.schedule import Schedule
 from graphprop.errors import GraphpropError
 from graphprop.files import saving
-from graphprop.functions.arithmetic import Floats
 from graphprop.given.arrays import keeps_warnings
 from graphprop.graph.layout import Array, Layout, Name
 from graphprop.graph.rewriting import from_layout
@@ -227,7 +226,6 @@ class Program:
         value, gradient, _ = run(self.schedule, on_demand.engine().differentiate, numbers, rows, objective)
         return value, gradient
 
-    @keeps_warnings
     def value(
         self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None, sample_weight: Any = None
     ) -> float:
@@ -242,13 +240,14 @@ class Program:
         >>> gp.compile(net).value(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         0.25
         """
-        objective, z, _ = self._compared(theta, inputs, target, loss, sample_weight)
-        with np.errstate(all="ignore"):
-            terms, _ = objective.evaluate(z, Floats())
-        value: float = objective.total(terms, Floats())
-        return value
+        found = on_demand.engine().descend(self.schedule, theta, inputs, target, loss, sample_weight, False)
+        if found is not None:
+            return found[0]
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
+        return run(self.schedule, on_demand.engine().value, numbers, rows, objective)
 
-    @keeps_warnings
     def losses(self, theta: Any, inputs: Any, target: Any, *, loss: Losses | None = None) -> Any:
         """The loss of each sample by itself, by a forward pass alone: an array, or a number for one sample.
 
@@ -261,9 +260,13 @@ class Program:
         >>> gp.compile(net).losses(net.theta, [[1.0], [3.0]], [[1.0], [6.0]], loss="half_squared")
         array([0.5, 0. ])
         """
-        objective, z, batched = self._compared(theta, inputs, target, loss, None)
-        with np.errstate(all="ignore"):
-            found = objective.of_samples(z)
+        found = on_demand.engine().each_loss(self.schedule, theta, inputs, target, loss)
+        if found is not None:
+            return found if np.ndim(inputs) == 2 else float(found[0])
+        numbers = read_theta(self.schedule, theta)
+        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
+        objective = read_loss(self.layout, len(rows), batched, loss, target, None)
+        found = run(self.schedule, on_demand.engine().losses, numbers, rows, objective)
         return found if batched else float(found[0])
 
     def vjp(self, theta: Any, inputs: Any, seeds: Any) -> tuple[Array, Array]:
@@ -444,15 +447,6 @@ class Program:
     def calls_python(self, dtype: Any) -> bool:
         """Whether an activation could not be compiled, for float64 or float32."""
         return on_demand.engine().calls_python(self.schedule, read_dtype(dtype))
-
-    def _compared(
-        self, theta: Any, inputs: Any, target: Any, loss: Losses | None, sample_weight: Any
-    ) -> tuple[Objective, Array, bool]:
-        """Losses and what they read, in float64 as the loops compare it, and whether it is of a batch."""
-        numbers = read_theta(self.schedule, theta)
-        rows, batched = read_rows(self.schedule, inputs, numbers.dtype)
-        objective = read_loss(self.layout, len(rows), batched, loss, target, sample_weight)
-        return objective, run(self.schedule, on_demand.engine().read, numbers, rows, objective).astype(float), batched
 
     # ------------------------------------------------------------------ as an object
 

@@ -1,82 +1,115 @@
-"""The shortest way through the engine, for what it can do, and what is remembered of it for batches of one size.
+"""The shortest way through the engine, for what it can do: see `ways.py`.
 
-It takes arrays, and activations and losses that are machine code. What is otherwise, or goes wrong, is left to
-`general.py`, which finds out why.
+What is otherwise, or goes wrong, is left to `general.py`, which finds out why.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from graphprop.engine.fast_dense import DenseAnswers, DenseDescent
-from graphprop.engine.fast_sparse import Answers, Descent
-from graphprop.engine.lowering import towards
-from graphprop.engine.machine_form import calls_python, renewed
+from graphprop.engine.comparing import Comparison
+from graphprop.engine.machine_form import renewed
 from graphprop.engine.schedule import Schedule
-from graphprop.engine.taking import ARRAYS, DOUBLE, SINGLE, Kind, Shape, Way, columns_fit, rows_of, share_of, targets_of
-from graphprop.engine.tile import PullBack
-from graphprop.errors import GraphpropError
+from graphprop.engine.taking import ARRAYS, described, share_of
+from graphprop.engine.ways import PULL, name_of, short_way, way_back, way_down, way_out, way_with_gaps
 from graphprop.functions.loss import Loss
-from graphprop.functions.losses import loss as find_loss
 from graphprop.given.arrays import all_finite
 from graphprop.graph.layout import Array
-from graphprop.passes.heads import outputs_of, reading_of
-from graphprop.passes.objective import HeadLoss, Objective
+from graphprop.passes.objective import Objective
 
 NAMED = str, Loss
 UNKNOWN = object()
-OUTPUTS, PULL = "outputs", "pull"  # of all heads, and back from them
-
-
-# ------------------------------------------------------------------ what is asked of a schedule
+ALIKE = np.ones(1)
 
 
 def descend(
-    schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, weight: Any = None
+    schedule: Schedule,
+    theta: Any,
+    inputs: Any,
+    target: Any,
+    loss: Any,
+    weight: Any = None,
+    learns: bool = True,
+    terms: list[Array] | None = None,
 ) -> tuple[float, Array] | None:
-    """`value_and_grad` of what is given; None if that is no array, or not one that fits."""
-    if not (type(theta) is type(inputs) is type(target) is np.ndarray):
-        if not (type(theta) in ARRAYS and type(inputs) in ARRAYS and type(target) in ARRAYS):
-            return None
-        theta, inputs, target = (array.view(np.ndarray) for array in (theta, inputs, target))
-    if not isinstance(loss, NAMED):
+    """`value_and_grad` of what is given; None if that is no array, or not one that fits.
+
+    If it does not learn, the gradient is left out. To a list of `terms` the losses are added of each sample in each
+    head, or in heads that are compared as one.
+    """
+    given = target
+    if type(theta) is type(inputs) is type(target) is np.ndarray:
+        shape, kind = target.shape, target.dtype
+    elif type(theta) in ARRAYS and type(inputs) in ARRAYS and (found := described(target)) is not None:
+        (target, shape, kind), theta, inputs = found, theta.view(np.ndarray), inputs.view(np.ndarray)
+    else:
+        return None
+    named = loss if isinstance(loss, NAMED) else name_of(loss)
+    if named is None:
         return None
     if schedule.has_own:
         renewed(schedule)
-    key = loss, theta.shape, inputs.shape, target.shape, theta.dtype, inputs.dtype, target.dtype
+    key = named, learns, theta.shape, inputs.shape, shape, theta.dtype, inputs.dtype, kind
     way = schedule.plans.get(key, UNKNOWN)
     if way is UNKNOWN:
-        way = schedule.kept(key, _way_down, *key)
+        way = schedule.kept(key, way_down, *key)
     if way is None:
         return None
-    plan, share, reads = way.plan, way.plan.even, way.plan.code.reads
-    if reads is not None and not reads.are_current():
+    plan, share = way.plan, way.share
+    if plan.codes.reads and not plan.codes.are_current():
         schedule.plans.clear()
-        return descend(schedule, theta, inputs, target, loss, weight)
+        way.schedule.plans.clear()
+        return descend(schedule, theta, inputs, given, loss, weight, learns, terms)
     if not (way.plain and theta.flags.carray and inputs.flags.carray and target.flags.carray):
-        theta, inputs, target = way.theta(theta), way.inputs(inputs), way.target(target)
+        theta, inputs, target = way.theta(theta), way.inputs(inputs), way.targets.rows(target)
         if target is None:
             return None
-    if weight is not None and (share := share_of(weight, len(inputs))) is None:
+    if weight is not None:
+        if (share := share_of(weight, len(inputs))) is None:
+            return None
+        share = way.weighted(share)
+    if plan.checks_theta and not all_finite(theta[way.schedule.unused_positions]):
         return None
-    if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
+    if terms is not None:
+        terms.append(np.empty((len(inputs), plan.heads)))
+        share = way.weighted(ALIKE)
+    result: tuple[float, Array] | None = plan.run(theta, inputs, target, share, *(terms or ()))
+    if result is not None or way.if_missing is None or not np.isnan(target).any():
+        return result
+    if (way := way_with_gaps(way)) is None:
         return None
-    result: tuple[float, Array] | None = plan.run(theta, inputs, target, share)
-    return result
+    schedule.plans[key] = way
+    again: tuple[float, Array] | None = way.plan.run(theta, inputs, target, share, *(terms or ()))
+    return again
+
+
+def each_loss(schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any) -> Array | None:
+    """The losses of each sample, added up; None as of `descend`."""
+    terms: list[Array] = []
+    found = descend(schedule, theta, inputs, target, loss, None, False, terms)
+    return None if found is None else terms[0].sum(axis=1)
 
 
 def descend_objective(
-    schedule: Schedule, theta: Array, inputs: Array, objective: Objective
+    schedule: Schedule, theta: Array, inputs: Array, objective: Objective, learns: bool = True
 ) -> tuple[float, Array] | None:
-    """The same for a loss, its targets and sample weights that were read."""
-    entry, starts, samples = objective.loss, objective.starts, len(inputs)
-    if entry is None or starts is None or objective.head_weight is not None or objective.has_gaps:
+    """The same for losses, their targets and sample weights that were read."""
+    weights = objective.head_weight
+    if objective.starts is None:
         return None
-    goal = Comparison(entry, objective.losses, starts, objective.columns)
-    plan = _short_way(schedule, goal, samples, theta.dtype)
-    return None if plan is None else plan.run(theta, inputs, *objective.for_kernels())
+    goal = Comparison(objective.losses, objective.starts, objective.columns, weights is not None, learns=learns)
+    plan = short_way(schedule, goal, len(inputs), theta.dtype)
+    if plan is None:
+        return None
+    targets, share = objective.for_kernels()
+    share = share if weights is None else np.concatenate((share, weights))
+    result: tuple[float, Array] | None = plan.run(theta, inputs, targets, share)
+    if result is None and objective.has_gaps:
+        plan = short_way(schedule, goal.with_gaps(), len(inputs), theta.dtype)
+        result = plan and plan.run(theta, inputs, targets, share)
+    return result
 
 
 def answer(schedule: Schedule, theta: Any, inputs: Any) -> Array | None:
@@ -90,7 +123,7 @@ def answer(schedule: Schedule, theta: Any, inputs: Any) -> Array | None:
     key = theta.shape, inputs.shape, theta.dtype, inputs.dtype
     way = schedule.plans.get(key, UNKNOWN)
     if way is UNKNOWN:
-        way = schedule.kept(key, _way_out, *key)
+        way = schedule.kept(key, way_out, *key)
     if way is None:
         return None
     plan, single = way.plan, inputs.ndim == 1
@@ -112,109 +145,13 @@ def pull(schedule: Schedule, theta: Any, inputs: Any, seeds: Any) -> tuple[Array
     key = PULL, theta.shape, inputs.shape, seeds.shape, theta.dtype, inputs.dtype, seeds.dtype
     way = schedule.plans.get(key, UNKNOWN)
     if way is UNKNOWN:
-        way = schedule.kept(key, _way_back, *key[1:])
+        way = schedule.kept(key, way_back, *key[1:])
     if way is None:
         return None
     plan, single = way.plan, inputs.ndim == 1
     if not (way.plain and theta.flags.carray and inputs.flags.carray and seeds.flags.carray):
-        theta, inputs, seeds = way.theta(theta), way.inputs(inputs), way.target(seeds)
+        theta, inputs, seeds = way.theta(theta), way.inputs(inputs), way.targets.rows(seeds)
     if plan.checks_theta and not all_finite(theta[schedule.unused_positions]):
         return None
     found: tuple[Array, Array] | None = plan.run(theta, inputs, seeds)
     return (found[0], found[1][0]) if single and found is not None else found
-
-
-# ------------------------------------------------------------------ how arrays of some shapes and kinds go
-
-
-def _way_out(schedule: Schedule, theta: Shape, inputs: Shape, dtype: Kind, of_inputs: Kind) -> Way | None:
-    """How predictions are made of arrays of these shapes and kinds."""
-    if (rows := rows_of(schedule, theta, inputs, of_inputs)) is None:
-        return None
-    plan = _short_way(schedule, OUTPUTS, rows[0], dtype)
-    return plan and Way(plan=plan, plain=rows == inputs and of_inputs == dtype, dtype=dtype, rows=rows)
-
-
-def _way_down(
-    schedule: Schedule,
-    named: str | Loss,
-    theta: Shape,
-    inputs: Shape,
-    target: Shape,
-    dtype: Kind,
-    of_inputs: Kind,
-    of_target: Kind,
-) -> Way | None:
-    """How a loss goes down, of arrays of these shapes and kinds."""
-    try:
-        entry = find_loss(named)
-        reading = reading_of(schedule.layout, entry)
-    except GraphpropError:
-        return None
-    rows = rows_of(schedule, theta, inputs, of_inputs)
-    found = targets_of(entry, reading.starts, inputs[:-1], target, of_target)
-    if rows is None or found is None or towards(schedule, reading.reads) is not schedule:
-        return None
-    goal = Comparison(entry, reading.losses, reading.starts, reading.columns)
-    plan, (targets, classes) = _short_way(schedule, goal, rows[0], dtype), found
-    plain = (rows, of_inputs, targets, of_target) == (inputs, dtype, target, DOUBLE) and classes is None
-    return plan and Way(plan=plan, plain=plain, dtype=dtype, rows=rows, targets=targets, classes=classes)
-
-
-def _way_back(
-    schedule: Schedule,
-    theta: Shape,
-    inputs: Shape,
-    seeds: Shape,
-    dtype: Kind,
-    of_inputs: Kind,
-    of_seeds: Kind,
-) -> Way | None:
-    """How seeds are pulled back, of arrays of these shapes and kinds."""
-    rows, width = rows_of(schedule, theta, inputs, of_inputs), len(schedule.goal_columns)
-    if rows is None or not columns_fit(width, inputs[:-1], seeds, of_seeds):
-        return None
-    plan, targets = _short_way(schedule, PULL, rows[0], dtype), (rows[0], width)
-    plain = (rows, of_inputs, targets, of_seeds) == (inputs, dtype, seeds, DOUBLE)
-    return plan and Way(plan=plan, plain=plain, dtype=dtype, rows=rows, targets=targets)
-
-
-# ------------------------------------------------------------------ whether there is a short way
-
-
-class Comparison(NamedTuple):
-    """A loss, the heads that it reads, and their columns, one behind the other."""
-
-    loss: Loss
-    losses: tuple[HeadLoss, ...]
-    starts: Array
-    columns: Array
-
-
-def _short_way(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
-    """The one answer to whether a batch can go the short way, however it was asked: a plan, or None."""
-    key = goal.losses if isinstance(goal, Comparison) else goal
-    plan = schedule.kept((key, samples, dtype), _plan, goal, samples, dtype)
-    reads = plan.code.reads if isinstance(goal, Comparison) and plan is not None else None
-    if reads is not None and not reads.are_current():
-        schedule.plans.clear()
-        return _short_way(schedule, goal, samples, dtype)
-    return plan
-
-
-def _plan(schedule: Schedule, goal: Any, samples: int, dtype: Kind) -> Any:
-    """None if the loops alone cannot run it, as activations in Python are called on one thread."""
-    if dtype not in (DOUBLE, SINGLE) or not samples or calls_python(schedule, dtype):
-        return None
-    if isinstance(goal, Comparison):
-        loss, _, starts, columns = goal
-        kind = DenseDescent if schedule.is_dense else Descent
-        return kind.of(schedule, loss, starts, columns, samples, dtype)
-    if goal is PULL:
-        return PullBack.of(schedule, samples, dtype)
-    layout = schedule.layout
-    _, columns = outputs_of(layout)
-    if schedule.is_dense:
-        return DenseAnswers.of(schedule, columns, samples, dtype)
-    lengths = [sum(layout.nodes[layout.find(name)].m for name in head) for head in layout.heads]
-    return Answers.of(schedule, np.cumsum([0, *lengths]), columns, samples, dtype)

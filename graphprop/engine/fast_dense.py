@@ -16,8 +16,8 @@ import numpy as np
 
 from graphprop.engine.blas import blas_addresses
 from graphprop.engine.borrowed import Borrowed
+from graphprop.engine.comparing import Comparison, HeadCodes, head_codes
 from graphprop.engine.loops import dense, sparse
-from graphprop.engine.loops.own_losses import LossCode, loss_code
 from graphprop.engine.loops.table import Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
@@ -25,7 +25,6 @@ from graphprop.engine.thread_count import get_threads
 from graphprop.engine.threads import run_all, with_one_blas_thread, with_one_blas_thread_here
 from graphprop.engine.tiles import LANES, PART_BYTES, WORTH_CHECKING, Cut, cut_batch
 from graphprop.engine.work_sharing import BELL, share_out
-from graphprop.functions.loss import Loss
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 
@@ -34,20 +33,20 @@ LANE_SAMPLES = 256  # in a lane; fewer if there would be one lane
 FEW_SAMPLES = 256  # what a block reads of less stays in a core's own cache, so that it can be cut
 FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with more
 MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
+NO_TERMS = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class DenseDescent:
-    """A loss of the outputs and its gradient by theta, for batches of one size."""
+    """A loss of the outputs and its gradient by theta, for batches of one size; or its value alone."""
 
     schedule: Schedule
     table: Table  # with the derivatives numbered as in `shared`
     shared: Array  # the positions of theta that are not those of a block
-    gemm: int  # the addresses of products and of the loss
+    gemm: int  # the addresses of products
     gemv: int
-    loss: int
-    code: LossCode
-    limits: tuple[float, float]  # of targets, the least and the most
+    codes: HeadCodes
+    heads: int  # columns of `terms`
     goal_start: Array
     goal_column: Array
     runs: Array
@@ -62,12 +61,10 @@ class DenseDescent:
     checks_theta: bool  # whether it has parameters that nothing reads
 
     @classmethod
-    def of(
-        cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
-    ) -> DenseDescent | None:
+    def of(cls, schedule: Schedule, goal: Comparison, samples: int, dtype: np.dtype[Any]) -> DenseDescent | None:
         """None if something of it is no machine code, or a block no matrix as BLAS takes it."""
-        code, products = loss_code(loss), blas_addresses(dtype)
-        if code is None or products is None or not all(block.strided and block.alone for block in schedule.blocks):
+        codes, products = head_codes(schedule, goal), blas_addresses(dtype)
+        if codes is None or products is None or not all(block.strided and block.alone for block in schedule.blocks):
             return None
         length = max(1, min(samples, PART_BYTES // (dtype.itemsize * schedule.size)))
         lanes = 1
@@ -83,34 +80,38 @@ class DenseDescent:
             shared=shared,
             gemm=gemm,
             gemv=gemv,
-            loss=code.address,
-            code=code,
-            limits=sparse.RANGES[loss.targets],
-            goal_start=starts,
-            goal_column=schedule.column_numbers[columns],
+            codes=codes,
+            heads=len(goal.starts) - 1,
+            goal_start=goal.starts,
+            goal_column=schedule.column_numbers[goal.columns],
             runs=runs,
             blocks=blocks,
             direct=schedule.inputs_are_dense and schedule.reads_all_inputs,
             samples=samples,
             chunks=chunks,
             lanes=lanes,
-            tasks=np.array(list(_tasks(schedule, length))),
+            tasks=np.array(list(_tasks(schedule, length)) if goal.learns else np.zeros((0, 3), int)),
             dtype=dtype,
             even=np.array([1 / samples]),
             checks_theta=len(schedule.unused_positions) > 0,
         )
 
-    def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
-        """The value and the gradient; None if any number is not what it may be."""
+    def run(
+        self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array = NO_TERMS
+    ) -> tuple[float, Array] | None:
+        """As that of `Descent`."""
         size = max(int(lanes[-1] - lanes[0]) for lanes in self.chunks) * self.schedule.size
         if (needed := self.dtype.itemsize * size) > WORTH_CHECKING:
             check_memory(needed, f"a run over {self.samples} samples")
-        gradient, sums = np.empty(len(theta), self.dtype), np.zeros((self.lanes, len(self.shared)), self.dtype)
-        terms = np.empty((self.samples, len(self.goal_start) - 1))
+        learns = self.codes.task == sparse.LEARN
+        gradient = np.empty(len(theta) if learns else 0, self.dtype)
+        sums = np.zeros((self.lanes, len(self.shared) if learns else 0), self.dtype)
+        terms = terms if len(terms) else np.empty((self.samples, self.heads))
         # by position, as keywords would take a twentieth of the time
-        gemm, gemv, table, loss, bell = self.gemm, self.gemv, self.table.places, self.loss, BELL
+        gemm, gemv, table, bell = self.gemm, self.gemv, self.table.places, BELL
         runs, blocks, tasks, own_inputs, direct = self.runs, self.blocks, self.tasks, self.schedule.inputs, self.direct
-        head_start, head_column, (low, high) = self.goal_start, self.goal_column, self.limits
+        losses, limits, weighted, task = self.codes.losses, self.codes.limits, self.codes.weighted, self.codes.task
+        head_start, head_column = self.goal_start, self.goal_column
         with Borrowed(size, self.dtype) as memory:
             for lanes in self.chunks:
                 counters = np.zeros(dense.COUNTERS, np.int64)
@@ -118,8 +119,9 @@ class DenseDescent:
                 def run(lanes: Array = lanes, counters: Array = counters) -> bool | None:
                     # fmt: off
                     state: int = dense.learn_dense(
-                        gemm, gemv, table, runs, blocks, tasks, own_inputs, direct, head_start, head_column, loss,
-                        low, high, theta, inputs, target, share, terms, sums, gradient, memory, lanes, counters, bell,
+                        gemm, gemv, table, runs, blocks, tasks, own_inputs, direct, losses, limits, weighted,
+                        head_start, head_column, task, theta, inputs, target, share, terms, sums, gradient, memory,
+                        lanes, counters, bell,
                     )
                     # fmt: on
                     return None if state == dense.WAITING else state == dense.DONE
@@ -127,7 +129,8 @@ class DenseDescent:
                 if not (share_out(self.lanes, run) if self.lanes > 1 else with_one_blas_thread(run)):
                     return None
         value, fine = sparse.finish(terms=terms, gradient=sums[0], others=sums[1:])
-        gradient[self.shared] = sums[0]
+        if learns:
+            gradient[self.shared] = sums[0]
         return (value, gradient) if fine else None
 
 

@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.borrowed import SMALL, Borrowed
+from graphprop.engine.comparing import Comparison, HeadCodes, head_codes
 from graphprop.engine.loops import sparse
-from graphprop.engine.loops.own_losses import LossCode, loss_code
 from graphprop.engine.loops.table import Batch, Before, Table
 from graphprop.engine.machine_form import table_of
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.thread_count import get_threads
 from graphprop.engine.threads import run_all
 from graphprop.engine.tiles import WORTH_CHECKING, stretch_length, tile_lanes, tile_width
-from graphprop.functions.loss import Loss
-from graphprop.functions.loss_entry import LossEntry
 from graphprop.given.memory import check_memory
 from graphprop.graph.layout import Array
 from graphprop.passes.heads import outputs_of
 
 NO_TERMS = np.zeros((0, 0))
+NO_LOSSES, NO_LIMITS = np.zeros(0, np.uint64), np.zeros(0)
 NO_MEMORY = {np.dtype(kind): np.zeros(0, kind) for kind in (np.float64, np.float32)}
 JOINED = 64  # numbers of heads for which the loss is called once
 
@@ -97,15 +96,17 @@ class Loops:
         pieces[:, sparse.BEFORE.heads] = np.concatenate(([0], np.cumsum(first)))[before]
         return replace(self, pieces=pieces, goal_start=np.append(starts[:-1][first], starts[-1]))
 
-    def batch(self, loss: int = 0, limits: tuple[float, float] = (0.0, 0.0), fresh: bool = False) -> Batch:
-        """What the loops read of it, with a loss if they are to compare."""
+    def batch(self, codes: HeadCodes | None = None, fresh: bool = False) -> Batch:
+        """What the loops read of it, with the losses if they are to compare."""
         return Batch(
             tables=self.places,
             pieces=self.pieces,
             head_start=self.goal_start,
             head_column=self.goal_column,
-            limits=np.array(limits),
-            loss=loss,
+            losses=NO_LOSSES if codes is None else codes.losses,
+            limits=NO_LIMITS if codes is None else codes.limits,
+            weighted=codes is not None and codes.weighted,
+            task=int(sparse.VALUE) if codes is None else codes.task,
             fresh=fresh,
             width=self.width,
             numbers=self.numbers,
@@ -162,52 +163,56 @@ class Answers:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Descent:
-    """A loss of the outputs and its gradient by theta, for batches of one size."""
+    """A loss of the outputs and its gradient by theta, for batches of one size; or its value alone."""
 
     loops: Loops
     batch: Batch  # all that stays the same; here to be held
     places: Array  # where the loops find it
-    count: int  # of parameters
+    codes: HeadCodes
+    heads: int  # columns of `terms`
+    count: int  # of the numbers of the gradient
     even: Array  # what every sample counts for
     checks_theta: bool  # whether it has parameters that nothing reads
-    code: LossCode
 
     @classmethod
-    def of(
-        cls, schedule: Schedule, loss: Loss, starts: Array, columns: Array, samples: int, dtype: np.dtype[Any]
-    ) -> Descent | None:
+    def of(cls, schedule: Schedule, goal: Comparison, samples: int, dtype: np.dtype[Any]) -> Descent | None:
         """None if something of it is no machine code."""
-        if (code := loss_code(loss)) is None:
+        if (codes := head_codes(schedule, goal)) is None:
             return None
-        count = schedule.layout.size
-        loops = Loops.over(schedule, starts, columns, samples, dtype, count)
-        if isinstance(loss, LossEntry) and loss.term is not None and not loss.term.mean:
+        loops = Loops.over(schedule, goal.starts, goal.columns, samples, dtype, schedule.layout.size)
+        if codes.join:
             loops = loops.with_joined_heads()
         fresh = samples == 1 and all(table.is_fresh for table in loops.tables) and _is_untied(schedule)
-        batch = loops.batch(code.address, sparse.RANGES[loss.targets], fresh)
+        batch = loops.batch(codes, fresh)
         unused = len(schedule.unused_positions) > 0
         return cls(
             loops=loops,
             batch=batch,
             places=batch.places,
-            count=count,
+            codes=codes,
+            heads=len(loops.goal_start) - 1,
+            count=schedule.layout.size if goal.learns else 0,
             even=np.array([1 / samples]),
             checks_theta=unused,
-            code=code,
         )
 
-    def run(self, theta: Array, inputs: Array, target: Array, share: Array) -> tuple[float, Array] | None:
-        """The value and the gradient; None if any number is not what it may be."""
+    def run(
+        self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array = NO_TERMS
+    ) -> tuple[float, Array] | None:
+        """The value and the gradient; None if any number is not what it may be.
+
+        If `terms` has numbers, (samples, heads), what each of them adds is written there.
+        """
         loops, batch = self.loops, self.places
         gradient = np.empty(self.count, loops.dtype)
         if loops.small:  # by position, as keywords would take a tenth of the time
-            terms, memory, lane, lanes, first, last = NO_TERMS, NO_MEMORY[loops.dtype], 0, 1, 0, loops.samples
+            memory, lane, lanes, first, last = NO_MEMORY[loops.dtype], 0, 1, 0, loops.samples
             value, fine = sparse.learn(
                 batch, theta, inputs, target, share, terms, gradient, memory, lane, lanes, first, last
             )
             return (value, gradient) if fine else None
 
-        def learn(lane: int, memory: Array, first: int, last: int, terms: Array, gradient: Array) -> tuple[float, bool]:
+        def learn(lane: int, memory: Array, first: int, last: int, gradient: Array) -> tuple[float, bool]:
             found: tuple[float, bool] = sparse.learn(
                 batch=batch,
                 theta=theta,
@@ -227,14 +232,14 @@ class Descent:
         loops.check_memory(self.count)
         if loops.at_once:
             with Borrowed(loops.numbers, loops.dtype) as memory:
-                value, fine = learn(0, memory, 0, loops.samples, NO_TERMS, gradient)
+                value, fine = learn(0, memory, 0, loops.samples, gradient)
             return (value, gradient) if fine else None
-        terms = np.empty((loops.samples, len(loops.goal_start) - 1))
+        terms = terms if len(terms) else np.empty((loops.samples, self.heads))
         with Borrowed((loops.lanes - 1) * self.count, loops.dtype) as block:
             others = block.reshape(loops.lanes - 1, self.count)
 
             def sweep(lane: int, memory: Array, first: int, last: int) -> bool:
-                return learn(lane, memory, first, last, terms, others[lane - 1] if lane else gradient)[1]
+                return learn(lane, memory, first, last, others[lane - 1] if lane else gradient)[1]
 
             if not loops.run(sweep):
                 return None

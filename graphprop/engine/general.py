@@ -15,6 +15,7 @@ import numpy as np
 from graphprop.engine.fast import answer as answer  # for programs
 from graphprop.engine.fast import descend as descend
 from graphprop.engine.fast import descend_objective
+from graphprop.engine.fast import each_loss as each_loss
 from graphprop.engine.fast import pull as pull
 from graphprop.engine.loops import sparse
 from graphprop.engine.lowering import towards
@@ -23,7 +24,7 @@ from graphprop.engine.machine_form import renewed
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.sweeping import RefusedError, State, Sweep, put
 from graphprop.functions.arithmetic import Floats
-from graphprop.given.arrays import all_finite, with_warnings_kept
+from graphprop.given.arrays import all_finite, keeps_warnings, with_warnings_kept
 from graphprop.given.memory import check_large
 from graphprop.graph.layout import Array
 from graphprop.passes.finiteness import (
@@ -69,6 +70,27 @@ def read(schedule: Schedule, theta: Array, inputs: Array, objective: Objective) 
         return predict(schedule, theta, inputs)
     schedule = renewed(towards(schedule, objective.reads))
     return _predict(schedule, theta, inputs, schedule.column_numbers[objective.columns])
+
+
+@keeps_warnings
+def value(schedule: Schedule, theta: Array, inputs: Array, objective: Objective) -> float:
+    """The value of a loss."""
+    own = renewed(towards(schedule, objective.reads))
+    if (found := descend_objective(own, theta, inputs, objective, learns=False)) is not None:
+        return found[0]
+    outputs = read(schedule, theta, inputs, objective).astype(float)  # as the loops compare them
+    with np.errstate(all="ignore"):
+        terms, _ = objective.evaluate(outputs, FLOATS)
+    total: float = objective.total(terms, FLOATS)
+    return total
+
+
+@keeps_warnings
+def losses(schedule: Schedule, theta: Array, inputs: Array, objective: Objective) -> Array:
+    """The loss of each sample."""
+    outputs = read(schedule, theta, inputs, objective).astype(float)
+    with np.errstate(all="ignore"):
+        return objective.of_samples(outputs)
 
 
 def _predict(schedule: Schedule, theta: Array, inputs: Array, columns: Array) -> Array:

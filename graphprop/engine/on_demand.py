@@ -18,9 +18,23 @@ class Engine(Protocol):
     """What runs a schedule. theta and inputs are arrays as `Program` reads them."""
 
     def descend(
-        self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, sample_weight: Any, /
+        self,
+        schedule: Schedule,
+        theta: Any,
+        inputs: Any,
+        target: Any,
+        loss: Any,
+        sample_weight: Any,
+        learns: bool = True,
+        /,
     ) -> tuple[float, Array] | None:
-        """The value of a loss and its gradient by theta of what is given; None for what has to be read before."""
+        """The value of a loss and its gradient by theta of what is given; None for what has to be read before.
+
+        If it does not learn, the gradient is left out.
+        """
+
+    def each_loss(self, schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any, /) -> Array | None:
+        """The loss of each sample of what is given; None for what has to be read before."""
 
     def answer(self, schedule: Schedule, theta: Any, inputs: Any, /) -> Array | None:
         """The outputs of what is given; None for what has to be read before."""
@@ -31,8 +45,11 @@ class Engine(Protocol):
     def predict(self, schedule: Schedule, theta: Array, inputs: Array, /) -> Array:
         """The outputs of the goals, a row for each sample."""
 
-    def read(self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, /) -> Array:
-        """The columns that an objective reads, a row for each sample."""
+    def value(self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, /) -> float:
+        """The value of a loss."""
+
+    def losses(self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, /) -> Array:
+        """The loss of each sample."""
 
     def differentiate(
         self, schedule: Schedule, theta: Array, inputs: Array, objective: Objective, to_inputs: bool = False, /

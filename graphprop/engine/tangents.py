@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from graphprop.engine.comparing import Comparison, HeadCodes, head_codes
 from graphprop.engine.general import differentiate, predict
 from graphprop.engine.loops import sparse, tangents
-from graphprop.engine.loops.compiled_functions import Native, loss_address
+from graphprop.engine.loops.compiled_functions import Native
 from graphprop.engine.loops.seconds import bending, pushing, second_address
 from graphprop.engine.lowering import towards
 from graphprop.engine.machine_form import renewed, table_of
@@ -26,7 +27,6 @@ from graphprop.engine.tiles import PART_BYTES, TILE_BYTES
 from graphprop.errors import NumberError
 from graphprop.functions.activation import Activation
 from graphprop.functions.arithmetic import Floats
-from graphprop.functions.loss import Loss
 from graphprop.given.arrays import all_finite, with_warnings_kept
 from graphprop.graph.layout import Array
 from graphprop.passes.objective import Objective
@@ -61,12 +61,12 @@ def hvp(schedule: Schedule, theta: Array, moves: Array, inputs: Array, objective
     gradient, entry = np.zeros(len(theta), theta.dtype), objective.loss
     columns = schedule.column_numbers[objective.columns]
     tile = one_tile(schedule, len(inputs), theta.dtype)
-    loss, second = 0, 0
+    codes, second = None, 0
     if entry is not None and objective.head_weight is None:
-        loss, second = schedule.kept(("addresses", entry), _addresses, entry)
-    if tile is not None and second:
+        codes, second = schedule.kept(("second", objective.losses), _codes, objective)
+    if tile is not None and codes is not None:
         targets, share = objective.for_kernels()
-        heads = schedule.inputs, objective.starts, columns, loss, second
+        heads = schedule.inputs, objective.starts, columns, codes.losses, codes.limits, second
         arguments = *heads, theta, moves, inputs, targets, share
         if _in_one_tile(schedule, tile, tangents.hvp, theta, arguments, (gradient,)):
             return gradient
@@ -88,8 +88,13 @@ def hvp(schedule: Schedule, theta: Array, moves: Array, inputs: Array, objective
     return gradient
 
 
-def _addresses(schedule: Schedule, entry: Loss) -> tuple[int, int]:
-    return loss_address(entry), second_address(entry)
+def _codes(schedule: Schedule, objective: Objective) -> tuple[HeadCodes | None, int]:
+    """The losses of all heads, which are the same, and their second derivative; 0 where there is none."""
+    assert objective.loss is not None
+    assert objective.starts is not None
+    if not (second := second_address(objective.loss)):
+        return None, 0
+    return head_codes(schedule, Comparison(objective.losses, objective.starts, objective.columns)), second
 
 
 # ------------------------------------------------------------------ in one tile

@@ -12,12 +12,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy import where  # of one number: by itself, so that the loops can put their own in its place
 
 from graphprop.errors import GraphpropError, unknown
 from graphprop.functions import twofold
 from graphprop.functions.by_component import BY_COMPONENT
 from graphprop.functions.loss import Loss
-from graphprop.functions.loss_entry import LossEntry
+from graphprop.functions.loss_entry import LossEntry, Term
 from graphprop.functions.printed import PrintedLoss
 from graphprop.functions.soft_targets import softmax_again
 from graphprop.given.arrays import Array
@@ -53,16 +54,26 @@ def shifted(z: Array) -> tuple[Array, Array, Any]:
     return half, e, sum_of(np.where(largest, 0.0, e)) + (sum_of(largest) - 1)
 
 
-def _cross_entropy(z: Array, t: Array) -> Any:
-    return np.where(t > 0, -t * np.log(z), 0.0).sum(-1)
+# ------------------------------------------------------------------ of one component: value and slope
 
 
-def _cross_entropy_gradient(z: Array, t: Array) -> Array:
-    return np.where(t > 0, -t / z, 0.0)
+def surprise(z: Any, t: Any) -> Any:
+    return where(t > 0, -t * np.log(z), 0.0)
 
 
-def _nll(z: Array, t: Array) -> Any:
-    return np.where(t > 0, -t * z, 0.0).sum(-1)
+def _surprise_slope(z: Any, t: Any) -> Any:
+    return where(t > 0, -t / z, 0.0)
+
+
+def _likelihood(z: Any, t: Any) -> Any:
+    return where(t > 0, -t * z, 0.0)
+
+
+def _likelihood_slope(z: Any, t: Any) -> Any:
+    return where(t > 0, -t, 0.0)
+
+
+# ------------------------------------------------------------------ of all of them
 
 
 def _softmax_cross_entropy(z: Array, t: Array) -> Any:
@@ -119,8 +130,9 @@ _TABLE: tuple[LossEntry, ...] = (
     *BY_COMPONENT,
     LossEntry(
         "cross_entropy",
-        _cross_entropy,
-        _cross_entropy_gradient,
+        lambda z, t: surprise(z, t).sum(-1),
+        _surprise_slope,
+        term=Term(surprise, _surprise_slope),
         reads="probabilities",
         targets="distribution",
         second=lambda z, t, d: np.where(t > 0, d * (t / z / z), 0.0),
@@ -131,8 +143,9 @@ _TABLE: tuple[LossEntry, ...] = (
     ),
     LossEntry(
         "nll",
-        _nll,
-        lambda z, t: np.where(t > 0, -t, 0.0),
+        lambda z, t: _likelihood(z, t).sum(-1),
+        _likelihood_slope,
+        term=Term(_likelihood, _likelihood_slope),
         reads="log-probabilities",
         targets="distribution",
         second=lambda z, t, d: 0.0 * d,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphprop as gp
-from graphprop.engine import fast, fast_sparse, lowering, tiles
+from graphprop.engine import fast, fast_sparse, lowering, taking, tiles
 from graphprop.engine.schedule import PLANS
 from tests.against_recursion import assert_same_descent, assert_same_outputs
 from tests.cases import one_of
@@ -112,7 +112,7 @@ def test_arrays_and_what_was_read_of_lists_go_by_one_plan(net: gp.Network) -> No
         program.value_and_grad(theta, *given, loss="half_squared")
     program.value_and_grad(theta, rows, target, loss="half_squared", sample_weight=[1.0, 2.0, 3.0, 4.0, 5.0])
     kept = [plan for key, plan in schedule.plans.items() if key[0] != "pieces"]
-    assert len({id(plan.plan if isinstance(plan, fast.Way) else plan) for plan in kept}) == 1
+    assert len({id(plan.plan if isinstance(plan, taking.Way) else plan) for plan in kept}) == 1
 
 
 def test_arrays_that_the_loops_take_go_the_shortest_way() -> None:

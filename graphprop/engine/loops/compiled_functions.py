@@ -27,7 +27,7 @@ import numpy as np
 from numba import carray, float32, float64, njit, types, uint64  # type: ignore[attr-defined]
 from numba.core.errors import NumbaError
 
-from graphprop.engine.loops import addresses, elementary, soft_activations, soft_losses, sparse
+from graphprop.engine.loops import addresses, elementary, ranges, soft_activations, soft_losses, sparse
 from graphprop.engine.loops.agreement import first_difference
 from graphprop.engine.loops.caching import COMPILING, INNER, PLAIN, UNWRAPPED, compiled_callback
 from graphprop.engine.loops.plain_code import NOWHERE, Reads, globals_of, reads_of, strange_line
@@ -158,11 +158,24 @@ def run(z, t, g, values, samples, n):
     for i in range(n):
         for k in range(samples):
             j = i * samples + k
-            g[j] = derivative(z[j], t[j])
-            values[k] += value(z[j], t[j])
+            g[j] = derivative(z[j], t[j]){there}
+            values[k] += value(z[j], t[j]){there}
 """
+THERE = " if t[j] == t[j] else 0.0"  # a missing target adds nothing
 AGAIN = "    again(g, z, t)\n"
 MEAN = "    g /= n\n    values /= n\n"
+# what is no distribution, or has no slope, is nan: a value that is refused; at the edge it is asked about otherwise
+DISTRIBUTION = """    for j in range(z.size):
+        z[j] = {probability}
+    for k in range(samples):
+        total = 0.0
+        for i in range(n):
+            j = i * samples + k
+            total += z[j] if z[j] >= 0.0 and abs(g[j]) <= LARGEST else np.nan
+        if not abs(total - 1.0) <= 9e-7:
+            values[k] = np.nan
+"""
+PROBABILITIES = {"probabilities": "z[j]", "log-probabilities": "exp(z[j])"}
 
 
 _CROSS_ENTROPY = losses.ENTRIES["softmax_cross_entropy"]
@@ -177,6 +190,7 @@ _BY_LOOPS: dict[Any, Any] = {  # functions of whole arrays, which take seconds t
     softmax.LOG_SOFTMAX.derivative_function: soft_activations.log_softmax_pull,
     _CROSS_ENTROPY.value: soft_losses.softmax_cross_entropy,
     _CROSS_ENTROPY.gradient: soft_losses.softmax_cross_entropy_gradient,
+    losses.surprise: soft_losses.surprise,
     soft_targets.logistic_again: soft_losses.logistic_again,
     losses.shifted: soft_losses.shifted_rows,
     losses.sum_of: soft_losses.sum_of,
@@ -190,7 +204,7 @@ _NAMES |= {
     "VALUE": sparse.VALUE,
     "PULL": sparse.PULL,
     "FAR": elementary.FAR,
-    "LARGEST": sparse.LARGEST,
+    "LARGEST": ranges.LARGEST,
 }
 _code: dict[Any, Any] = {}  # what was compiled: by the names of entries of the tables, or by source
 COMPILED = "arithmetic, comparisons, conditions, loops over a range, abs, min, max, float, np.where, np.clip, and "
@@ -214,7 +228,7 @@ class Native:
 
     @classmethod
     def of(cls, f: Activation, code: Any, numbers: tuple[float, ...], compiled: bool = True) -> Native:
-        low, high = max(f.domain[0], -sparse.LARGEST), min(f.domain[1], sparse.LARGEST)
+        low, high = max(f.domain[0], -ranges.LARGEST), min(f.domain[1], ranges.LARGEST)
         record = np.array([0.0, low, high, *numbers])
         record.view(np.uint64)[0] = code.address
         return cls(record, code, compiled)
@@ -289,12 +303,15 @@ def is_compiled(f: Activation, dtype: np.dtype[Any] = DOUBLE) -> bool:
     return native(f, dtype).compiled
 
 
-def loss_address(entry: Loss) -> int:
-    """Where the machine code of a loss of the table is; 0 for a user's own, or if it reads what has to be checked."""
-    if not isinstance(entry, LossEntry) or entry.reads not in ("values", "logits"):
+def loss_address(entry: Loss, missing: bool = False) -> int:
+    """Where the machine code of a loss of the table is, or that for targets some of which are missing.
+
+    0 for a user's own, and for those that take no missing targets.
+    """
+    if not isinstance(entry, LossEntry) or (missing and not (entry.missing and entry.term)):
         return 0
     with COMPILING:
-        return int(_kept(entry.name, _compile_loss, entry).address)
+        return int(_kept((entry.name, missing), _compile_loss, entry, missing).address)
 
 
 def _kept(key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -303,7 +320,7 @@ def _kept(key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
     return _code[key]
 
 
-def _compile_loss(entry: LossEntry) -> Any:
+def _compile_loss(entry: LossEntry, missing: bool) -> Any:
     pointer = types.CPointer(float64)
     signature = types.void(pointer, pointer, pointer, pointer, uint64, uint64)
     source, again = LOSS, None
@@ -311,8 +328,11 @@ def _compile_loss(entry: LossEntry) -> Any:
     if entry.term is not None:
         term, again = entry.term, entry.term.again
         parts = term.value, term.slope
-        source = LOSS_OF_TERMS + (AGAIN if again is not None else "") + (MEAN if term.mean else "")
-    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _BY_LOOPS.get(again)}
+        source = LOSS_OF_TERMS.format(there=THERE if missing else "")
+        source += (AGAIN if again is not None else "") + (MEAN if term.mean else "")
+    if entry.reads in PROBABILITIES:
+        source += DISTRIBUTION.format(probability=PROBABILITIES[entry.reads])
+    space = _NAMES | _compilable_pair(parts, _FAST) | {"again": _BY_LOOPS.get(again), "exp": elementary.exp}
     return _callback(source, entry.name, signature, space)
 
 
@@ -475,4 +495,4 @@ def _texts() -> list[str]:
 
 
 _SOURCES: tuple[ModuleType, ...] = elementwise, reducing, softmax, losses, by_component, soft_targets, twofold
-_SOURCES += elementary, soft_activations, soft_losses, sparse  # and what stands in their place
+_SOURCES += elementary, ranges, soft_activations, soft_losses, sparse  # and what stands in their place

@@ -18,7 +18,6 @@ from graphprop.engine.loops.places import numbered
 from graphprop.engine.loops.sparse import (
     AT,
     LARGEST,
-    LEARN,
     READ,
     VALUE,
     backward,
@@ -132,11 +131,12 @@ class Products(NamedTuple):
 class Heads(NamedTuple):
     """What is compared."""
 
+    losses: Any
+    limits: Any
+    weighted: Any
     head_start: Any
     head_column: Any
-    loss: Any
-    low: Any
-    high: Any
+    task: Any
 
 
 class Given(NamedTuple):
@@ -236,16 +236,13 @@ def run_forward(products, theta, inputs, task, memory, before, sample, last_samp
 def differentiate(products, heads, given, terms, gradient, memory, before, sample, last_sample):
     """The samples from `sample` to `last_sample` forward, compared and backward, but for the products in the gradient.
 
-    They lie in memory behind those `before`. Gives whether all went well.
+    They lie in memory behind those `before`. Gives whether all went well. For the VALUE alone nothing runs backward.
     """
     gemm, gemv, table = products.gemm, products.gemv, products.table
     runs, blocks, direct = products.runs, products.blocks, products.direct
-    head_start, head_column, loss = heads.head_start, heads.head_column, heads.loss
+    head_start, head_column, task = heads.head_start, heads.head_column, heads.task
     theta, inputs, target, share = given.theta, given.inputs, given.target, given.share
-    targets = target.shape[1]
-    if not inside(pointer_to(target), sample * targets, last_sample * targets, heads.low, heads.high):
-        return False
-    a, o, g, fine = run_forward(products, theta, inputs, LEARN, memory, before, sample, last_sample)
+    a, o, g, fine = run_forward(products, theta, inputs, task, memory, before, sample, last_sample)
     if not fine:
         return False
     width, input_width = last_sample - sample, int64(count(table, AT.input_column))
@@ -253,8 +250,11 @@ def differentiate(products, heads, given, terms, gradient, memory, before, sampl
     for i in range(uint64(input_width * width if direct else 0), uint64(g.size)):
         g_flat[i] = 0
     every = len(head_start) - 1
-    if not compare(loss, head_start, head_column, int64(0), every, target, share, sample, o, g, terms):
+    those = head_start, head_column, int64(0), every
+    if not compare(heads.losses, heads.limits, heads.weighted, *those, target, share, sample, o, g, terms):
         return False
+    if task == VALUE:
+        return True
     one = theta.dtype.type(1)
     for run in range(len(runs) - 1, -1, -1):
         first, last = runs[run, OF_RUN.first], runs[run, OF_RUN.last]
@@ -335,11 +335,12 @@ def learn_dense(
     tasks,
     own_inputs,
     direct,
+    losses,
+    limits,
+    weighted,
     head_start,
     head_column,
-    loss,
-    low,
-    high,
+    task,
     theta,
     inputs,
     target,
@@ -357,12 +358,19 @@ def learn_dense(
     lanes[i] : lanes[i + 1] are the samples of lane i, `sums` has a row for each lane, for derivatives that are not by
     weights of blocks; the others are added to `gradient`, or written to it by the first samples of all. Gives DONE or
     FAILED, for all threads together, or WAITING if another has not ended: it is called again then. Who comes first
-    rings the bell.
+    rings the bell. For the VALUE alone there are no tasks, and `gradient` and `sums` have no numbers.
     """
     products = Products(
         gemm=gemm, gemv=gemv, table=table, runs=runs, blocks=blocks, own_inputs=own_inputs, direct=direct
     )
-    heads = Heads(head_start=head_start, head_column=head_column, loss=loss, low=low, high=high)
+    heads = Heads(
+        losses=losses,
+        limits=limits,
+        weighted=weighted,
+        head_start=head_start,
+        head_column=head_column,
+        task=task,
+    )
     given = Given(theta=theta, inputs=inputs, target=target, share=share)
     failures = place(counters, FAILURES)
     while True:

@@ -58,14 +58,15 @@ class LossCode:
     """A loss as the loops call it. What it does not want to decide is nan, and Python is asked."""
 
     address: int
+    missing: int = 0  # the same for targets some of which are missing; 0 where it takes none
     code: Any = None  # here to be held
     reads: Reads | None = None  # what a user's functions read
 
 
-def loss_code(entry: Loss) -> LossCode | None:
-    """None for a loss that runs in Python."""
+def loss_code(entry: Loss, missing: bool = False) -> LossCode | None:
+    """A loss for targets some of which may be missing, if they are; None for one that runs in Python."""
     if address := loss_address(entry):
-        return LossCode(address)
+        return LossCode(address, loss_address(entry, True) if missing else 0)
     if type(entry) is not Loss or entry.reads not in ("values", "logits"):
         return None
     reads = reads_of((entry.value, entry.gradient), OF_ARRAYS)
@@ -73,7 +74,9 @@ def loss_code(entry: Loss) -> LossCode | None:
         return None
     with COMPILING:
         code = _code(entry, reads.state())
-    return LossCode(code.address, code, reads) if code is not None and reads.are_current() else None
+    if code is None or not reads.are_current():
+        return None
+    return LossCode(code.address, code.address if missing and entry.missing else 0, code, reads)
 
 
 _versions: WeakKeyDictionary[Loss, set[str]] = WeakKeyDictionary()
@@ -131,6 +134,8 @@ def _tries(entry: Loss) -> Iterator[tuple[Array, Array]]:
         z = random.normal(size=(40, 3)) * size
         t = {"any": z + random.normal(size=z.shape), "unit": random.random(z.shape)}.get(entry.targets, abs(z))
         t[:3], z[3:6], z[6:9] = np.round(t[:3]), np.round(z[3:6]), 0.0
+        if entry.missing:
+            t[18:24, 1] = np.nan
         if entry.targets == "any":
             t[9:12] = z[9:12]
             t[12:18] = z[12:18] + np.resize([1.0, -1.0, 0.5], (6, 3))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprop.engine.loops.compiled_functions import Native, loss_address, of_activation, of_loss
+from graphprop.engine.loops.compiled_functions import Native, of_activation, of_loss
 from graphprop.functions.activation import Activation
 from graphprop.functions.catalogue import ACTIVATIONS
 from graphprop.functions.entry import Entry
@@ -86,6 +86,6 @@ def _refusing(dtype: np.dtype[Any]) -> Native:
 
 def second_address(entry: Loss) -> int:
     """Where the second derivative of a loss of the table is; 0 where there is no machine code of the first one."""
-    if not isinstance(entry, LossEntry) or entry.second is None or not loss_address(entry):
+    if not isinstance(entry, LossEntry) or entry.second is None or entry.reads not in ("values", "logits"):
         return 0
     return of_loss(entry, LOSS, "second", {"second": entry.second})

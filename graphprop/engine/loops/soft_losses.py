@@ -89,6 +89,12 @@ def logistic_again(gradient, z, t):
     return gradient
 
 
+@njit(**INNER)
+def surprise(z, t):
+    """As that of `losses`; the logarithm is asked for where it counts."""
+    return -t * math.log(z) if t > 0.0 else 0.0
+
+
 # ------------------------------------------------------------------ the cross-entropy of softmax
 
 

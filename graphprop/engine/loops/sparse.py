@@ -11,7 +11,7 @@ import numpy as np
 from numba import bool_, carray, float64, int64, njit, uint32, uint64
 
 from graphprop.engine.loops import addresses as addresses_module
-from graphprop.engine.loops import places
+from graphprop.engine.loops import places, ranges
 from graphprop.engine.loops import table as table_module
 from graphprop.engine.loops.addresses import (
     array_of,
@@ -28,6 +28,7 @@ from graphprop.engine.loops.addresses import (
 from graphprop.engine.loops.by_address import ByAddress
 from graphprop.engine.loops.caching import INNER, PLAIN, compiled
 from graphprop.engine.loops.places import numbered, places_in
+from graphprop.engine.loops.ranges import LARGEST, inside, inside_or_missing, within
 from graphprop.engine.loops.table import Batch, Before, Table
 from graphprop.given.arrays import Array
 
@@ -41,10 +42,7 @@ BEFORE = Before(*numbered(3))
 # needs: one argument costs less than twenty.
 AT, IN_BATCH = places_in(Table, "AT"), places_in(Batch, "IN_BATCH")
 ARRAYS = np.int64(len(AT))
-READ = places, table_module, addresses_module  # whose text is part of the loops that read tables
-LARGEST = float(np.finfo(np.float64).max)
-# of targets
-RANGES = {"any": (-LARGEST, LARGEST), "distribution": (0.0, LARGEST), "unit": (0.0, 1.0), "sign": (-1.0, 1.0)}
+READ = places, table_module, addresses_module, ranges  # whose text is part of the loops that read tables
 IN_CACHE = 2048  # numbers that stay in the first cache between their sums and their activation
 
 
@@ -289,31 +287,19 @@ BACKWARD = ByAddress(_backward, arrays=6, whole=4, uses=READ, fastmath=SUMS, **P
 BACKWARD.stands_for(backward, AT.backward)
 
 
-@njit(**INNER)
-def inside(numbers, first, last, low, high):
-    """Whether all numbers from one place to another are in a range; nan is in none."""
-    fitting = uint64(0)
-    for i in range(uint64(first), uint64(last)):
-        fitting += uint64(low <= numbers[i] <= high)
-    return fitting == uint64(last) - uint64(first)
-
-
-@njit(**INNER)
-def within(array, low, high):
-    """The same of a whole array."""
-    return inside(pointer_to(array), 0, array.size, low, high)
-
-
 @compiled(uses=READ, **PLAIN)
-def compare(loss, head_start, column, heads, last_head, target, share, sample, o, g, terms):
-    """The loss of the heads `heads` to `last_head` of each sample, to `terms`, and its derivatives by o, to g.
+def compare(losses, limits, weighted, head_start, column, heads, last_head, target, share, sample, o, g, terms):
+    """The losses of the heads `heads` to `last_head` of each sample, to `terms`, and their derivatives by o, to g.
 
     Head h reads the columns column[head_start[h] : head_start[h + 1]] and the same entries of a row of `target`.
-    `share` has what each sample counts for, or one number for all. o and g are one tile of the samples from `sample`
-    on. The loss is called once for a head. Gives whether what it reads is finite.
+    Its loss is at losses[2 h], and at losses[2 h + 1] for targets some of which are missing, if it takes those; it is
+    called once. limits[3 h :] are the least and the most that targets may be, and the least that the columns may be.
+    `share` has what each sample counts for, or one number for all, and behind it what each head counts for if it is
+    `weighted`. o and g are one tile of the samples from `sample` on. Gives whether what is read is within its limits.
     """
-    one, sample, shares = uint64(1), uint64(sample), uint64(len(share) > 1)
-    stride, all_heads, targets = uint64(o.shape[2]), uint64(len(head_start) - 1), uint64(target.shape[1])
+    one, sample, all_heads = uint64(1), uint64(sample), uint64(len(head_start) - 1)
+    weights = uint64(len(share)) - (all_heads if weighted else uint64(0))
+    stride, shares, targets = uint64(o.shape[2]), uint64(weights > one), uint64(target.shape[1])
     o_flat, g_flat, target_flat, term_flat = pointer_to(o), pointer_to(g), pointer_to(target), pointer_to(terms)
     start, columns, counts = pointer_to(head_start), pointer_to(column), pointer_to(share)
     used, widest = min(stride, uint64(len(target)) - sample), one
@@ -332,16 +318,27 @@ def compare(loss, head_start, column, heads, last_head, target, share, sample, o
                 here[i * used + k] = o_flat[row + k]
             for k in range(used):
                 here[t + i * used + k] = target_flat[(sample + k) * targets + first + i]
-        fine &= inside(here, z, n * used, -LARGEST, LARGEST)
+        low, high, least = (
+            limits[uint64(3) * head],
+            limits[uint64(3) * head + one],
+            limits[uint64(3) * head + uint64(2)],
+        )
+        loss, weight = losses[uint64(2) * head], counts[weights + head] if weighted else 1.0
+        if not inside(here, t, t + n * used, low, high):
+            loss = losses[uint64(2) * head + one]
+            if loss == uint64(0) or not inside_or_missing(here, t, t + n * used, low, high):
+                fine = False
+                break
+        fine &= inside(here, z, n * used, least, LARGEST)
         call_loss(loss, place(here, z), place(here, t), place(here, slope), place(here, values), used, n)
         for i in range(n):
             row = uint64(columns[first + i]) * stride
             for k in range(used):
-                g_flat[row + k] = here[slope + i * used + k] * counts[(sample + k) * shares]
+                g_flat[row + k] = here[slope + i * used + k] * weight * counts[(sample + k) * shares]
             for k in range(used, stride):
                 g_flat[row + k] = 0
         for k in range(used):
-            term_flat[(sample + k) * all_heads + head] = here[values + k] * counts[(sample + k) * shares]
+            term_flat[(sample + k) * all_heads + head] = here[values + k] * weight * counts[(sample + k) * shares]
     return fine and len(numbers) > 0  # they are held as long
 
 
@@ -444,12 +441,14 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
 
     A tile is read, run forward, compared and run backward in the same memory, one piece of the program after the
     other. Gives the value and whether all went well, as `finish` does if this was all; else, as samples or lanes are
-    left, the value 0. What is read is checked here. For `terms` and `memory` of no numbers it takes its own.
+    left, the value 0. What is read is checked here. For `terms` and `memory` of no numbers it takes its own. If the
+    task is the VALUE alone, nothing runs backward, and the gradient has no numbers.
     """
-    pieces, limits = wholes(batch, IN_BATCH.pieces), reals(batch, IN_BATCH.limits)
+    pieces, width = wholes(batch, IN_BATCH.pieces), int64(batch[IN_BATCH.width, 0])
     head_start, head_column = wholes(batch, IN_BATCH.head_start), wholes(batch, IN_BATCH.head_column)
-    loss, width, tables = batch[IN_BATCH.loss, 0], int64(batch[IN_BATCH.width, 0]), len(pieces) // len(BEFORE) - 1
-    low, high, heads = limits[0], limits[1], len(head_start) - 1
+    losses, limits = addresses(batch, IN_BATCH.losses), reals(batch, IN_BATCH.limits)
+    task, weighted = int64(batch[IN_BATCH.task, 0]), batch[IN_BATCH.weighted, 0] > 0
+    heads, tables = len(head_start) - 1, len(pieces) // len(BEFORE) - 1
     if len(memory) == 0:
         memory = np.empty(int64(batch[IN_BATCH.numbers, 0]), theta.dtype)
     if len(terms) == 0:
@@ -457,7 +456,7 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
     fresh = batch[IN_BATCH.fresh, 0] > 0
     if first == 0 and not fresh:
         clear(gradient)
-    columns, targets = inputs.shape[1], target.shape[1]
+    columns = inputs.shape[1]
     for piece in range(tables):
         table = table_of_piece(batch, piece)
         nodes = int64(count(table, AT.function))
@@ -466,20 +465,17 @@ def learn(batch, theta, inputs, target, share, terms, gradient, memory, lane, la
         own_inputs = pieces[next_one + BEFORE.inputs] - pieces[this + BEFORE.inputs]
         for begin in range(first + lane * width, last, lanes * width):
             end = min(begin + width, len(inputs))
-            if piece == 0 and not (
-                inside(pointer_to(inputs), begin * columns, end * columns, -LARGEST, LARGEST)
-                and inside(pointer_to(target), begin * targets, end * targets, low, high)
-            ):
+            if piece == 0 and not inside(pointer_to(inputs), begin * columns, end * columns, -LARGEST, LARGEST):
                 return 0.0, False
             read_inputs(table, inputs, begin, o)
-            if forward(table, theta, a, o, LEARN, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
+            if forward(table, theta, a, o, task, own_inputs, nodes, False) >= 0 or not masks_fit(table, theta, a, o):
                 return 0.0, False
             if width == 1:
                 clear(g)
             those = head_start, head_column, pieces[this + BEFORE.heads], pieces[next_one + BEFORE.heads]
-            if not compare(loss, *those, target, share, begin, o, g, terms):
+            if not compare(losses, limits, weighted, *those, target, share, begin, o, g, terms):
                 return 0.0, False
-            if backward(table, theta, a, o, g, gradient, fresh, False, 0, nodes) >= 0:
+            if task == LEARN and backward(table, theta, a, o, g, gradient, fresh, False, 0, nodes) >= 0:
                 return 0.0, False
     if lanes > 1 or last < len(target):
         return 0.0, True

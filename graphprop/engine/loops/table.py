@@ -130,8 +130,10 @@ class Batch(Record):
     pieces: Array
     head_start: Array
     head_column: Array
-    limits: Array  # of targets
-    loss: int  # the address of its machine code
+    losses: Array  # these and what follows: see `sparse.compare`
+    limits: Array
+    weighted: bool
+    task: int  # to LEARN, or the VALUE alone
     fresh: bool  # see `sparse.backward`
     width: int  # the samples of a tile
     numbers: int  # that these take

@@ -281,7 +281,8 @@ def hvp(
     own_inputs,
     head_start,
     head_column,
-    loss,
+    losses,
+    limits,
     second,
     theta,
     moves,
@@ -304,7 +305,8 @@ def hvp(
             dg[0, i] = 0
     heads = len(head_start) - 1
     terms = np.empty((len(inputs), heads))
-    if not compare(loss, head_start, head_column, int64(0), heads, target, share, int64(0), o, g, terms):
+    those = head_start, head_column, int64(0), heads
+    if not compare(losses, limits, False, *those, target, share, int64(0), o, g, terms):
         return False
     bend_heads(second, head_start, head_column, target, share, o, do, dg)
     for run in range(len(runs) - 1, -1, -1):
