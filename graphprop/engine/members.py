@@ -8,15 +8,16 @@ there. A graph that its program runs otherwise, in products of matrices or on se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from graphprop.engine import comparing
 from graphprop.engine.borrowed import Borrowed
+from graphprop.engine.comparing import HeadCodes, head_codes
 from graphprop.engine.fast_sparse import Loops
 from graphprop.engine.loops import sparse
-from graphprop.engine.loops.members import judge, sum_by_piece
-from graphprop.engine.loops.own_losses import LossCode, loss_code
+from graphprop.engine.loops.members import sum_by_piece
 from graphprop.engine.loops.table import Batch, Before
 from graphprop.engine.lowering import PIECE, alike_rows, assemble, number_nodes, what_runs
 from graphprop.engine.machine_form import natives_of, renewed
@@ -26,9 +27,9 @@ from graphprop.engine.thread_count import get_threads
 from graphprop.engine.threads import run_all
 from graphprop.engine.tiles import tile_lanes, tile_width
 from graphprop.functions.loss import Loss
-from graphprop.functions.loss_entry import LossEntry
 from graphprop.graph.layout import Array, Layout
 from graphprop.graph.side_by_side import SideBySide
+from graphprop.passes.objective import HeadLoss
 
 TOGETHER = 16  # graphs that one call sweeps
 
@@ -50,6 +51,8 @@ class Members:
         Of each graph whether it can be swept here.
     goal_start, goal_column : array
         Head h, of all heads, has the columns goal_column[goal_start[h] : goal_start[h + 1]] of its graph.
+    layout_column : array
+        The same columns as the layout of all of them has them.
     """
 
     side: SideBySide
@@ -61,6 +64,7 @@ class Members:
     is_swept: Array
     goal_start: Array
     goal_column: Array
+    layout_column: Array
 
     def is_current(self) -> bool:
         """Whether the functions of own activations read what they read when they were compiled."""
@@ -93,14 +97,14 @@ class Members:
         positions, heads = self.side.first_position, self.side.first_head
         last = min(first + TOGETHER, len(self.numbers))
         own = np.concatenate([np.arange(*heads[m : m + 2]) for m in members.tolist()])
-        columns = [self.goal_column[slice(*self.goal_start[heads[m : m + 2]])] for m in members.tolist()]
+        entries = np.concatenate([np.arange(*self.goal_start[heads[m : m + 2]]) for m in members.tolist()])
         inputs, before = (np.concatenate(([0], np.cumsum(counts[members]))) for counts in (self.inputs, np.diff(heads)))
         loops = Loops(
             tables=(),
             places=np.ascontiguousarray(self.tables.places[members]),
             pieces=np.stack(Before(inputs=inputs, nodes=inputs, heads=before), axis=1),
             goal_start=np.concatenate(([0], np.cumsum(np.diff(self.goal_start)[own]))),
-            goal_column=np.concatenate(columns),
+            goal_column=self.goal_column[entries],
             samples=samples,
             width=width,
             lanes=1,
@@ -110,7 +114,14 @@ class Members:
             at_once=True,
             small=False,
         )
-        return Run(members, slice(int(positions[first]), int(positions[last])), loops, loops.batch())
+        span = slice(int(positions[first]), int(positions[last]))
+        return Run(members, span, loops, loops.batch(), self.layout_column[entries])
+
+    def codes(self, run: Run, loss: Loss) -> HeadCodes | None:
+        """A loss for all heads of a run; None if it runs in Python."""
+        starts = run.loops.goal_start
+        heads = (HeadLoss(loss, ()),) * (len(starts) - 1)
+        return head_codes(self.schedule, comparing.Comparison(heads, starts, run.columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +132,7 @@ class Run:
     span: slice
     loops: Loops
     batch: Batch
+    columns: Array  # of the heads, as the layout of all graphs has them
 
     def answer(self, theta: Array, rows: Array, memory: Array) -> Array | None:
         """The outputs of all of them side by side; None if any number is not what it may be."""
@@ -145,43 +157,38 @@ class Comparison:
     """The losses of the graphs of a run."""
 
     run: Run
-    batch: Batch
+    codes: HeadCodes  # here to be held
+    learning: Batch
+    judging: Batch  # the same for the values alone
     terms: Array
     target: Array
     share: Array
 
     @classmethod
-    def of(cls, run: Run, loss: Loss, code: LossCode, target: Array, share: Array) -> Comparison:
+    def of(cls, run: Run, codes: HeadCodes, target: Array, share: Array) -> Comparison:
         """For the targets of all its graphs side by side and shares of samples; see `Objective.for_kernels`."""
-        loops = run.loops
-        if isinstance(loss, LossEntry) and loss.term is not None and not loss.term.mean:
-            loops = loops.with_joined_heads()
-        batch = loops.batch(code.address, sparse.RANGES[loss.targets])
-        return cls(run, batch, np.empty((loops.samples, len(loops.goal_start) - 1)), target, share)
+        loops = run.loops.with_joined_heads() if codes.join else run.loops
+        judging = loops.batch(replace(codes, task=int(sparse.VALUE)))
+        terms = np.empty((loops.samples, len(loops.goal_start) - 1))
+        return cls(run, codes, loops.batch(codes), judging, terms, target, share)
 
     def value(self, theta: Array, rows: Array, values: Array, memory: Array) -> bool:
         """Write the value of each graph; whether all numbers are what they may be."""
-        fine = judge(
-            batch=self.batch.places,
-            theta=theta[self.run.span],
-            inputs=rows,
-            target=self.target,
-            share=self.share,
-            terms=self.terms,
-            memory=memory,
-        )
-        return bool(fine) and self._add(values)
+        return self._learn(self.judging, theta, rows, np.empty(0), values, memory)
 
     def descend(self, theta: Array, rows: Array, gradient: Array, values: Array, memory: Array) -> bool:
         """The same with the gradient of the group."""
+        return self._learn(self.learning, theta, rows, gradient[self.run.span], values, memory)
+
+    def _learn(self, batch: Batch, theta: Array, rows: Array, gradient: Array, values: Array, memory: Array) -> bool:
         _, fine = sparse.learn(
-            batch=self.batch.places,
+            batch=batch.places,
             theta=theta[self.run.span],
             inputs=rows,
             target=self.target,
             share=self.share,
             terms=self.terms,
-            gradient=gradient[self.run.span],
+            gradient=gradient,
             memory=memory,
             lane=0,
             lanes=1,
@@ -192,14 +199,9 @@ class Comparison:
 
     def _add(self, values: Array) -> bool:
         found = np.empty(len(self.run.members))
-        sum_by_piece(self.batch.places, self.terms, found)
+        sum_by_piece(self.learning.places, self.terms, found)
         values[self.run.members] = found
         return bool(np.isfinite(found).all())
-
-
-def compiled_loss(loss: Loss) -> LossCode | None:
-    """None for a loss that runs in Python."""
-    return loss_code(loss)
 
 
 def sweep_each(runs: Sequence[Run], sweep: Callable[[int, Array], bool]) -> list[int]:
@@ -237,6 +239,7 @@ def lower_members(side: SideBySide) -> Members:
     group = side.first_position[np.arange(count) // TOGETHER * TOGETHER]
     tables = tables_of_members(schedule, of_node, group, side.input_column)
     numbers, width = tables.rows + 2 * tables.columns, np.diff(layout.o_start)
+    columns = layout.columns_of(goals)
     is_swept = (numbers <= PIECE) | (np.diff(side.first_head) == 1)  # else its program may be in pieces
     in_python = [i for i, own in natives_of(schedule, DOUBLE).items() if not own.compiled]
     dense = layout.node_of_row[schedule.rows[alike_rows(numbered, level) > 0]]
@@ -251,7 +254,8 @@ def lower_members(side: SideBySide) -> Members:
         work=tables.uses + tables.rows,
         is_swept=is_swept,
         goal_start=np.concatenate(([0], np.cumsum(width[goals])[np.cumsum(list(map(len, layout.heads))) - 1])),
-        goal_column=tables.column_number[schedule.column_numbers[layout.columns_of(goals)]],
+        goal_column=tables.column_number[schedule.column_numbers[columns]],
+        layout_column=columns,
     )
 
 

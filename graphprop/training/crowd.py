@@ -170,7 +170,7 @@ class Question:
     weight: Any
     entry: Any
     same: list[Compared | None] = field(default_factory=list)
-    _plan: tuple[Any, Any, Any] = (None, (), ())
+    _plan: tuple[Any, Any] = (None, ())
     _objectives: dict[int, Objective] = field(default_factory=dict)
 
     def objective(self, i: int) -> Objective:
@@ -231,20 +231,24 @@ class Question:
         readable = np.array([each is not None for each in self.same], dtype=bool)
         chosen = going & readable & _finite(self.crowd.side, theta)
         if self._plan[0] != chosen.tobytes():
-            members = on_demand.members()
-            code = None if self.entry is None else members.compiled_loss(self.entry)
-            runs = [] if code is None else self.crowd._cut(chosen, len(self.rows))
+            runs = [] if self.entry is None else self.crowd._cut(chosen, len(self.rows))
             joined: dict[Any, Array] = {}  # targets of members that have the same outputs, each once
-            self._plan = chosen.tobytes(), [self._comparison(members, run, code, joined) for run in runs], code
+            self._plan = chosen.tobytes(), self._compared_by_loops(runs, joined)
         return self._plan[1]
 
-    def _comparison(self, members: Any, run: Any, code: Any, joined: dict[Any, Array]) -> Any:
-        compared = [self.same[m] for m in run.members.tolist()]
-        key = tuple(map(id, compared))
-        if key not in joined:
-            joined[key] = np.hstack([each.target for each in compared if each is not None])
-        assert compared[0] is not None
-        return members.Comparison.of(run, self.entry, code, joined[key], compared[0].share)
+    def _compared_by_loops(self, runs: Any, joined: dict[Any, Array]) -> list[Any]:
+        """The runs with their targets; none if the loss runs in Python."""
+        found = []
+        for run in runs:
+            if (codes := self.crowd._members.codes(run, self.entry)) is None:
+                return []
+            compared = [self.same[m] for m in run.members.tolist()]
+            key = tuple(map(id, compared))
+            if key not in joined:
+                joined[key] = np.hstack([each.target for each in compared if each is not None])
+            assert compared[0] is not None
+            found.append(on_demand.members().Comparison.of(run, codes, joined[key], compared[0].share))
+        return found
 
     def _given(self, i: int, theta: Array) -> tuple[Array, Array, Objective]:
         """What the program of a member is given."""

@@ -223,7 +223,7 @@ def jvp(
     tangents,
 ):
     """The outputs of the goals, to `result`, and their tangents. Gives whether all went well."""
-    products, bent = (gemm, gemv, table, runs, blocks, bends, pushes), bool(False)  # a bare False is compiled again
+    products, bent = (gemm, gemv, table, runs, blocks, bends, pushes), np.bool_(False)  # a bare False is compiled again
     _, o, _, _, do, _, fine = push_all(products, theta, moves, inputs, input_moves, memory, bent)
     if not fine:
         return False
@@ -294,7 +294,7 @@ def hvp(
 ):
     """The tangent of the gradient of a loss, added to `gradient`. Gives whether all went well."""
     products = gemm, gemv, table, runs, blocks, bends, pushes
-    input_moves, bent, resumed = np.zeros(inputs.shape, inputs.dtype), bool(True), bool(False)
+    input_moves, bent, resumed = np.zeros(inputs.shape, inputs.dtype), np.bool_(True), np.bool_(False)
     a, o, g, da, do, dg, fine = push_all(products, theta, moves, inputs, input_moves, memory, bent)
     if not fine:
         return False
