@@ -112,9 +112,9 @@ def fit(
     """
     program, start, trainable = read_model(model, theta)
     entry = read_loss(program.layout, loss)
-    for what, number, least in (("epochs", epochs, 1), ("patience", patience, 1), ("batch_size", batch_size, 1)):
-        if number is not None and not is_whole(number, least):
-            raise GraphpropError(f"{what} is a whole number of at least {least}, not {number!r}")
+    for what, number in (("epochs", epochs), ("patience", patience), ("batch_size", batch_size)):
+        if not (is_whole(number, 1) or (number is None and what != "epochs")):
+            raise GraphpropError(f"{what} is a whole number of at least 1, not {number!r}")
     check_flag(restore, "restore")
     generator(seed)
     chosen = read_optimizer(optimizer, rate)

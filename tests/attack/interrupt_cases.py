@@ -88,6 +88,15 @@ def saved(folder: str) -> Any:
     return path.read_bytes()
 
 
+def fitted(folder: str) -> Any:
+    """From the file that is there, be it the end of this fit or a step on the way to it."""
+    rows = np.linspace(-1.0, 1.0, 120).reshape(30, 4)
+    own: dict[str, Any] = {"checkpoint": Path(folder) / "run.ckpt", "progress": False, **LOSS}
+    found = gp.fit(gp.compile(small()), rows, rows[:, :2], theta=small().theta, epochs=3, validation=0.2, **own)
+    (Path(folder) / "run.ckpt").unlink()
+    return found.theta, found.history["loss"]
+
+
 def hand_written(x: Any) -> tuple[float, Any]:
     return float(np.sin(x).sum()), np.cos(x)
 
@@ -126,6 +135,7 @@ def doors(folder: str) -> dict[str, Callable[[], Call]]:
         "graph": lambda: (lambda net: lambda: sorted(map(repr, net.graph.edges)))(small()),
         "weight_matrix": lambda: (lambda net: lambda: net.weight_matrix(["m", "z"], ["s", "m"]))(small()),
         "save": lambda: lambda: saved(folder),
+        "fit from a checkpoint": lambda: lambda: fitted(folder),
         "load": lambda: lambda: shown(gp.load(file)),
         "check": with_trace(lambda net, trace, g: str(gp.check(net, SAMPLE, "s")).rpartition("\n\n")[2]),
         "gradcheck": lambda: lambda: bool(gp.gradcheck(hand_written, np.linspace(0.1, 1.0, 12))),

@@ -20,6 +20,8 @@ from graphprop.files import disk
 from graphprop.files.packing import CHECKPOINT, join
 from graphprop.training import checkpoints
 from graphprop.training.checkpoints import read_checkpoint
+from tests.attack import Found
+from tests.attack import checkpoints as attack
 from tests.training.fit_cases import BATCHES, OWN, WEIGHT, Counting, X, Y, fit, hits, interrupted, network, of_batches
 
 # ------------------------------------------------------------------ of something else
@@ -407,3 +409,17 @@ def test_what_a_killed_process_left_of_it_is_removed_and_nothing_else(tmp_path: 
         (tmp_path / name).write_bytes(b"half of i")
     fit(checkpoint=path)
     assert sorted(os.listdir(tmp_path)) == sorted(["run.ckpt", left[0], left[2]])
+
+
+def test_files_that_are_attacked_are_gone_on_from_or_refused() -> None:
+    counts = attack.attack(0.0, 1)
+    assert sum(counts.values()) == 20
+    assert any("goes on" in what for what in counts)
+    assert any("errors of ours" in what for what in counts)
+
+
+def test_the_attack_finds_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_check_arrays", lambda arrays, needed: None)
+    with pytest.raises(Found, match=r"case\(0, \d+\), entries of .*; the file is ") as caught:
+        attack.attack(20.0, 0)
+    os.unlink(str(caught.value).split("the file is ")[1])

@@ -467,6 +467,7 @@ REFUSED: list[tuple[Callable[[gp.Network], Any], str]] = [
     (lambda net: gp.fit(net, TWICE, **FITTED), "X can be gone through once, and there are 3 epochs"),
     (lambda net: gp.fit(net, [], **FITTED), "epoch 1: X gave no batch"),
     (lambda net: gp.fit(net, X, Y, **(FITTED | {"epochs": 0})), "epochs is a whole number of at least 1, not 0"),
+    (lambda net: gp.fit(net, X, Y, **(FITTED | {"epochs": None})), "epochs is a whole number of at least 1, not None"),
     (lambda net: gp.fit(net, X, Y, theta=net.theta, **FITTED), "theta= belongs to a program"),
     (lambda net: gp.fit(gp.compile(net), X, Y, **FITTED), "theta= says where it starts"),
     (lambda net: gp.fit(gp.compile(net), X, Y, theta=[1.0], **FITTED), "theta has shape (1,); the program has"),
