@@ -38,7 +38,7 @@ def join(title: bytes, header: Mapping[str, Any], arrays: Mapping[str, Array]) -
     listed = [[name, type_of(array), len(array) if array.ndim == 1 else array.shape] for name, array in packed.items()]
     line = json.dumps({**header, "arrays": listed}, ensure_ascii=False).encode(errors="backslashreplace")
     check_brackets(line, "the header")
-    return b"".join([title, line, b"\n", *(array.tobytes() for array in packed.values())])
+    return b"".join([title, line, b"\n", *(np.ascontiguousarray(array).data for array in packed.values())])
 
 
 def type_of(array: Array) -> str:

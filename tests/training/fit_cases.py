@@ -85,6 +85,7 @@ def hits(outputs: np.ndarray, target: np.ndarray) -> float:
     return float(np.sum(np.abs(outputs - target) < 0.5))
 
 
+NAMED = {"z": X[:, 2], "x": X[:, 0], "y": X[:, 1]}
 BATCHES = [(X[rows], Y[rows], WEIGHT[rows]) for rows in ROWS]
 WORSE = {"validation": (X[:9], -Y[:9], WEIGHT[:9])}  # the better the fit, the worse the validation
 CASES: dict[str, Callable[..., gp.Fit]] = {
@@ -109,6 +110,7 @@ CASES: dict[str, Callable[..., gp.Fit]] = {
     "float32": lambda **own: of_program(np.float32, validation=0.2, **own),
     "a list of batches": lambda **own: of_batches(BATCHES, **own),
     "a function that makes batches": lambda **own: of_batches(lambda: iter(BATCHES), **own),
+    "columns by name": lambda **own: gp.fit(network(), NAMED, {"q": Y[:, 1], "p": Y[:, 0]}, **(OWN | own)),
     "heads": of_heads,
     "layers": of_layers,
     "an optimiser of one's own": lambda **own: fit(optimizer=Counting(), **own),

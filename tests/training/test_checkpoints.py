@@ -65,6 +65,45 @@ def test_a_checkpoint_changes_nothing_and_a_finished_fit_is_given_again_without_
     assert path.read_bytes() == written
 
 
+def in_a_file(path: Path, array: np.ndarray) -> np.ndarray:
+    array.tofile(path)
+    return np.memmap(path, dtype=array.dtype, mode="r", shape=array.shape)
+
+
+def in_frames(folder: Path) -> tuple[Any, Any]:
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(X, columns=["x", "y", "z"]), pandas.DataFrame(Y, columns=["p", "q"])
+
+
+@pytest.mark.parametrize("form", [lambda here: (in_a_file(here / "X", X), in_a_file(here / "Y", Y)), in_frames])
+def test_files_in_memory_and_frames_are_gone_through_from_where_it_was(form: Any, tmp_path: Path) -> None:
+    given_X, given_Y = form(tmp_path)
+
+    def run(**own: Any) -> gp.Fit:
+        return gp.fit(network(), given_X, given_Y, validation=0.3, **OWN, **own)
+
+    for at in (2, 4):
+        interrupted(run, at, tmp_path / "run.ckpt")
+    assert_same(run(checkpoint=tmp_path / "run.ckpt"), fit(validation=0.3))
+
+
+def test_it_goes_on_with_another_number_of_threads(tmp_path: Path) -> None:
+    net, rows = gp.mlp([30, 200, 5], "tanh", seed=0), np.random.default_rng(0).normal(size=(900, 30))
+    before = gp.get_threads()
+
+    def run(threads: int, **own: Any) -> gp.Fit:
+        gp.set_threads(threads)
+        target = rows[:, :5]
+        return gp.fit(net.program, rows, target, theta=net.theta, loss="mse", epochs=2, progress=False, **own)
+
+    try:
+        for threads in (1, 2, 3):
+            interrupted(lambda threads=threads, **own: run(threads, **own), 9, tmp_path / "run.ckpt")
+        assert_same(run(2, checkpoint=tmp_path / "run.ckpt"), run(1))
+    finally:
+        gp.set_threads(before)
+
+
 def test_at_every_batch_it_can_be_interrupted(tmp_path: Path) -> None:
     whole = CASES["a fraction"]()
     seen = set()
