@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.comparing import Comparison
+from graphprop.engine.fast_sparse import NO_TERMS
 from graphprop.engine.machine_form import renewed
 from graphprop.engine.schedule import Schedule
 from graphprop.engine.taking import ARRAYS, described, share_of
@@ -58,7 +59,7 @@ def descend(
     if way is None:
         return None
     plan, share = way.plan, way.share
-    if plan.codes.reads and not plan.codes.are_current():
+    if way.reads and not plan.codes.are_current():
         schedule.plans.clear()
         way.schedule.plans.clear()
         return descend(schedule, theta, inputs, given, loss, weight, learns, terms)
@@ -72,17 +73,17 @@ def descend(
         share = way.weighted(share)
     if plan.checks_theta and not all_finite(theta[way.schedule.unused_positions]):
         return None
+    each = NO_TERMS
     if terms is not None:
-        terms.append(np.empty((len(inputs), plan.heads)))
-        share = way.weighted(ALIKE)
-    result: tuple[float, Array] | None = plan.run(theta, inputs, target, share, *(terms or ()))
-    if result is not None or way.if_missing is None or not np.isnan(target).any():
-        return result
-    if (way := way_with_gaps(way)) is None:
-        return None
-    schedule.plans[key] = way
-    again: tuple[float, Array] | None = way.plan.run(theta, inputs, target, share, *(terms or ()))
-    return again
+        each, share = np.empty((len(inputs), plan.heads)), way.weighted(ALIKE)
+        terms.append(each)
+    result: tuple[float, Array] | None = plan.run(theta, inputs, target, share, each)
+    if result is None and way.if_missing is not None and np.isnan(target).any():
+        other = way_with_gaps(way)
+        if other is not None:
+            schedule.plans[key] = other
+            result = other.plan.run(theta, inputs, target, share, each)
+    return result
 
 
 def each_loss(schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: Any) -> Array | None:
@@ -93,9 +94,14 @@ def each_loss(schedule: Schedule, theta: Any, inputs: Any, target: Any, loss: An
 
 
 def descend_objective(
-    schedule: Schedule, theta: Array, inputs: Array, objective: Objective, learns: bool = True
+    schedule: Schedule,
+    theta: Array,
+    inputs: Array,
+    objective: Objective,
+    learns: bool = True,
+    terms: list[Array] | None = None,
 ) -> tuple[float, Array] | None:
-    """The same for losses, their targets and sample weights that were read."""
+    """The same as `descend` for losses, their targets and sample weights that were read."""
     weights = objective.head_weight
     if objective.starts is None:
         return None
@@ -103,12 +109,15 @@ def descend_objective(
     plan = short_way(schedule, goal, len(inputs), theta.dtype)
     if plan is None:
         return None
-    targets, share = objective.for_kernels()
+    (targets, share), each = objective.for_kernels(), NO_TERMS
+    if terms is not None:
+        each, share = np.empty((len(inputs), plan.heads)), ALIKE
+        terms.append(each)
     share = share if weights is None else np.concatenate((share, weights))
-    result: tuple[float, Array] | None = plan.run(theta, inputs, targets, share)
+    result: tuple[float, Array] | None = plan.run(theta, inputs, targets, share, each)
     if result is None and objective.has_gaps:
         plan = short_way(schedule, goal.with_gaps(), len(inputs), theta.dtype)
-        result = plan and plan.run(theta, inputs, targets, share)
+        result = plan and plan.run(theta, inputs, targets, share, each)
     return result
 
 

@@ -33,7 +33,6 @@ LANE_SAMPLES = 256  # in a lane; fewer if there would be one lane
 FEW_SAMPLES = 256  # what a block reads of less stays in a core's own cache, so that it can be cut
 FEWEST_ROWS = 32, 64  # into products of so many rows with few samples, and with more
 MOST_TASKS = 8, 4  # and into so many products; BLAS takes longer for more
-NO_TERMS = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -96,9 +95,7 @@ class DenseDescent:
             checks_theta=len(schedule.unused_positions) > 0,
         )
 
-    def run(
-        self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array = NO_TERMS
-    ) -> tuple[float, Array] | None:
+    def run(self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array) -> tuple[float, Array] | None:
         """As that of `Descent`."""
         size = max(int(lanes[-1] - lanes[0]) for lanes in self.chunks) * self.schedule.size
         if (needed := self.dtype.itemsize * size) > WORTH_CHECKING:

@@ -196,9 +196,7 @@ class Descent:
             checks_theta=unused,
         )
 
-    def run(
-        self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array = NO_TERMS
-    ) -> tuple[float, Array] | None:
+    def run(self, theta: Array, inputs: Array, target: Array, share: Array, terms: Array) -> tuple[float, Array] | None:
         """The value and the gradient; None if any number is not what it may be.
 
         If `terms` has numbers, (samples, heads), what each of them adds is written there.

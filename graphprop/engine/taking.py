@@ -85,6 +85,7 @@ class Way:
     weights: Array | None = None  # what each head counts for
     share: Any = None  # what every sample counts for, and behind it the weights
     if_missing: Any = None  # what is compared where some targets are missing, if they may be
+    reads: bool = False  # whether it runs what was compiled of a user's functions, which may change
 
     def theta(self, given: Array) -> Array:
         return _laid_out(given, self.dtype)

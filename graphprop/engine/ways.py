@@ -122,6 +122,7 @@ def way_down(
         rows=rows,
         targets=targets,
         weights=weights,
+        reads=bool(plan.codes.reads),
         if_missing=goal.with_gaps() if any(entry.missing for entry in reading.kinds) else None,
     )
     return replace(way, share=way.weighted(plan.even))
