@@ -31,7 +31,7 @@ from graphprop.graph.layout import Array, Layout
 from graphprop.graph.side_by_side import SideBySide
 from graphprop.passes.objective import HeadLoss
 
-TOGETHER = 16  # graphs that one call sweeps
+TOGETHER = 32  # graphs that one call sweeps
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -199,9 +199,9 @@ class Comparison:
 
     def _add(self, values: Array) -> bool:
         found = np.empty(len(self.run.members))
-        sum_by_piece(self.learning.places, self.terms, found)
+        fine = sum_by_piece(self.learning.places, self.terms, found)
         values[self.run.members] = found
-        return bool(np.isfinite(found).all())
+        return bool(fine)
 
 
 def sweep_each(runs: Sequence[Run], sweep: Callable[[int, Array], bool]) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from graphprop.errors import GraphpropError, unknown
-from graphprop.functions.loss import Loss
 from graphprop.given.arguments import is_whole
 from graphprop.graph.layout import Name
 from graphprop.network import Network
@@ -155,7 +154,7 @@ class Population:
         X: Any,
         Y: Any,
         *,
-        loss: str | Loss,
+        loss: Losses,
         optimizer: Any = "adam",
         steps: int = 50,
         rate: Any = None,

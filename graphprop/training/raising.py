@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from graphprop.training.optim import LBFGS, plateau
 from graphprop.training.rules import Optimizer
 from graphprop.training.task import rate_of
 
+AT_ONCE = 64  # members that an optimiser is called for: their numbers stay in a core's own cache
+
 
 @dataclass(frozen=True, eq=False)
 class Course:
@@ -39,7 +41,8 @@ class Course:
     @classmethod
     def of(cls, loss: Any, optimizer: Any, steps: Any, rate: Any, clip: Any, decay: Any, patience: Any) -> Course:
         """What a user asked for, or an error that says what is wrong with it."""
-        find_loss(loss)
+        if not isinstance(loss, Mapping):
+            find_loss(loss)
         for what, number in (("steps", steps), ("patience", patience)):
             if not (is_whole(number, 1) or (number is None and what == "patience")):
                 raise GraphpropError(f"{what} is a whole number of at least 1, not {number!r}")
@@ -87,11 +90,10 @@ def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: A
                 state.stop(np.flatnonzero(state.going), "interrupted")
             if not state.going.any():
                 break
-    for i in range(len(crowd)):
-        own = theta[crowd.span(i)]
-        if not np.array_equal(np.isfinite(own), np.isfinite(good[crowd.span(i)])):
-            theta[crowd.span(i)] = good[crowd.span(i)]
-            failed[i] = f"member {crowd.keys[i]!r}: theta overflows in step {len(history)}"
+    lost = np.flatnonzero(np.isfinite(theta) != np.isfinite(good))
+    for i in np.unique(np.searchsorted(crowd.side.first_position, lost, side="right") - 1).tolist():
+        theta[crowd.span(i)] = good[crowd.span(i)]
+        failed[i] = f"member {crowd.keys[i]!r}: theta overflows in step {len(history)}"
     return Outcome(theta, history, state.stopped, failed)
 
 
@@ -104,18 +106,12 @@ class _State:
         self.stopped = ["steps"] * count
         self._best, self._waited, self._reduced = np.full(count, np.inf), np.zeros(count, int), np.zeros(count, int)
         layout, trainable, optimizer = crowd.side.layout, crowd.trainable(), course.optimizer
-        self._adjustment = adjustment(
-            layout, theta, trainable, optimizer, clip=course.clip, decay=course.decay, scale=None
-        )
-        self._parts: list[Adjustment] = []
-        self._memories: list[tuple[Array, ...]] = []
-        self._memory: tuple[Array, ...] = ()
-        if _is_by_number(course.optimizer):
-            self._memory = course.optimizer.start(theta)
-        else:
-            spans = [crowd.span(i) for i in range(count)]
-            self._parts = [_part(self._adjustment, span) for span in spans]
-            self._memories = [tuple(course.optimizer.start(theta[span])) for span in spans]
+        whole = adjustment(layout, theta, trainable, optimizer, clip=course.clip, decay=course.decay, scale=None)
+        self._together = _is_by_number(optimizer)
+        at_once = AT_ONCE if self._together else 1
+        parts = [range(first, min(first + at_once, count)) for first in range(0, count, at_once)]
+        self._parts = [_Part.of(whole, crowd, part, self._together) for part in parts]
+        self._memories = [tuple(optimizer.start(theta[part.span])) for part in self._parts]
 
     def stop(self, members: Iterable[int], why: str) -> None:
         for i in members:
@@ -124,38 +120,29 @@ class _State:
     @keeps_warnings
     def next(self, step: int, theta: Array, gradient: Array) -> Array:
         """The next theta of those that are going; that of the others stays."""
+        new, optimizer = theta.copy(), self.course.optimizer
+        if self._together:
+            rates = [rate_of(optimizer, step, 0)] * len(self._parts)
+        else:
+            rates = [rate_of(optimizer, step, reduced) for reduced in self._reduced.tolist()]
         with np.errstate(all="ignore"):  # what overflows is found when it is run
-            return self._each(step, theta, gradient) if self._parts else self._all(step, theta, gradient)
-
-    def _all(self, step: int, theta: Array, gradient: Array) -> Array:
-        """For an optimiser that goes number by number, as those here do: all members as if they were one."""
-        rate = rate_of(self.course.optimizer, step, 0)
-        if self.course.clip is not None:
-            gradient = self._clipped(gradient, float(self.course.clip))
-        whole = replace(self._adjustment, clip=None)
-        new, self._memory = whole.step(step + 1, rate, theta, gradient, self._memory)
-        if self.going.all():
-            return new
-        return np.where(np.repeat(self.going, np.diff(self.crowd.side.first_position)), new, theta)
-
-    def _clipped(self, gradient: Array, most: float) -> Array:
-        """Each member's gradient clipped by itself."""
-        gradient = gradient.copy()
-        gradient[self._adjustment.frozen] = 0
-        for i in np.flatnonzero(self.going).tolist():
-            span = self.crowd.span(i)
-            gradient[span] = clipped(gradient[span], most)
-        return gradient
-
-    def _each(self, step: int, theta: Array, gradient: Array) -> Array:
-        """For another optimiser, or a rate of each member's own: one member after the other."""
-        new = theta.copy()
-        for i in np.flatnonzero(self.going).tolist():
-            span = self.crowd.span(i)
-            rate = rate_of(self.course.optimizer, step, int(self._reduced[i]))
-            given = step + 1, rate, theta[span], gradient[span], self._memories[i]
-            new[span], self._memories[i] = self._parts[i].step(*given)
+            for i, rate in enumerate(rates):
+                self._step(i, step + 1, rate, theta, gradient, new)
         return new
+
+    def _step(self, i: int, number: int, rate: float, theta: Array, gradient: Array, new: Array) -> None:
+        """Step those members of a part that are going."""
+        part = self._parts[i]
+        going = self.going[part.members.start : part.members.stop]
+        if not going.any():
+            return
+        own = part.clipped(gradient[part.span], self.course.clip) if self._together else gradient[part.span]
+        found, self._memories[i] = part.adjustment.step(number, rate, theta[part.span], own, self._memories[i])
+        if going.all():
+            new[part.span] = found
+            return
+        for k in np.flatnonzero(going).tolist():
+            new[self.crowd.span(part.members[k])] = found[part.spans[k]]
 
     def look_at(self, values: Array) -> None:
         """See whose losses got better, and who has waited too long for that."""
@@ -175,15 +162,39 @@ def _is_by_number(optimizer: Optimizer) -> bool:
     return ours in OPTIMIZERS.values() and not isinstance(optimizer.rate, plateau)
 
 
-def _part(whole: Adjustment, span: slice) -> Adjustment:
-    """What is done to one member."""
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Members that are stepped with one call of the optimiser."""
 
-    def own(positions: Array) -> Array:
-        first, last = np.searchsorted(positions, (span.start, span.stop)).tolist()
-        found: Array = positions[first:last] - span.start
-        return found
+    members: range
+    span: slice  # of their parameters
+    spans: list[slice]  # of each of them, from there on
+    adjustment: Adjustment
 
-    return replace(whole, decaying=own(whole.decaying), frozen=own(whole.frozen))
+    @classmethod
+    def of(cls, whole: Adjustment, crowd: Crowd, members: range, together: bool) -> _Part:
+        """A part of an adjustment of all. Where several are stepped together, each is clipped before."""
+        spans = [crowd.span(i) for i in members]
+        span = slice(spans[0].start, spans[-1].stop)
+
+        def own(positions: Array) -> Array:
+            first, last = np.searchsorted(positions, (span.start, span.stop)).tolist()
+            found: Array = positions[first:last] - span.start
+            return found
+
+        clip = None if together else whole.clip
+        adjusted = replace(whole, clip=clip, decaying=own(whole.decaying), frozen=own(whole.frozen))
+        return cls(members, span, [slice(each.start - span.start, each.stop - span.start) for each in spans], adjusted)
+
+    def clipped(self, gradient: Array, most: float | None) -> Array:
+        """The gradient of each member clipped by itself."""
+        if most is None:
+            return gradient
+        gradient = gradient.copy()
+        gradient[self.adjustment.frozen] = 0
+        for span in self.spans:
+            gradient[span] = clipped(gradient[span], float(most))
+        return gradient
 
 
 # ------------------------------------------------------------------ by workers

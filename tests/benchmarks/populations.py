@@ -16,7 +16,7 @@ from tests.benchmarks.measuring import once
 from tests.benchmarks.tasks import Case, Fact, Prepared
 
 MEMBERS, SAMPLES, STEPS, RATE = 1000, 64, 50, 1e-3
-DISTINCT = 20  # of the graphs, those that JAX compiles by themselves; it is called for each as often as makes all
+DISTINCT = 5  # of the graphs, those that JAX compiles by themselves; it is called for each as often as makes all
 MIXED = ("sigmoid", "tanh", "relu", "identity", "sin", "gaussian")
 
 
