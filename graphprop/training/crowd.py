@@ -135,8 +135,11 @@ class Crowd:
         named = None if batched and is_series(Y) else by_name(Y)
         question = Question(self, rows, batched, Y, loss, weight, entry)
         known: dict[Any, Compared | None] = {}
+        keys: dict[int, Any] = {}  # of outputs, equal ones of which are one object
         for i, outputs in enumerate(self.side.outputs):
-            key = _what_is_read(outputs, named, loss, i)
+            if id(outputs) not in keys:
+                keys[id(outputs)] = _what_is_read(outputs, named, loss)
+            key = i if keys[id(outputs)] is None else keys[id(outputs)]
             if key not in known:
                 known[key] = question.compared(i)
             question.same.append(known[key])
@@ -301,10 +304,10 @@ def _finite(side: SideBySide, theta: Array) -> Array:
     return fine
 
 
-def _what_is_read(outputs: Outputs, named: Mapping[Any, Any] | None, loss: Any, i: int) -> Any:
-    """A key that two members share if targets and losses mean the same for both."""
+def _what_is_read(outputs: Outputs, named: Mapping[Any, Any] | None, loss: Any) -> Any:
+    """A key that two members share if targets and losses mean the same for both; None if each is by itself."""
     names = [*(named or ()), *(loss if isinstance(loss, Mapping) else ())]
     if not names:
         return tuple(tuple(output[1:] for output in head) for head in outputs.heads)
     own = {output.name for head in outputs.heads for output in head}
-    return outputs if own.issuperset(names) else i
+    return outputs if own.issuperset(names) else None

@@ -124,6 +124,20 @@ def test_a_loss_for_each_head_and_targets_by_name_are_those_of_each_member() -> 
     np.testing.assert_allclose(gp.Population(nets).losses(inputs, {"q": Y[:, 1]}, loss="mse"), expected, rtol=1e-14)
 
 
+def test_members_are_trained_by_a_loss_for_each_head() -> None:
+    nets, steps = members("two heads"), 5
+    loss, target = {"p": "mse", "q": ("mae", 0.5)}, {"q": Y[:, 1], "p": Y[:, 0]}
+    inputs = {name: X[:, i] for i, name in enumerate("xyz")}
+    expected = []
+    for net in nets:
+        theta = net.theta.copy()
+        for _ in range(steps):
+            theta = theta - 0.1 * net.program.value_and_grad(theta, inputs, target, loss=loss)[1] * net.trainable
+        expected.append(theta)
+    gp.Population(nets).fit(inputs, target, loss=loss, steps=steps, optimizer="sgd", rate=0.1)
+    assert same(expected, thetas(nets))
+
+
 def test_missing_targets_count_for_nothing() -> None:
     nets, target = members("evolved"), Y.copy()
     target[::3, 0] = np.nan
