@@ -180,7 +180,7 @@ def pull_nodes(table, bends, theta, moves, a, o, g, a_moves, o_moves, g_moves, g
 # ------------------------------------------------------------------ a whole batch
 
 
-@njit(inline="always", **INNER)
+@njit(**INNER)
 def push_all(products, theta, moves, inputs, input_moves, memory, bent):
     """All nodes forward; `memory` has a, o and g, and then their tangents. Gives them, and whether all went well."""
     gemm, gemv, table, runs, blocks, bends, pushes = products
@@ -306,7 +306,7 @@ def hvp(
     heads = len(head_start) - 1
     terms = np.empty((len(inputs), heads))
     those = head_start, head_column, int64(0), heads
-    if not compare(losses, limits, False, *those, target, share, int64(0), o, g, terms):
+    if not compare(losses, limits, np.bool_(False), *those, target, share, int64(0), o, g, terms):
         return False
     bend_heads(second, head_start, head_column, target, share, o, do, dg)
     for run in range(len(runs) - 1, -1, -1):
