@@ -33,10 +33,14 @@ SUMS: dict[str, gp.Loss] = {
     "huber": gp.Loss("huber", _huber, lambda z, t: np.where(abs(z - t) < WIDTH, z - t, WIDTH * np.sign(z - t))),
     "log cosh": gp.Loss("log cosh", lambda z, t: np.log(np.cosh(z - t)).sum(-1), lambda z, t: np.tanh(z - t)),
     "one-sided": gp.Loss("one-sided", lambda z, t: (_above(z, t) ** 2).sum(-1), lambda z, t: 2 * _above(z, t)),
+    "a mean": gp.Loss("a mean", lambda z, t: ((z - t) ** 2).mean(-1), lambda z, t: 2 * (z - t) / z.shape[-1]),
+    "numpy's mean": gp.Loss(
+        "numpy's mean", lambda z, t: 3 * np.mean(abs(z - t), axis=-1), lambda z, t: 3 / z.shape[-1] * np.sign(z - t)
+    ),
+    "a sum over n": gp.Loss("a sum over n", lambda z, t: (z * t).sum(-1) / z.shape[-1], lambda z, t: t / z.shape[-1]),
     "poisson": gp.Loss("poisson", lambda z, t: (np.exp(z) - t * z).sum(-1), lambda z, t: np.exp(z) - t),
 }
 OTHERS: dict[str, gp.Loss] = {
-    "a mean": gp.Loss("a mean", lambda z, t: ((z - t) ** 2).mean(-1), lambda z, t: 2 * (z - t) / z.shape[-1]),
     "a square of a sum": gp.Loss(
         "a square of a sum",
         lambda z, t: (z - t).sum(-1) ** 2,
@@ -44,6 +48,12 @@ OTHERS: dict[str, gp.Loss] = {
         check=False,
     ),
     "one component": gp.Loss("one component", lambda z, t: z[..., 0], lambda z, t: np.eye(z.shape[-1])[0] + 0 * z),
+    "a mean of samples": gp.Loss(
+        "a mean of samples", lambda z, t: (z - t).mean(0).sum(-1) + 0 * z[..., 0], lambda z, t: 0 * z, check=False
+    ),
+    "a number of samples": gp.Loss(
+        "a number of samples", lambda z, t: (z / z.shape[0]).sum(-1), lambda z, t: 1 / z.shape[0] + 0 * z, check=False
+    ),
     "a lie": gp.Loss("a lie", lambda z, t: max(z - t, 0.0).sum(-1), lambda z, t: max(z - t, 0.0), check=False),
 }
 NETS = {"sparse": gp.mlp([2, 3, 2], "tanh", "identity", seed=0), "dense": gp.mlp([64, 40, 10], "tanh", seed=0)}

@@ -1,4 +1,4 @@
-"""A user's losses as machine code: those whose value is a sum over the components of a function of plain arithmetic.
+"""A user's losses as machine code: a sum over the components, or a mean, of a function of plain arithmetic.
 
 They are traced like activations, for one component, and held against the Python functions. The numbers that they
 capture stand in the code; where they change it is compiled again, some times. All other losses run in Python.
@@ -37,11 +37,12 @@ def run(z, t, g, values, samples, n):
     values = carray(values, samples)
     for k in range(samples):
         values[k] = 0.0
+    count = float(n)
     for i in range(n):
         for k in range(samples):
             j = i * samples + k
-            x, odd, far = value(z[j], t[j]{numbers})
-            slope, also_odd, also_far = derivative(z[j], t[j]{numbers})
+            x, odd, far = value(z[j], t[j], count{numbers})
+            slope, also_odd, also_far = derivative(z[j], t[j], count{numbers})
             g[j] = slope
             values[k] += np.nan if odd or far or also_odd or also_far else x
 """

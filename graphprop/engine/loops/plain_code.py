@@ -37,7 +37,8 @@ WHOLE = {
 }
 
 
-OF_ARRAYS = frozenset(("sum", "where"))  # what a function of arrays, a number for each component, may call besides
+# what a function of arrays, a number for each component, may call besides, and an axis of its shape
+OF_ARRAYS = frozenset(("sum", "mean", "where", "shape"))
 
 
 def is_plain(function: Any, callers: tuple[Any, ...] = (), names: frozenset[str] = frozenset()) -> bool:
@@ -64,7 +65,7 @@ def strange_line(
         line = (step.positions and step.positions.lineno) or line
         name = step.argval
         if step.opname == "BINARY_OP":
-            good = step.argrepr in ARITHMETIC
+            good = step.argrepr in ARITHMETIC or (step.argrepr == "[]" and "shape" in names)
         elif "CONST" in step.opname:
             good = isinstance(step.argval, int | float)
         elif _is_global(step):
@@ -76,6 +77,8 @@ def strange_line(
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             of_reals = any(_is_of_reals(getattr(module, name, None)) for module in (math, np))
             good = name in names or (name not in WHOLE and of_reals)
+        elif step.opname == "BINARY_SUBSCR":
+            good = "shape" in names
         else:
             good = step.opname.startswith(STEPS)
         if not good:

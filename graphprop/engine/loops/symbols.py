@@ -196,6 +196,13 @@ class Symbol:
             raise UntraceableError
         return Total(self)
 
+    def mean(self, axis: int) -> Total:
+        return self.sum(axis) / self.shape[-1]
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.recorder)
+
     def __bool__(self) -> bool:
         return self.recorder.decide(f"{self.text} != 0.0")
 
@@ -208,6 +215,21 @@ class Symbol:
         if f"{inputs}->?" in ufunc.types:
             return np.bool_(self.recorder.decide(f"np.{ufunc.__name__}({', '.join(map(self.recorder.text, given))})"))
         raise UntraceableError
+
+
+COUNT = "x2"  # of the components, which a function of one of them is given behind it and its target
+
+
+@dataclass
+class Shape:
+    """Of an array of which a number stands for each component; only how many these are is known of it."""
+
+    recorder: Recorder
+
+    def __getitem__(self, axis: int) -> WholeSymbol:
+        if axis != -1:
+            raise UntraceableError
+        return WholeSymbol(self.recorder, COUNT, False)
 
 
 @dataclass

@@ -119,6 +119,12 @@ def _sum(x: Any, axis: int) -> Total:
     return x.sum(axis)
 
 
+def _mean(x: Any, axis: int) -> Total:
+    if not isinstance(x, Symbol):
+        raise UntraceableError
+    return x.mean(axis)
+
+
 @dataclass
 class _Copies:
     """Copies of functions that compute with symbols: what they refer to is replaced."""
@@ -138,7 +144,8 @@ class _Copies:
             functions = {name: self.of(each) for name, each in vars(math).items() if callable(each)}
             return SimpleNamespace(**vars(math) | functions)
         if entry is np:
-            return SimpleNamespace(**vars(np) | {"where": _where, "clip": _clip(recorder), "sum": _sum})
+            others = {"where": _where, "clip": _clip(recorder), "sum": _sum, "mean": _mean}
+            return SimpleNamespace(**vars(np) | others)
         if entry is np.where:
             return _where
         if entry is np.clip:
@@ -215,26 +222,30 @@ def _traced(recorder: Recorder, bodies: dict[str, list[str]], counts: dict[str, 
 def trace_loss(value: Any, gradient: Any) -> Traced | None:
     """Plain functions of arrays z and t, the components last, as functions of one of these: a term and its slope.
 
-    None if the value is no sum of terms, or one of them has to run in Python.
+    They are given the number of components, too. None if the value is no sum, or mean, of terms, or one of them has to
+    run in Python.
     """
     recorder = Recorder(fast=True)
     copies = _Copies(recorder)
 
-    def term(z: Symbol, t: Symbol) -> Any:
+    def term(z: Symbol, t: Symbol, count: Symbol) -> Any:
         total = copies.of(value)(z, t)
         if not isinstance(total, Total):
             raise UntraceableError
         return total.term
 
+    def slope(z: Symbol, t: Symbol, count: Symbol) -> Any:
+        return copies.of(gradient)(z, t)
+
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
             bodies = {
-                "value": _paths(recorder, term, 2, (), of_numpy=True),
-                "derivative": _paths(recorder, copies.of(gradient), 2, (), of_numpy=True),
+                "value": _paths(recorder, term, 3, (), of_numpy=True),
+                "derivative": _paths(recorder, slope, 3, (), of_numpy=True),
             }
     except Exception:  # a symbol where it cannot stand
         return None
-    return _traced(recorder, bodies, dict.fromkeys(bodies, 2))
+    return _traced(recorder, bodies, dict.fromkeys(bodies, 3))
 
 
 def _paths(
