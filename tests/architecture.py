@@ -42,6 +42,7 @@ LATE = {  # imports in functions, each with its reason
     ("engine/on_demand", "engine/matrices"): "numba comes with the first call that needs it",
     ("engine/on_demand", "engine/members"): "numba comes with the first call that needs it",
     ("engine/on_demand", "engine/tangents"): "numba comes with the first call that needs it",
+    ("engine/on_demand", "engine/walking"): "numba comes with the first call that needs it",
     ("functions/bending", "functions/duals"): "few programs ask for a second derivative that nobody stated",
     ("network", "interop/networkx"): "a network goes through the doors, which stand above it",
     ("program", "network"): "a program gives back a network, which stands above it",

@@ -11,6 +11,7 @@ import numpy as np
 from graphprop.atomic.forking import load
 from graphprop.engine.schedule import Schedule
 from graphprop.graph.layout import Array, Layout
+from graphprop.passes.heads import Losses
 from graphprop.passes.objective import Objective
 
 
@@ -93,6 +94,55 @@ class Tangents(Protocol):
         """The tangent of the gradient of a loss by theta."""
 
 
+class WalkPlan(Protocol):
+    """How steps are made of batches of some size."""
+
+    @property
+    def most(self) -> int:
+        """How many at once."""
+
+    @property
+    def gathers(self) -> tuple[bool, bool]:
+        """Whether they gather rows of the inputs and of the targets."""
+
+
+class Walk(Protocol):
+    """Steps of training as machine code; what is done in each is known when it is made."""
+
+    def step(self, numbers: tuple[float, ...], theta: Array, gradient: Array, memory: Array, /) -> tuple[Array, Array]:
+        """The next theta, and what is remembered then."""
+
+    def steps(
+        self,
+        plan: Any,
+        numbers: list[tuple[float, ...]],
+        theta: Array,
+        memory: Array,
+        inputs: Any,
+        target: Any,
+        rows: Array,
+        weight: Array | None,
+        /,
+    ) -> tuple[list[float], Array, Array, Array] | None:
+        """The losses of some steps, theta before the last and after it, and what is remembered; None if it cannot."""
+
+
+class Walking(Protocol):
+    """What makes steps of training."""
+
+    @property
+    def walk(self) -> Callable[..., Walk]:
+        """How they are made by a rule."""
+
+    def plan(
+        self, schedule: Schedule, loss: Losses, inputs: Any, target: Any, samples: int, dtype: np.dtype[Any], /
+    ) -> WalkPlan | None:
+        """How they are made of so many samples; None if it is one by one."""
+
+    def length(self, gradient: Array, /) -> float:
+        """The Euclidean length, as a step has it that clips."""
+
+
 @cache
 def engine() -> Engine:
     return load(_import_engine)
@@ -146,6 +196,17 @@ def _import_matrices() -> Callable[..., Layout]:
     from graphprop.engine import matrices
 
     return matrices.lay_out_matrices
+
+
+@cache
+def walking() -> Walking:
+    return load(_import_walking)
+
+
+def _import_walking() -> Walking:
+    from graphprop.engine import walking
+
+    return walking
 
 
 @cache

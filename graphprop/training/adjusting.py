@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from graphprop.engine import on_demand
+from graphprop.engine.on_demand import Walk
 from graphprop.errors import GraphpropError, UnknownNameError, unknown
 from graphprop.given.arrays import Array
 from graphprop.graph.layout import Layout
+from graphprop.training.chosen import OPTIMIZERS
 from graphprop.training.optim import LBFGS
-from graphprop.training.rules import Optimizer, check_number
+from graphprop.training.rules import Built, Optimizer, check_number
+
+NONE = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
-    """What is done to theta with a gradient. theta and gradient are not changed, new arrays are made."""
+    """What is done to theta with a gradient, which may be used up. theta is not changed, new arrays are made."""
 
     optimizer: Optimizer | LBFGS
     clip: float | None
@@ -27,11 +33,47 @@ class Adjustment:
     frozen: Array  # positions that stay as they are
     scaled: Array  # positions of which only a part of the way is gone, or more than that
     factors: Array
+    dtype: np.dtype[Any]  # of theta
+    unread: Array  # positions that no run reads
+
+    @cached_property
+    def walk(self) -> Walk | None:
+        """The same as machine code, for an optimiser of our own."""
+        own = self.optimizer
+        if type(own) not in OPTIMIZERS.values() or not isinstance(own, Built) or isinstance(own, LBFGS):
+            return None
+        return on_demand.walking().walk(
+            own.rule,
+            len(own.start(np.zeros(0, self.dtype))),
+            len(own.numbers(1, 0.0)),
+            self.dtype,
+            clip=math.inf if self.clip is None else self.clip,
+            factors=self.factors,
+            frozen=self.frozen,
+            decaying=self.decaying,
+            scaled=self.scaled,
+            unread=self.unread,
+        )
 
     def step(
         self, number: int, rate: float, theta: Array, gradient: Array, memory: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
         """The next theta and what the optimiser remembers then; steps are counted from 1."""
+        if self.walk is None:
+            return self._by_python(number, rate, theta, gradient, memory)
+        [numbers] = self.numbers(number, [rate])
+        new, remembered = self.walk.step(numbers, theta, gradient, as_rows(memory, theta))
+        return new, tuple(remembered)
+
+    def numbers(self, first: int, rates: list[float]) -> list[tuple[float, ...]]:
+        """What the machine code takes for steps from the first on, which have these rates."""
+        assert isinstance(self.optimizer, Built)
+        own, decay = self.optimizer.numbers, self.decay
+        return [(rate * decay, *own(step, rate)) for step, rate in enumerate(rates, first)]
+
+    def _by_python(
+        self, number: int, rate: float, theta: Array, gradient: Array, memory: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
         if len(self.frozen):
             gradient = gradient.copy()
             gradient[self.frozen] = 0
@@ -57,13 +99,15 @@ class Adjustment:
         return new, tuple(remembered)
 
 
+def as_rows(memory: tuple[Array, ...], theta: Array) -> Array:
+    """What an optimiser of our own remembers, each of its arrays a row."""
+    return np.array(memory, theta.dtype).reshape(len(memory), len(theta))
+
+
 def clipped(gradient: Array, most: float) -> Array:
     """The gradient, made shorter if it is longer than that."""
-    largest = float(np.max(np.abs(gradient), initial=0.0))
-    if not largest or not math.isfinite(largest):
-        return gradient
-    length = largest * math.sqrt(float(np.sum((gradient / largest) ** 2, dtype=float)))  # cannot overflow on the way
-    return gradient * (most / length) if length > most else gradient
+    length = on_demand.walking().length(gradient)
+    return gradient * (most / length) if most < length < math.inf else gradient
 
 
 def adjustment(
@@ -75,6 +119,7 @@ def adjustment(
     clip: Any,
     decay: Any,
     scale: Mapping[Any, float] | None,
+    unread: Array = NONE,
 ) -> Adjustment:
     """What a user asked for, with positions in place of names."""
     if clip is not None:
@@ -99,6 +144,8 @@ def adjustment(
         frozen=np.flatnonzero(frozen),
         scaled=scaled,
         factors=factors[scaled],
+        dtype=theta.dtype,
+        unread=unread,
     )
 
 

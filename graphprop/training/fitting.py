@@ -28,6 +28,7 @@ from graphprop.training.optim import LBFGS
 from graphprop.training.progress import Shown, shown
 from graphprop.training.samples import Batch, Samples, Stream
 from graphprop.training.task import State, Task, rate_now, read_loss, read_model, read_samples
+from graphprop.training.walking import walk
 from graphprop.training.watching import end_epoch
 
 
@@ -133,7 +134,16 @@ def fit(
         seed=int(seed),
         patience=patience,
         optimizer=chosen,
-        adjustment=adjustment(program.layout, start, trainable, chosen, clip=clip, decay=decay, scale=scale),
+        adjustment=adjustment(
+            program.layout,
+            start,
+            trainable,
+            chosen,
+            clip=clip,
+            decay=decay,
+            scale=scale,
+            unread=program.schedule.unused_positions,
+        ),
         metrics=read_metrics(metrics, program.layout, entry),
         callback=callback,
     )
@@ -178,7 +188,12 @@ def _run(task: Task, state: State, progress: bool | None, kept: Checkpoint) -> s
 
 
 def _steps(task: Task, state: State, show: Shown, asked: Callable[[], bool], kept: Checkpoint) -> None:
-    """The steps of an epoch that are left, until somebody asks to stop."""
+    """The steps of an epoch that are left, until somebody asks to stop: many at once, or one by one."""
+    for count in walk(task, state):
+        show.step(state.epoch + 1, state.total / state.counted, count)
+        kept.step()
+        if asked():
+            return
     for batch in task.batches(state.epoch, state.batch):
         value, gradient = _of_batch(task, state, state.theta, batch)
         counts = len(batch) if batch.weight is None else float(batch.weight.sum())

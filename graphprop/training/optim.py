@@ -2,22 +2,26 @@
 
 An optimiser is a small frozen object: a name, its numbers, `start(theta)`, which gives what it remembers as arrays, and
 `update(step, rate, theta, gradient, *memory)`, which gives the next theta and the next memory and changes nothing.
-Steps are counted from 1. One of your own is any object that has these. What a step is taken for, and when to stop, is
-not known here.
+Steps are counted from 1. One of your own is any object that has these.
+
+Those here have a rule: a function of theta, the gradient, the memory and the numbers of a step, entry by entry, which
+gives the next theta and memory. It is written once, for arrays of numpy and for the machine code that goes along them.
+What a step is taken for, and when to stop, is not known here.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy import maximum, minimum, sign, sqrt, where
 
 from graphprop.errors import GraphpropError, check_flag
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import Array
-from graphprop.training.rules import Built, Changing, Rate
+from graphprop.training.rules import Built, Changing, Rate, Rule
 
 # ------------------------------------------------------------------ rates that change
 
@@ -128,11 +132,26 @@ class SGD(Built):
     def start(self, theta: Array) -> tuple[Array, ...]:
         return (np.zeros_like(theta),) if self.momentum else ()
 
-    def update(self, step: int, rate: float, theta: Array, gradient: Array, *memory: Array) -> tuple[Array, ...]:
-        if not memory:
-            return (theta - rate * gradient,)
-        speed = self.momentum * memory[0] + gradient
-        return theta - rate * (gradient + self.momentum * speed if self.nesterov else speed), speed
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate, self.momentum) if self.momentum else (rate,)
+
+    @property
+    def rule(self) -> Rule:
+        return _nesterov if self.nesterov else _with_momentum if self.momentum else _sgd
+
+
+def _sgd(theta: Any, g: Any, rate: Any) -> tuple[Any, ...]:
+    return (theta - rate * g,)
+
+
+def _with_momentum(theta: Any, g: Any, v: Any, rate: Any, momentum: Any) -> tuple[Any, ...]:
+    v = momentum * v + g
+    return theta - rate * v, v
+
+
+def _nesterov(theta: Any, g: Any, v: Any, rate: Any, momentum: Any) -> tuple[Any, ...]:
+    v = momentum * v + g
+    return theta - rate * (g + momentum * v), v
 
 
 @dataclass(frozen=True)
@@ -145,9 +164,13 @@ class RMSprop(Built):
     name: ClassVar[str] = "rmsprop"
     memory: ClassVar[int] = 1
 
-    def update(self, step: int, rate: float, theta: Array, gradient: Array, square: Array) -> tuple[Array, ...]:
-        square = self.smoothing * square + (1 - self.smoothing) * (gradient * gradient)
-        return theta - rate * gradient / (np.sqrt(square) + self.epsilon), square
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        return rate, self.smoothing, 1 - self.smoothing, self.epsilon
+
+    @staticmethod
+    def rule(theta: Any, g: Any, s: Any, rate: Any, old: Any, new: Any, epsilon: Any) -> tuple[Any, ...]:
+        s = old * s + new * (g * g)
+        return theta - rate * g / (sqrt(s) + epsilon), s
 
 
 @dataclass(frozen=True)
@@ -159,9 +182,13 @@ class Adagrad(Built):
     name: ClassVar[str] = "adagrad"
     memory: ClassVar[int] = 1
 
-    def update(self, step: int, rate: float, theta: Array, gradient: Array, square: Array) -> tuple[Array, ...]:
-        square = square + gradient * gradient
-        return theta - rate * gradient / (np.sqrt(square) + self.epsilon), square
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        return rate, self.epsilon
+
+    @staticmethod
+    def rule(theta: Any, g: Any, s: Any, rate: Any, epsilon: Any) -> tuple[Any, ...]:
+        s = s + g * g
+        return theta - rate * g / (sqrt(s) + epsilon), s
 
 
 @dataclass(frozen=True)
@@ -178,13 +205,18 @@ class Adam(Built):
     name: ClassVar[str] = "adam"
     memory: ClassVar[int] = 2
 
-    def update(
-        self, step: int, rate: float, theta: Array, gradient: Array, mean: Array, square: Array
-    ) -> tuple[Array, ...]:
-        mean = self.beta1 * mean + (1 - self.beta1) * gradient
-        square = self.beta2 * square + (1 - self.beta2) * (gradient * gradient)
-        of_mean, of_square = 1 / (1 - self.beta1**step), 1 / (1 - self.beta2**step)
-        return theta - rate * (mean * of_mean) / (np.sqrt(square * of_square) + self.epsilon), mean, square
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        old_m, old_s = self.beta1, self.beta2
+        return rate, old_m, 1 - old_m, 1 / (1 - old_m**step), old_s, 1 - old_s, 1 / (1 - old_s**step), self.epsilon
+
+    @staticmethod
+    def rule(
+        theta: Any, g: Any, m: Any, s: Any,
+        rate: Any, old_m: Any, new_m: Any, of_m: Any, old_s: Any, new_s: Any, of_s: Any, epsilon: Any,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        m = old_m * m + new_m * g
+        s = old_s * s + new_s * (g * g)
+        return theta - rate * (m * of_m) / (sqrt(s * of_s) + epsilon), m, s
 
 
 @dataclass(frozen=True)
@@ -205,9 +237,14 @@ class Lion(Built):
     name: ClassVar[str] = "lion"
     memory: ClassVar[int] = 1
 
-    def update(self, step: int, rate: float, theta: Array, gradient: Array, mean: Array) -> tuple[Array, ...]:
-        way = np.sign(self.beta1 * mean + (1 - self.beta1) * gradient)
-        return theta - rate * way, self.beta2 * mean + (1 - self.beta2) * gradient
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        return rate, self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2
+
+    @staticmethod
+    def rule(
+        theta: Any, g: Any, m: Any, rate: Any, old: Any, new: Any, old_after: Any, new_after: Any
+    ) -> tuple[Any, ...]:
+        return theta - rate * sign(old * m + new * g), old_after * m + new_after * g
 
 
 @dataclass(frozen=True)
@@ -234,14 +271,16 @@ class Rprop(Built):
     def start(self, theta: Array) -> tuple[Array, ...]:
         return np.full_like(theta, self.rate), np.zeros_like(theta)
 
-    def update(
-        self, step: int, rate: float, theta: Array, gradient: Array, size: Array, before: Array
-    ) -> tuple[Array, ...]:
-        same = gradient * np.sign(before)
-        size = np.where(same > 0, np.minimum(size * self.up, self.most), size)
-        size = np.where(same < 0, np.maximum(size * self.down, self.least), size)
-        gradient = np.where(same < 0, 0 * gradient, gradient)
-        return theta - np.sign(gradient) * size, size, gradient
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        return self.up, self.most, self.down, self.least
+
+    @staticmethod
+    def rule(theta: Any, g: Any, size: Any, before: Any, up: Any, most: Any, down: Any, least: Any) -> tuple[Any, ...]:
+        same = g * sign(before)
+        size = where(same > 0, minimum(size * up, most), size)
+        size = where(same < 0, maximum(size * down, least), size)
+        g = where(same < 0, 0 * g, g)
+        return theta - sign(g) * size, size, g
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ SELDOM = 10.0  # seconds between two lines
 class Shown(Protocol):
     """What is told of the steps and of the epochs."""
 
-    def step(self, epoch: int, loss: float) -> None:
-        """One step more, in an epoch counted from 1; the mean loss of it until now."""
+    def step(self, epoch: int, loss: float, count: int = 1) -> None:
+        """Steps that were made, in an epoch counted from 1; the mean loss of it until now."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """An epoch came to its end."""
@@ -41,7 +41,7 @@ def shown(asked: bool | None, epochs: int, steps: int | None, done: int) -> Show
 class Nothing:
     """Shows nothing."""
 
-    def step(self, epoch: int, loss: float) -> None:
+    def step(self, epoch: int, loss: float, count: int = 1) -> None:
         pass
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -57,7 +57,7 @@ class Lines:
     def __init__(self, epochs: int) -> None:
         self._epochs, self._next = epochs, time.monotonic() + SELDOM
 
-    def step(self, epoch: int, loss: float) -> None:
+    def step(self, epoch: int, loss: float, count: int = 1) -> None:
         pass
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -80,8 +80,8 @@ class Bar:
         self._epochs, self._validated = epochs, ""
         self._bar: Any = tqdm(total=total, initial=done, unit="step", delay=SOON, leave=False, dynamic_ncols=True)
 
-    def step(self, epoch: int, loss: float) -> None:
-        if self._bar.update():
+    def step(self, epoch: int, loss: float, count: int = 1) -> None:
+        if self._bar.update(count):
             self._bar.set_description_str(f"epoch {epoch} of {self._epochs}", refresh=False)
             self._bar.set_postfix_str(f"loss {loss:.4g}{self._validated}", refresh=False)
 

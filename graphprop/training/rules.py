@@ -14,6 +14,7 @@ from graphprop.errors import GraphpropError
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import Array
 
+Rule: TypeAlias = Callable[..., tuple[Any, ...]]  # of theta, the gradient, the memory, and the numbers of a step
 Rate: TypeAlias = "float | Callable[[int], float]"  # one number, or one for each step, counted from 0
 
 
@@ -78,6 +79,7 @@ class Built:
     full_batch: ClassVar[bool] = False  # whether it needs the gradient of all samples
 
     rate: Rate
+    rule: ClassVar[Any]  # see `Rule`
 
     def __post_init__(self) -> None:
         where = f"optimizer {self.name!r}"
@@ -92,6 +94,14 @@ class Built:
     def start(self, theta: Array) -> tuple[Array, ...]:
         """What is remembered before the first step, as arrays."""
         return tuple(np.zeros_like(theta) for _ in range(self.memory))
+
+    def numbers(self, step: int, rate: float) -> tuple[float, ...]:
+        """Those that the rule takes in a step."""
+        raise NotImplementedError
+
+    def update(self, step: int, rate: float, theta: Array, gradient: Array, *memory: Array) -> tuple[Array, ...]:
+        """The next theta, and what is remembered then."""
+        return self.rule(theta, gradient, *memory, *self.numbers(step, rate))  # type: ignore[no-any-return]
 
 
 def check_rate(given: Any, what: str) -> None:

@@ -52,10 +52,14 @@ class Task:
         """Those of an epoch, in an order that depends on the seed and its number alone."""
         if isinstance(self.samples, Stream):
             return self.samples.batches(first)
-        if self.size >= len(self.samples):
-            return self.samples.batches(self.size, None, first)
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
-        return self.samples.batches(self.size, order, first)
+        if (sample := first * self.size) >= len(self.samples):
+            return iter(())
+        return self.samples.batches(self.size, self.order(epoch), sample)
+
+    def order(self, epoch: int) -> Array | None:
+        """The order of the samples in an epoch; None for that in which they are given, where one batch has them all."""
+        count = len(self.samples) if isinstance(self.samples, Samples) else 0
+        return np.random.default_rng((self.seed, epoch)).permutation(count) if self.size < count else None
 
 
 @dataclass(kw_only=True)
@@ -136,6 +140,13 @@ def read_samples(
 
 def rate_now(task: Task, state: State) -> float:
     return rate_of(task.optimizer, state.step, state.reduced)
+
+
+def rates(task: Task, state: State, count: int) -> list[float]:
+    """Those of the steps that come next, all of them in the present epoch."""
+    if not callable(task.optimizer.rate):
+        return [float(task.optimizer.rate)] * count
+    return [rate_of(task.optimizer, step, state.reduced) for step in range(state.step, state.step + count)]
 
 
 def rate_of(optimizer: Optimizer | LBFGS, step: int, reduced: int) -> float:

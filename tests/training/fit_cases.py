@@ -139,7 +139,8 @@ class Stops:
 
 
 def interrupted(run: Callable[..., gp.Fit], at: int, path: Path) -> gp.Fit:
-    with patch.object(fitting, "Interrupts", Stops(at)):
+    """Ended after a batch; steps that would be made at once, and could be ended behind the last, are made singly."""
+    with patch.object(fitting, "Interrupts", Stops(at)), patch("graphprop.engine.walking.MOST_STEPS", 1):
         return run(checkpoint=path)
 
 
