@@ -59,9 +59,7 @@ def _looked_at(task: Task, state: State) -> dict[str, float]:
 def _loss_of(task: Task, theta: Array, samples: Samples) -> float:
     total = counted = 0.0
     for batch in samples.batches(AT_ONCE):
-        value, _ = task.program.value_and_grad(
-            theta, batch.inputs, batch.target, loss=task.entry, sample_weight=batch.weight
-        )
+        value = task.program.value(theta, batch.inputs, batch.target, loss=task.entry, sample_weight=batch.weight)
         counts = len(batch) if batch.weight is None else float(batch.weight.sum())
         total, counted = total + value * counts, counted + counts
     return total / counted
