@@ -47,9 +47,11 @@ class Population:
     def __init__(self, nets: Mapping[Any, Network] | Sequence[Network]) -> None:
         self._is_mapping = isinstance(nets, Mapping)
         if not isinstance(nets, Mapping):
-            if isinstance(nets, Network | str | bytes) or not hasattr(type(nets), "__iter__"):
-                raise GraphpropError(f"a population is a list or a mapping of networks, not {type(nets).__name__}")
-            nets = dict(enumerate(nets))
+            try:
+                nets = dict(enumerate(nets))
+            except Exception as error:
+                told = f"a population is a list or a mapping of networks, not {type(nets).__name__}"
+                raise GraphpropError(told) from error
         if not nets:
             raise GraphpropError("a population needs at least one network")
         self._nets = dict(nets)

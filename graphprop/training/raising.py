@@ -72,7 +72,8 @@ def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: A
     question = crowd.ask(rows, batched, Y, course.loss, weight)
     theta = crowd.theta()
     good, state = theta, _State(crowd, course, theta)
-    history, failed = np.full((course.steps, len(crowd)), np.nan), Failed()
+    history: list[Array] = []
+    failed = Failed()
     with Interrupts() as asked:
         for step in range(course.steps):
             # what is wrong from the start is a mistake; what goes wrong later is the matter of one member
@@ -81,7 +82,7 @@ def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: A
                 theta[crowd.span(i)] = good[crowd.span(i)]
                 failed[i] = why
             state.stop(new, "failed")
-            history[step] = values
+            history.append(values)
             if not state.going.any():
                 break
             good, theta = theta, state.next(step, theta, gradient)
@@ -94,7 +95,7 @@ def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: A
     for i in np.unique(np.searchsorted(crowd.side.first_position, lost, side="right") - 1).tolist():
         theta[crowd.span(i)] = good[crowd.span(i)]
         failed[i] = f"member {crowd.keys[i]!r}: theta overflows in step {len(history)}"
-    return Outcome(theta, history, state.stopped, failed)
+    return Outcome(theta, np.array(history), state.stopped, failed)
 
 
 class _State:
@@ -224,10 +225,16 @@ def raise_by_executor(
             future.cancel()
     return Outcome(
         np.concatenate([outcome.theta for outcome in outcomes]),
-        np.hstack([outcome.history for outcome in outcomes]),
+        _side_by_side([outcome.history for outcome in outcomes]),
         [why for outcome in outcomes for why in outcome.stopped],
         {first + i: why for first, outcome in zip(bounds, outcomes, strict=False) for i, why in outcome.failed.items()},
     )
+
+
+def _side_by_side(histories: list[Array]) -> Array:
+    """Those of some members after those of others, who may all have stopped before."""
+    steps = max(map(len, histories))
+    return np.hstack([np.pad(each, ((0, steps - len(each)), (0, 0)), constant_values=np.nan) for each in histories])
 
 
 def raise_part(

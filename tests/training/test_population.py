@@ -193,6 +193,17 @@ def test_the_bits_do_not_depend_on_an_executor(kind: Any) -> None:
     assert fit.losses == other.losses
 
 
+def test_workers_may_have_done_with_their_members_at_different_steps() -> None:
+    nets, again = (members("evolved", 4) for _ in range(2))
+    asked: dict[str, Any] = {"steps": 30, "optimizer": "sgd", "rate": 1.5, "patience": 1} | LOSS
+    fit = gp.Population(nets).fit(dict(zip("xyz", X.T, strict=True)), Y, **asked)
+    with ThreadPoolExecutor(4) as executor:
+        other = gp.Population(again).fit(dict(zip("xyz", X.T, strict=True)), Y, executor=executor, **asked)
+    assert len(set(map(len, fit.history))) > 1
+    assert same(fit.history, other.history)
+    assert fit.stopped == other.stopped
+
+
 def test_an_executor_tells_which_member_overflowed() -> None:
     nets = [evolved(0), overflowing(), evolved(1), evolved(2)]
     with ThreadPoolExecutor(3) as executor, pytest.warns(RuntimeWarning, match="member 2"):

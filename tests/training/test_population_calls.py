@@ -227,7 +227,7 @@ def broken(change: Callable[[gp.Network], Any]) -> gp.Network:
         (lambda: gp.Population([]), "at least one network"),
         (lambda: gp.Population({}), "at least one network"),
         (lambda: gp.Population(evolved(0)), "a list or a mapping of networks, not Network"),
-        (lambda: gp.Population("ab"), "not str"),
+        (lambda: gp.Population("ab"), "member 0 is no network but str"),
         (lambda: gp.Population(3), "not int"),
         (lambda: gp.Population([evolved(0), 3]), "member 1 is no network but int"),
         (lambda: gp.Population({"a": evolved(0).program}), "member 'a' is no network but Program"),
