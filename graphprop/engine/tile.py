@@ -32,7 +32,7 @@ class Tile:
 
 
 def one_tile(schedule: Schedule, samples: int, dtype: np.dtype[Any]) -> Tile | None:
-    """None for a batch that is cut, or that the loops alone cannot run: see `fast.py`."""
+    """None for a batch that is cut, or that the loops alone cannot run: see `ways.py`."""
     return schedule.kept(("one tile", samples, dtype), _one_tile, samples, dtype)
 
 

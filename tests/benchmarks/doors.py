@@ -70,6 +70,8 @@ def doors(slow: bool) -> Iterator[Case]:
             yield Case(f"{title}, half_squared", peers)
         yield Case(f"{title}, float32", {"plain": peers["plain"], "float32": partial(_in_float32, batch)}, 1e-4)
         yield _labels(title, batch)
+        yield _gaps(title, batch)
+        yield from _probabilities(title, net)
         yield from _masks(title, net)
 
 
@@ -111,6 +113,30 @@ def _by_heads(batch: Batch) -> Prepared:
     net, (first, *others) = batch.net.copy(), batch.net.outputs
     net.set_outputs([first], others)
     return Prepared(Batch(net, batch.theta, batch.x, batch.y).call())
+
+
+def _by_weighted_losses(batch: Batch) -> Prepared:
+    """A mean of n numbers, n / 2 times, is what half_squared is."""
+    net, (first, *others) = batch.net.copy(), batch.net.outputs
+    net.set_outputs([first], others)
+    loss = {head: ("mse", len(head) / 2) for head in net.layout.heads}
+    return Prepared(Batch(net, batch.theta, batch.x, batch.y).call(loss=loss))
+
+
+def _by_name(batch: Batch) -> Prepared:
+    return Prepared(batch.call(target=dict(zip(batch.net.outputs, batch.y.T.copy(), strict=True))))
+
+
+def _value(batch: Batch) -> Prepared:
+    gradient = batch.call()()[1]
+    call = partial(batch.program.value, batch.theta, batch.x, batch.y, loss="half_squared")
+    return Prepared(call, "without a gradient", lambda value: (value, gradient))
+
+
+def _losses(batch: Batch) -> Prepared:
+    gradient = batch.call()()[1]
+    call = partial(batch.program.losses, batch.theta, batch.x, batch.y, loss="half_squared")
+    return Prepared(call, "of each sample", lambda losses: (float(losses.mean()), gradient))
 
 
 def _by_own_loss(batch: Batch) -> Prepared:
@@ -165,15 +191,19 @@ SAME_NUMBERS: dict[str, Callable[[Batch], Prepared]] = {
     "float32 data": _mixed,
     "sample_weight": _weighted,
     "two heads": _by_heads,
+    "a loss for each head": _by_weighted_losses,
+    "targets by name": _by_name,
     "own loss": _by_own_loss,
     "vjp": _by_vjp,
     "linearize and pull": _by_linearize,
     "hvp": _hvp,
     "predict": _predict,
+    "value": _value,
+    "losses": _losses,
 }
 
 
-# ------------------------------------------------------------------ labels and masks
+# ------------------------------------------------------------------ labels, gaps and masks
 
 
 def _labels(title: str, batch: Batch) -> Case:
@@ -185,6 +215,29 @@ def _labels(title: str, batch: Batch) -> Case:
     return Case(f"{title}, softmax_cross_entropy", peers)
 
 
+def _gaps(title: str, batch: Batch) -> Case:
+    there = np.random.default_rng(4).random(batch.y.shape) < 0.7
+    targets = {"all targets": batch.y, "some missing": np.where(there, batch.y, np.nan)}
+    peers = {name: partial(Prepared, batch.call(target=target)) for name, target in targets.items()}
+    return Case(f"{title}, missing targets", peers, np.inf)
+
+
+def _probabilities(title: str, net: gp.Network) -> Iterator[Case]:
+    """Losses of a softmax of all outputs against half_squared of the same without a mask."""
+    for kind, loss in (("softmax", "cross_entropy"), ("log_softmax", "nll")):
+        plain = _topped(net, kind, 0.0)
+        for what, last in (("", 0.0), (", a mask", -np.inf)):
+            batch = _of_topped(net, kind, last)
+            labels = np.random.default_rng(5).integers(0, batch.y.shape[1] - 1, SAMPLES)
+            goals: dict[str, dict[str, Any]] = {
+                "rows": {"loss": loss, "target": np.eye(batch.y.shape[1])[labels]},
+                "labels": {"loss": loss, "target": labels},
+                "labels, sample_weight": {"loss": loss, "target": labels, "sample_weight": np.ones(SAMPLES)},
+            }
+            peers = {name: partial(Prepared, batch.call(**goal)) for name, goal in goals.items()}
+            yield Case(f"{title}, {loss}{what}", {"half_squared": plain} | peers, np.inf)
+
+
 def _masks(title: str, net: gp.Network) -> Iterator[Case]:
     """A softmax of all outputs, the last of which is masked, or so small that it comes out as 0."""
     plain, small, masked = (_topped(net, *top) for top in (("identity", 0.0), ("softmax", -1e4), ("softmax", -np.inf)))
@@ -193,10 +246,14 @@ def _masks(title: str, net: gp.Network) -> Iterator[Case]:
 
 
 def _topped(net: gp.Network, kind: str, last: float) -> Callable[[], Prepared]:
+    return partial(Prepared, _of_topped(net, kind, last).call())
+
+
+def _of_topped(net: gp.Network, kind: str, last: float) -> Batch:
     """The same network with a vector node of all its outputs."""
     net, outputs = net.copy(), net.outputs
     weights = dict(zip(outputs, np.eye(len(outputs)), strict=True))
     net.add_node("z", kind, weights, [*np.zeros(len(outputs) - 1), last], size=len(outputs))
     random = np.random.default_rng(3)
     x, y = (random.random((SAMPLES, columns)) for columns in (len(net.layout.input_columns), len(outputs)))
-    return partial(Prepared, Batch(net, net.theta.copy(), x, y).call())
+    return Batch(net, net.theta.copy(), x, y)
