@@ -26,6 +26,7 @@ from graphprop.functions.losses import LOSSES, loss
 from graphprop.graph.parameters import Parameter
 from graphprop.graph.rewriting import unroll
 from graphprop.interop.networkx import from_networkx
+from graphprop.interop.tables import from_frame
 from graphprop.network import Network, compile, load, union
 from graphprop.passes.apart import Difference
 from graphprop.passes.results import Gradients, Trace
@@ -81,6 +82,7 @@ __all__ = [
     "draw",
     "explain",
     "fit",
+    "from_frame",
     "from_networkx",
     "get_threads",
     "gradcheck",

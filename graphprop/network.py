@@ -213,6 +213,57 @@ class Network(Graph):
         graph: nx.DiGraph[Name] = to_networkx(self, trace, gradients, sample)
         return graph
 
+    def edge_frame(self, gradients: Gradients | None = None) -> Any:
+        """The edges as a table, which `gp.from_frame` reads: a row for each number that an edge has.
+
+        It is a `pandas.DataFrame` in a program that has imported pandas, and a mapping of columns else, of which any
+        data frame can be made. The columns are `source`, `target` and `weight`; `to` and `of`, which say between which
+        components the number stands; its `position` in theta, equal where numbers are tied; and `trainable`. With
+        named parameters there are `parameter` and `entry`, with gradients `grad`, the derivative by this use.
+
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 3.0})
+        >>> g = net.backward(net.forward([2.0]), "y")
+        >>> net.edge_frame(g)["grad"].tolist()
+        [24.0]
+        """
+        from graphprop.interop.tables import edge_frame
+
+        return edge_frame(self, gradients)
+
+    def node_frame(
+        self, trace: Trace | None = None, gradients: Gradients | None = None, sample: int | None = None
+    ) -> Any:
+        """The nodes as a table, which `gp.from_frame` reads: a row for each component that a node has.
+
+        It is a `pandas.DataFrame` in a program that has imported pandas, and a mapping of columns else. The columns are
+        `name`, `component`, `activation`, `size` and `bias`; the bias's `position` in theta, and whether it is
+        `trainable`; and what else the network has. What is not there is nan.
+
+        Parameters
+        ----------
+        trace : Trace, optional
+            Gives the columns `a` and `o`.
+        gradients : Gradients, optional
+            Gives `gamma` (of scalar nodes) and `delta` (of the others), `grad_o` and `grad_bias`.
+        sample : int, optional
+            Of which sample the numbers of nodes are; needed if there are several.
+
+        Examples
+        --------
+        >>> import graphprop as gp
+        >>> net = gp.Network()
+        >>> net.add_input("x")
+        >>> net.add_node("y", "square", {"x": 3.0})
+        >>> net.node_frame(net.forward([2.0]))["o"].tolist()
+        [2.0, 36.0]
+        """
+        from graphprop.interop.tables import node_frame
+
+        return node_frame(self, trace, gradients, sample)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a JSON file, which `gp.load` reads; an existing file is replaced as a whole.
 

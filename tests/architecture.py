@@ -45,6 +45,7 @@ LATE = {  # imports in functions, each with its reason
     ("engine/on_demand", "engine/walking"): "numba comes with the first call that needs it",
     ("functions/bending", "functions/duals"): "few programs ask for a second derivative that nobody stated",
     ("network", "interop/networkx"): "a network goes through the doors, which stand above it",
+    ("network", "interop/tables"): "a network goes through the doors, which stand above it",
     ("program", "network"): "a program gives back a network, which stands above it",
 }
 INSIDE_OF_OTHERS = {  # files that read private names of a library of others, which has no public ones for it

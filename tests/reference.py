@@ -20,7 +20,7 @@ SECTIONS = {
     "Activations and losses": "Activation activation ACTIVATIONS Loss loss LOSSES",
     "Running": "compile Program Trace Gradients Difference get_threads set_threads threads",
     "Training": "fit Fit optim Population PopulationFit",
-    "To and from other libraries": "from_networkx",
+    "To and from other libraries": "from_networkx from_frame",
     "In other ways": "recursion matrixform",
     "Seeing": "draw Drawing explain Explanation paths PathSum",
     "Checking": "check gradcheck Report compare Comparison",

@@ -62,7 +62,8 @@ class Columns(dict[str, Array]):
         return len(next(iter(self.values())))
 
     def _rows(self, most: int) -> list[list[str]]:
-        texts = [[(short if name == "value" else label)(x) for x in self[name][:most].tolist()] for name in self]
+        written = {name: short if name == "value" or self[name].dtype.kind == "f" else label for name in self}
+        texts = [[written[name](x) for x in self[name][:most].tolist()] for name in self]
         return list(map(list, zip(*texts, strict=True)))
 
     def __repr__(self) -> str:

@@ -377,19 +377,22 @@ def assemble(
     order: Iterable[Name],
     vector: ParameterVector,
     name: str = "",
+    children: dict[Name, dict[Name, None]] | None = None,
 ) -> G:
     """A graph of parts that have been checked, and that it keeps without a copy.
 
     Of each node, in order of creation, `into` has the positions of the weights by parent. `order` names them with
-    parents before children.
+    parents before children. `children` is worked out if it is not given.
     """
     net = kind(name)
     net._nodes, net._into, net._vector = nodes, into, vector
     net._order = TopologicalOrder(order)
-    net._children = {v: {} for v in nodes}
-    for v, parents in into.items():
-        for u in parents:
-            net._children[u][v] = None
+    if children is None:
+        children = {v: {} for v in nodes}
+        for v, parents in into.items():
+            for u in parents:
+                children[u][v] = None
+    net._children = children
     return net
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,21 +29,17 @@ def build(kind: type[G], nodes: Nodes, edges: Edges, biases: Biases, extras: Ext
     edges, n, m, vector = _with_components(nodes, edges, biases)
     order = _sorted_uses(nodes, edges, bool((n > 1).any() or (m > 1).any()))
     found = _steps(nodes, edges)
+    biases = _with_bias_components(nodes, biases, n)
     by_node = np.lexsort((biases.component, biases.node))
     _check_biases(nodes, biases, by_node, n)
     positions, vector_of_theta, label_of = _positions(nodes, edges, order, biases, by_node, extras)
     count = len(order)
     own = _bias_arrays(biases, by_node, positions[count:], n)
-    made = {
-        v: Node(f, i, k, is_vector, own.get(number))
-        for number, (v, f, i, k, is_vector) in enumerate(
-            zip(names, nodes.activations, n.tolist(), m.tolist(), vector.tolist(), strict=True)
-        )
-    }
-    into = _into(names, edges, order, positions[:count], n, m)
+    made = _nodes(nodes, own, n, m, vector)
+    into, children = _tables(names, edges, order, positions[:count], n, m)
     parameters = {p: _named_positions(p, labels, label_of) for p, labels in extras.parameters.items()}
     vector_of_theta.names.update(parameters)
-    net = assemble(kind, made, into, (names[v] for v in found), vector_of_theta, extras.name)
+    net = assemble(kind, made, into, (names[v] for v in found), vector_of_theta, extras.name, children)
     if extras.heads:
         net.set_outputs(*map(list, extras.heads))
     _check_masks(net)
@@ -125,6 +121,16 @@ def _with_components(nodes: Nodes, edges: Edges, biases: Biases) -> tuple[Edges,
     of = _said(nodes, edges, "of", edges.of, m[edges.source], "components of the output of", edges.source)
     known = {name: getattr(edges, name) for name in ("value", "position", "trainable", "source", "target", "place")}
     return Edges(**known, to=to, of=of, where=edges.where), n, m, (sizes > 0) | (kinds >= REDUCING)
+
+
+def _with_bias_components(nodes: Nodes, biases: Biases, n: Array) -> Biases:
+    bad = (biases.component == UNSAID) & (n[biases.node] > 1)
+    if bad.any():
+        v = int(biases.node[np.argmax(bad)])
+        told = f"a bias has to say of which of its components it is, 0 to {n[v] - 1}"
+        raise GraphpropError(f"node {nodes.names[v]!r}: {told}")
+    component = np.maximum(biases.component, 0)
+    return Biases(biases.value, biases.position, biases.trainable, biases.node, component)
 
 
 def _one_each(nodes: Nodes, edges: Edges, open_ended: Array) -> Array:
@@ -269,8 +275,26 @@ def _bias_arrays(biases: Biases, by_node: Array, positions: Array, n: Array) -> 
     return {v: block[0] for v, block in zip(own.tolist(), blocks, strict=True)}
 
 
-def _into(names: Sequence[Name], edges: Edges, order: Array, positions: Array, n: Array, m: Array) -> Into:
-    """Of each node the positions of its weights, by parent."""
+def _nodes(nodes: Nodes, biases: Mapping[int, Array], n: Array, m: Array, vector: Array) -> dict[Name, Node]:
+    """The nodes; those without a bias that are alike are one object."""
+    alike: dict[tuple[int, int, int, bool], Node] = {}
+    made: dict[Name, Node] = {}
+    columns = n.tolist(), m.tolist(), vector.tolist()
+    for v, (name, f, i, k, is_vector) in enumerate(zip(nodes.names, nodes.activations, *columns, strict=True)):
+        if v in biases:
+            made[name] = Node(f, i, k, is_vector, biases[v])
+            continue
+        key = (id(f), i, k, is_vector)
+        if key not in alike:
+            alike[key] = Node(f, i, k, is_vector)
+        made[name] = alike[key]
+    return made
+
+
+def _tables(
+    names: Sequence[Name], edges: Edges, order: Array, positions: Array, n: Array, m: Array
+) -> tuple[Into, dict[Name, dict[Name, None]]]:
+    """Of each node the positions of its weights by parent, and its children."""
     source, target = edges.source[order], edges.target[order]
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
@@ -286,11 +310,16 @@ def _into(names: Sequence[Name], edges: Edges, order: Array, positions: Array, n
         edge = np.cumsum(begins) - 1
         flat[start[edge] + edges.to[order] * columns[edge] + edges.of[order]] = positions
         blocks = cut_into_matrices(flat, rows, columns)
-    ends = np.cumsum(np.bincount(v, minlength=len(names))).tolist()
-    parents = [names[x] for x in u.tolist()]
-    into: Into = {}
-    before = 0
-    for name, end in zip(names, ends, strict=True):
-        into[name] = dict(zip(parents[before:end], blocks[before:end], strict=True))
-        before = end
-    return into
+    array = np.fromiter(names, dtype=object, count=len(names))
+    parents = array[u].tolist()
+    into = {name: dict(zip(parents[i:k], blocks[i:k], strict=True)) for name, i, k in _spans(names, v)}
+    by_source = np.argsort(u, kind="stable")  # of one node they stay in the order of the children
+    read = array[v[by_source]].tolist()
+    children = {name: dict.fromkeys(read[i:k]) for name, i, k in _spans(names, u)}
+    return into, children
+
+
+def _spans(names: Sequence[Name], ends: Array) -> Iterator[tuple[Name, int, int]]:
+    """Of each node where its edges begin and end, if they are sorted by it."""
+    last = np.cumsum(np.bincount(ends, minlength=len(names))).tolist()
+    return zip(names, [0, *last], last, strict=False)

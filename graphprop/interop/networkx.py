@@ -229,7 +229,7 @@ def _read_biases(rows: Rows, names: Mapping[Any, Name]) -> Biases:
     for number, (v, data) in enumerate(rows):
         where = f"node {names[v]!r}"
         for (component, _), key, value in _entries(data, "bias", where):
-            found.append((*_number(data, key, "bias", value, where), number, max(component, 0)))
+            found.append((*_number(data, key, "bias", value, where), number, component))
     return Biases(*_columns(found, 5))
 
 
