@@ -36,9 +36,6 @@ class Crowd:
 
     def __init__(self, nets: Mapping[Any, Network]) -> None:
         self.keys, self.nets = list(nets), list(nets.values())
-        for key, net in nets.items():
-            if not isinstance(net, Network):
-                raise GraphpropError(f"member {key!r} is no network but {type(net).__name__}")
         self.side: SideBySide = lay_out_side_by_side(nets)
         self._check_runnable()
         self._members = on_demand.members().lower_members(self.side)

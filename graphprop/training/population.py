@@ -46,15 +46,19 @@ class Population:
 
     def __init__(self, nets: Mapping[Any, Network] | Sequence[Network]) -> None:
         self._is_mapping = isinstance(nets, Mapping)
-        if not isinstance(nets, Mapping):
-            try:
-                nets = dict(enumerate(nets))
-            except Exception as error:
-                told = f"a population is a list or a mapping of networks, not {type(nets).__name__}"
-                raise GraphpropError(told) from error
-        if not nets:
+        self._nets: dict[Any, Network] = {}
+        try:
+            for key, net in nets.items() if isinstance(nets, Mapping) else enumerate(nets):
+                if not isinstance(net, Network):  # asked for each, as the next may be the first of endlessly many
+                    raise GraphpropError(f"member {key!r} is no network but {type(net).__name__}")
+                self._nets[key] = net
+        except GraphpropError:
+            raise
+        except Exception as error:
+            told = f"a population is a list or a mapping of networks, not {type(nets).__name__}"
+            raise GraphpropError(told) from error
+        if not self._nets:
             raise GraphpropError("a population needs at least one network")
-        self._nets = dict(nets)
         self._crowd = Crowd(self._nets)
 
     # ------------------------------------------------------------------ as a list or a mapping
