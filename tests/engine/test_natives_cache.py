@@ -206,7 +206,7 @@ SAYING = """
 """
 
 
-@pytest.mark.parametrize("read", ["terminal", "notebook", "nobody"])
+@pytest.mark.parametrize("read", one_of(2, ("terminal", "notebook", "nobody")))
 def test_what_is_compiled_is_said_while_it_is_and_only_where_somebody_reads_it(read: str, cache: Path) -> None:
     for path in cache.rglob("*._backward-*"):
         path.unlink()

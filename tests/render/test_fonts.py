@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -22,10 +23,16 @@ PLACES = """() => [...document.querySelectorAll("svg text, svg .legend :is(rect,
 })"""
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def font(request: Any, browser: Any) -> Any:
-    """A page in which a font is there, and the name of the font."""
+@pytest.fixture(scope="module")
+def page(browser: Any) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 4000, "height": 3000})  # nothing is scaled down
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def font(request: Any, page: Any) -> Any:
+    """A page in which a font is there, and the name of the font."""
     measure = """(family) => ["monospace", "serif"].map(other => {
         const context = document.createElement("canvas").getContext("2d");
         context.font = `40px '${family}', ${other}`;
@@ -33,10 +40,8 @@ def font(request: Any, browser: Any) -> Any:
     })"""
     plain, serif = page.evaluate(measure, request.param)
     if plain != serif:
-        page.close()
         pytest.skip(f"{request.param} is not installed")
-    yield page, request.param
-    page.close()
+    return page, request.param
 
 
 def test_no_text_is_wider_than_it_is_said_to_be(font: Any) -> None:

@@ -197,7 +197,8 @@ LABELLED = [
     pytest.param(lambda: gp.mlp([2, 4, 1], "tanh", seed=0), id="2-4-1"),
     pytest.param(lambda: gp.mlp([3, 3, 3, 2], "tanh", seed=0), id="3-3-3-2"),
     pytest.param(lambda: fan(12), id="fan"),
-    pytest.param(lambda: irregular(24), id="irregular"),
+    pytest.param(lambda: irregular(14), id="irregular"),
+    pytest.param(lambda: irregular(24), id="irregular, larger", marks=pytest.mark.thorough),
     pytest.param(lambda: ladder(12), id="ladder"),
 ]
 
