@@ -96,8 +96,8 @@ class Walk:
     code: Any  # here to be held
 
     def step(self, numbers: tuple[float, ...], theta: Array, gradient: Array, memory: Array) -> tuple[Array, Array]:
-        """One, with a gradient, which is used up."""
-        new, memory = np.empty_like(theta), memory.copy()
+        """One, with a gradient and a memory that are used up."""
+        new = np.empty_like(theta)
         loops.adjust(self.settings.places, self._read(numbers), theta, gradient, memory, new)
         return new, memory
 
@@ -112,7 +112,7 @@ class Walk:
         rows: Array,
         weight: Array | None,
     ) -> Walked | None:
-        """One for each row of numbers, with the samples `rows`; fewer where something is not finite.
+        """One for each row of numbers, with the samples `rows`; fewer where something is not finite. Memory is used up.
 
         None if they have to be made one by one. Errors of what is given may be those of later steps.
         """
@@ -132,7 +132,7 @@ class Walk:
         share = way.even.reshape(1, 1) if weight is None else _shares(weight, plan.samples)
         if share is None:
             return None
-        both, memory, losses = np.empty((2, len(theta)), theta.dtype), memory.copy(), np.empty(len(numbers))
+        both, losses = np.empty((2, len(theta)), theta.dtype), np.empty(len(numbers))
         both[0] = theta
         x_rows, y_rows = (rows if is_gathered else IN_ORDER for is_gathered in plan.gathers)
         given = self.settings.places, self._read(numbers), x, x_rows, y, y_rows, share

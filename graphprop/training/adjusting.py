@@ -100,7 +100,7 @@ class Adjustment:
 
 
 def as_rows(memory: tuple[Array, ...], theta: Array) -> Array:
-    """What an optimiser of our own remembers, each of its arrays a row."""
+    """A copy of what an optimiser of our own remembers, each of its arrays a row."""
     return np.array(memory, theta.dtype).reshape(len(memory), len(theta))
 
 

@@ -18,6 +18,7 @@ from graphprop.given.frames import along_samples, by_name, is_series
 
 Columns: TypeAlias = "Array | Mapping[Any, Array]"
 ENOUGH = 2**26  # bytes of a file in memory after which what was read of it is let go
+AROUND = 2**16  # bytes that the system has in memory at least, of what stands around a row that is read by itself
 
 
 class Batch(NamedTuple):
@@ -77,7 +78,8 @@ class Samples:
 
     def spans(self, size: int, order: Array | None, first: int) -> Iterator[Any]:
         """The rows of each of these batches, a slice or an array of numbers."""
-        read, per_sample = 0, _bytes_in_files(self.inputs) + _bytes_in_files(self.target)
+        least = 0 if order is None and self.chosen is None else AROUND
+        read, per_sample = 0, _bytes_in_files(self.inputs, least) + _bytes_in_files(self.target, least)
         for start in range(first, len(self), size):
             part = slice(start, min(start + size, len(self)))
             yield part if order is None else order[part]
@@ -190,6 +192,6 @@ def _file_of(array: Array) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) else None
 
 
-def _bytes_in_files(given: Columns) -> int:
-    """How much of a sample is read of files."""
-    return sum(array[:1].nbytes for array in _arrays(given) if _file_of(array) is not None)
+def _bytes_in_files(given: Columns, least: int) -> int:
+    """How much is read of files for a sample, at least so much of each."""
+    return sum(max(least, array[:1].nbytes) for array in _arrays(given) if _file_of(array) is not None)
