@@ -30,7 +30,8 @@ from graphprop.graph.layout import Array
 from graphprop.passes.goals import read_loss
 from graphprop.passes.heads import Losses, reading_of
 
-MOST_STEPS, WORK = 2000, 10_000_000  # of a walk: multiplications, about a hundredth of a second
+MOST_STEPS = 2000  # of a walk
+WORK, DENSE_WORK = 10_000_000, 160_000_000  # multiplications, about a hundredth of a second
 IN_ORDER = np.zeros(0, np.int64)
 
 
@@ -70,7 +71,8 @@ def plan(
         _is_plain(inputs, len(schedule.layout.input_columns), dtype),
         _is_plain(target, int(reading.starts[-1]), np.dtype(float)),
     )
-    return Plan(max(1, min(MOST_STEPS, WORK // work)), gathers, way, schedule, loss, samples)
+    most = (DENSE_WORK if isinstance(way, DenseDescent) else WORK) // work
+    return Plan(max(1, min(MOST_STEPS, most)), gathers, way, schedule, loss, samples)
 
 
 def _way(

@@ -17,7 +17,7 @@ from graphprop.given.arrays import Array
 from graphprop.graph.layout import Layout
 from graphprop.training.chosen import OPTIMIZERS
 from graphprop.training.optim import LBFGS
-from graphprop.training.rules import Built, Optimizer, check_number
+from graphprop.training.rules import Built, Memory, Optimizer, check_number
 
 NONE = np.zeros(0, np.intp)
 
@@ -55,15 +55,12 @@ class Adjustment:
             unread=self.unread,
         )
 
-    def step(
-        self, number: int, rate: float, theta: Array, gradient: Array, memory: tuple[Array, ...]
-    ) -> tuple[Array, tuple[Array, ...]]:
+    def step(self, number: int, rate: float, theta: Array, gradient: Array, memory: Memory) -> tuple[Array, Memory]:
         """The next theta and what the optimiser remembers then; steps are counted from 1."""
         if self.walk is None:
             return self._by_python(number, rate, theta, gradient, memory)
         [numbers] = self.numbers(number, [rate])
-        new, remembered = self.walk.step(numbers, theta, gradient, as_rows(memory, theta))
-        return new, tuple(remembered)
+        return self.walk.step(numbers, theta, gradient, as_rows(memory, theta))
 
     def numbers(self, first: int, rates: list[float]) -> list[tuple[float, ...]]:
         """What the machine code takes for steps from the first on, which have these rates."""
@@ -72,8 +69,8 @@ class Adjustment:
         return [(rate * decay, *own(step, rate)) for step, rate in enumerate(rates, first)]
 
     def _by_python(
-        self, number: int, rate: float, theta: Array, gradient: Array, memory: tuple[Array, ...]
-    ) -> tuple[Array, tuple[Array, ...]]:
+        self, number: int, rate: float, theta: Array, gradient: Array, memory: Memory
+    ) -> tuple[Array, Memory]:
         if len(self.frozen):
             gradient = gradient.copy()
             gradient[self.frozen] = 0
@@ -99,8 +96,10 @@ class Adjustment:
         return new, tuple(remembered)
 
 
-def as_rows(memory: tuple[Array, ...], theta: Array) -> Array:
-    """A copy of what an optimiser of our own remembers, each of its arrays a row."""
+def as_rows(memory: Memory, theta: Array) -> Array:
+    """What an optimiser of our own remembers, each of its arrays a row."""
+    if isinstance(memory, np.ndarray):
+        return memory
     return np.array(memory, theta.dtype).reshape(len(memory), len(theta))
 
 

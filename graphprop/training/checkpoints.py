@@ -21,7 +21,7 @@ from graphprop.files.packing import CHECKPOINT, is_packed, join, part, type_of
 from graphprop.given.arrays import Array
 from graphprop.training.chosen import OfOptax
 from graphprop.training.optim import LBFGS
-from graphprop.training.rules import Built
+from graphprop.training.rules import Built, Memory
 from graphprop.training.samples import Stream
 from graphprop.training.settings import settings_of
 from graphprop.training.task import State, Task
@@ -118,7 +118,7 @@ def _check(task: Task, state: State) -> None:
     _check_memory(task.optimizer.name, state.memory)
 
 
-def _check_memory(name: str, memory: tuple[Any, ...]) -> None:
+def _check_memory(name: str, memory: Memory) -> None:
     for found in memory:
         if not isinstance(found, np.ndarray) or type_of(found) not in TYPES:
             told = f"an array of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__

@@ -21,7 +21,7 @@ from graphprop.training.chosen import OPTIMIZERS, read_optimizer
 from graphprop.training.crowd import Crowd, Failed
 from graphprop.training.interrupts import Interrupts
 from graphprop.training.optim import LBFGS, plateau
-from graphprop.training.rules import Optimizer
+from graphprop.training.rules import Memory, Optimizer
 from graphprop.training.task import rate_of
 
 AT_ONCE = 64  # members that an optimiser is called for: their numbers stay in a core's own cache
@@ -112,7 +112,7 @@ class _State:
         at_once = AT_ONCE if self._together else 1
         parts = [range(first, min(first + at_once, count)) for first in range(0, count, at_once)]
         self._parts = [_Part.of(whole, crowd, part, self._together) for part in parts]
-        self._memories = [tuple(optimizer.start(theta[part.span])) for part in self._parts]
+        self._memories: list[Memory] = [tuple(optimizer.start(theta[part.span])) for part in self._parts]
 
     def stop(self, members: Iterable[int], why: str) -> None:
         for i in members:

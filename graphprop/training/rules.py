@@ -14,6 +14,7 @@ from graphprop.errors import GraphpropError
 from graphprop.given.arguments import is_whole
 from graphprop.given.arrays import Array
 
+Memory: TypeAlias = tuple[Array, ...] | Array  # what is remembered: arrays, or the rows of one, which is used up
 Rule: TypeAlias = Callable[..., tuple[Any, ...]]  # of theta, the gradient, the memory, and the numbers of a step
 Rate: TypeAlias = "float | Callable[[int], float]"  # one number, or one for each step, counted from 0
 

@@ -21,7 +21,7 @@ from graphprop.program import Program
 from graphprop.training.adjusting import Adjustment
 from graphprop.training.metrics import Metric
 from graphprop.training.optim import LBFGS, plateau
-from graphprop.training.rules import Optimizer
+from graphprop.training.rules import Memory, Optimizer
 from graphprop.training.samples import Batch, Samples, Stream, is_stream
 
 
@@ -67,7 +67,7 @@ class State:
     """All that changes while a fit runs."""
 
     theta: Array
-    memory: tuple[Array, ...]
+    memory: Memory
     good: Array  # the last theta whose loss is known to be finite
     epoch: int = 0  # how many came to their end
     batch: int = 0  # how many of the present one did

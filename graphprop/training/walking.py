@@ -64,8 +64,7 @@ def _make(task: Task, state: State, samples: Samples, plan: WalkPlan, rows: Arra
         return 0  # some step will say it, when it is its turn
     if walked is None or not walked[0]:
         return 0
-    losses, state.good, state.theta, memory = walked
-    state.memory = tuple(memory)
+    losses, state.good, state.theta, state.memory = walked
     counts = [float(each)] * count if weight is None else [float(part.sum()) for part in weight.reshape(count, each)]
     for value, counted in zip(losses, counts, strict=False):
         state.total, state.counted = state.total + value * counted, state.counted + counted
