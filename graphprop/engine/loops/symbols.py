@@ -258,7 +258,7 @@ class WholeSymbol(Symbol):
     def _operation(self, sign: str, left: Any, right: Any) -> Symbol:
         if sign == "**":
             return self._power(left, right)
-        if sign not in "+ - * // %" or not all(isinstance(x, WholeSymbol | Whole) for x in (left, right)):
+        if sign not in ("+", "-", "*", "//", "%") or not all(isinstance(x, WholeSymbol | Whole) for x in (left, right)):
             return super()._operation(sign, left, right)
         x, y = map(self.recorder.text, (left, right))
         if sign in "// %" and not isinstance(right, Symbol) and right == 0:
