@@ -93,6 +93,8 @@ def read_rows(
         allowed = " or ".join(map(str, shapes))
         if array.shape in ((samples,), ()) and where.startswith(("loss", "target")):
             allowed += "; class labels are whole numbers, for losses that read classes"
+            if getattr(getattr(given, "dtype", None), "kind", "") == "f":
+                allowed += f", and these are {given.dtype}: astype(int)"
         if layout is not None and array.shape[-1:] != (width,):
             allowed += f"; {outputs_in_words(layout)}"
         raise GraphpropError(f"{where} has shape {array.shape}; it should have {allowed}")

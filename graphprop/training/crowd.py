@@ -191,8 +191,8 @@ class Question:
             return None
         return Compared(*objective.for_kernels())
 
-    def losses(self, theta: Array) -> tuple[Array, Failed]:
-        """The loss of each member; nan of those that failed."""
+    def losses(self, theta: Array, stops: type[GraphpropError] = NumberError) -> tuple[Array, Failed]:
+        """The loss of each member; nan of those that failed by an error that `stops` them."""
         values = np.full(len(self.crowd), np.nan)
         every = np.ones(len(self.crowd), dtype=bool)
         comparisons = self._comparisons(theta, every)
@@ -203,7 +203,7 @@ class Question:
         def alone(i: int) -> None:
             values[i] = self.crowd.nets[i].program.value(*self._given(i, theta))
 
-        return values, self._each(every, comparisons, sweep, alone)
+        return values, self._each(every, comparisons, sweep, alone, stops)
 
     def value_and_grad(
         self, theta: Array, going: Array, stops: type[GraphpropError] = NumberError

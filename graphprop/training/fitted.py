@@ -74,7 +74,7 @@ class Fit:
             "interrupted": "interrupted",
         }
         counts = [f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((self.epochs, "epoch"), (self.steps, "step"))]
-        best = f"; the best is epoch {self.best_epoch}" if self.best_epoch else ""
+        best = f"; the best loss is that of epoch {self.best_epoch}" if self.best_epoch else ""
         return f"fit by {self.optimizer}: {', '.join(counts)} ({why[self.stopped]}){best}"
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:

@@ -31,6 +31,8 @@ from graphprop.training.task import State, Task, rate_now, read_loss, read_model
 from graphprop.training.walking import walk
 from graphprop.training.watching import end_epoch
 
+MOST_LOOKED_AT = 2**28  # bytes of samples that are run at once to say which of them is wrong
+
 
 def fit(
     model: Network | Program,
@@ -241,5 +243,17 @@ def _of_batch(task: Task, state: State, theta: Array, batch: Batch) -> tuple[flo
             theta, batch.inputs, batch.target, loss=task.entry, sample_weight=batch.weight
         )
     except GraphpropError as error:
-        error.args = (f"epoch {state.epoch + 1}, batch {state.batch + 1}: {error}", *error.args[1:])
-        raise
+        told = _of_all(task, theta) or error
+        told.args = (f"epoch {state.epoch + 1}, batch {state.batch + 1}: {told}", *told.args[1:])
+        raise told from None
+
+
+def _of_all(task: Task, theta: Array) -> GraphpropError | None:
+    """What is wrong, with samples counted as the user counts them: as all of them say it, unless they are too many."""
+    samples = task.samples
+    if isinstance(samples, Samples) and task.size < len(samples) and samples.bytes_in_memory() <= MOST_LOOKED_AT:
+        try:
+            task.program.value(theta, samples.inputs, samples.target, loss=task.entry, sample_weight=samples.weight)
+        except GraphpropError as error:
+            return error
+    return None

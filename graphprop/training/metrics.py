@@ -1,4 +1,7 @@
-"""What is told of a fit besides its loss: how often it is right, and how far off. Each is a function of two arrays."""
+"""What is told of a fit besides its loss: how often it is right, and how far off. Each is a function of two arrays.
+
+Missing targets, which are nan, are left out.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,23 @@ Heads = Sequence[tuple[str, slice]]  # what kind of targets each head is compare
 
 def mse(outputs: Array, target: Array) -> float:
     """The mean of the squared errors, over samples and components."""
-    return float(np.mean((outputs - target) ** 2))
+    return _mean((outputs - target)[target == target] ** 2)
 
 
 def mae(outputs: Array, target: Array) -> float:
     """The mean of the errors without their signs."""
-    return float(np.mean(np.abs(outputs - target)))
+    return _mean(np.abs((outputs - target)[target == target]))
 
 
 @keeps_warnings
 def r2(outputs: Array, target: Array) -> float:
     """1 minus the squared errors over those of the best constant: the mean over the components."""
-    error, spread = ((outputs - target) ** 2).sum(0), ((target - target.mean(0)) ** 2).sum(0)
+    there = target == target
+    t, counts = np.where(there, target, 0.0), there.sum(0)
     with np.errstate(all="ignore"):
+        error, spread = (np.where(there, (t - other) ** 2, 0.0).sum(0) for other in (outputs, t.sum(0) / counts))
         found = np.where(spread > 0, 1 - error / spread, np.where(error > 0, -np.inf, 1.0))
-    return float(np.mean(found))
+    return _mean(found[counts > 0])
 
 
 def accuracy(outputs: Array, target: Array, heads: Heads) -> float:
@@ -47,10 +52,14 @@ def accuracy(outputs: Array, target: Array, heads: Heads) -> float:
     for kind, span in heads:
         z, t = outputs[:, span], target[:, span]
         if kind == "distribution":
-            right.append((z.argmax(1) == t.argmax(1))[:, None])
+            right.append(z.argmax(1) == t.argmax(1))
         elif kind == "unit":
-            right.append((z > 0) == (t > 0.5))
-    return float(np.mean(np.hstack(right)))
+            right.append(((z > 0) == (t > 0.5))[t == t])
+    return _mean(np.concatenate(right))
+
+
+def _mean(numbers: Array) -> float:
+    return float(np.mean(numbers)) if numbers.size else np.nan
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType({f.__name__: f for f in (accuracy, mse, mae, r2)})

@@ -211,7 +211,7 @@ class Population:
         self._tell(outcome.failed, "fit")
         stopped = ["failed" if i in outcome.failed else why for i, why in enumerate(outcome.stopped)]
         return PopulationFit(
-            losses=self._by_key([column[count - 1] if count else np.nan for column, count in outcome.columns()]),
+            losses=self._by_key(outcome.losses.tolist()),
             history=self._by_key([column[:count] for column, count in outcome.columns()]),
             stopped=self._by_key(stopped),
             errors={crowd.keys[i]: why for i, why in outcome.failed.items()},

@@ -22,7 +22,7 @@ class PopulationFit:
     Attributes
     ----------
     losses : list or dict
-        The loss of each member before its last step.
+        The loss of each member with the parameters that it has now; nan if it has none.
     history : list or dict
         Of each member an array of its losses, each before a step.
     stopped : list or dict

@@ -57,6 +57,7 @@ class Outcome:
     """What came of a training; `history` has a row for each step, and nan where a member did not take part."""
 
     theta: Array
+    losses: Array  # with this theta
     history: Array
     stopped: list[str]
     failed: Failed
@@ -95,7 +96,8 @@ def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: A
     for i in np.unique(np.searchsorted(crowd.side.first_position, lost, side="right") - 1).tolist():
         theta[crowd.span(i)] = good[crowd.span(i)]
         failed[i] = f"member {crowd.keys[i]!r}: theta overflows in step {len(history)}"
-    return Outcome(theta, np.array(history), state.stopped, failed)
+    losses, _ = question.losses(theta, GraphpropError)
+    return Outcome(theta, losses, np.array(history), state.stopped, failed)
 
 
 class _State:
@@ -225,6 +227,7 @@ def raise_by_executor(
             future.cancel()
     return Outcome(
         np.concatenate([outcome.theta for outcome in outcomes]),
+        np.concatenate([outcome.losses for outcome in outcomes]),
         _side_by_side([outcome.history for outcome in outcomes]),
         [why for outcome in outcomes for why in outcome.stopped],
         {first + i: why for first, outcome in zip(bounds, outcomes, strict=False) for i, why in outcome.failed.items()},

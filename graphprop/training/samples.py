@@ -63,6 +63,10 @@ class Samples:
     def parts(self) -> tuple[Columns, Columns]:
         return self.inputs, self.target
 
+    def bytes_in_memory(self) -> int:
+        """How large the arrays are."""
+        return sum(array.nbytes for part in self.parts for array in _arrays(part))
+
     def numbers(self, rows: Any) -> Any:
         """Which rows of the arrays some rows of the samples are."""
         return rows if self.chosen is None else self.chosen[rows]

@@ -422,7 +422,7 @@ def test_it_prints_as_a_table_of_a_few_lines_and_shows_a_curve() -> None:
     fit = gp.fit(network(), X, Y, validation=0.2, **(FITTED | {"epochs": 50}))
     lines = str(fit).splitlines()
     assert 7 <= len(lines) <= 9
-    assert lines[0].startswith("fit by adam: 50 epochs, 200 steps (all of them); the best is epoch")
+    assert lines[0].startswith("fit by adam: 50 epochs, 200 steps (all of them); the best loss is that of epoch")
     assert repr(fit) == f"<{lines[0]}>"
     assert lines[1].split() == ["epoch", "loss", "rate", "validation_loss"]
     assert {len(line) for line in lines[1:]} == {len(lines[1])}

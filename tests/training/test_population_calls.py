@@ -304,11 +304,12 @@ def test_what_is_refused_leaves_every_theta_as_it_was() -> None:
 
 
 def test_what_came_of_a_fit_is_a_short_table() -> None:
-    fit = two().fit(COLUMNS, Y, steps=4, **LOSS)
+    population = two()
+    fit = population.fit(COLUMNS, Y, steps=4, **LOSS)
     assert repr(fit) == "<fit of 2 networks by adam: 4 steps>"
     head, names, *rows = str(fit).splitlines()
     assert head == "fit of 2 networks by adam: 4 steps"
     assert names.split() == ["rank", "member", "loss", "steps", "stopped"]
     assert sorted(row.split()[1] for row in rows) == ["'a'", "'b'"]
     assert set(fit.losses) == set(fit.history) == {"a", "b"}
-    assert all(fit.losses[key] == fit.history[key][-1] for key in "ab")
+    assert fit.losses == population.losses(COLUMNS, Y, **LOSS)
