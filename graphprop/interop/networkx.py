@@ -190,6 +190,7 @@ def _check_sum(data: Attributes, values: list[Any], where: str) -> None:
     given = data.get("weight")
     if not isinstance(given, int | float) or not all(isinstance(x, int | float) for x in values):
         return
+    given, *values = (one_number(x, f"{where}: weight") for x in (given, *values))
     if abs(given - sum(values)) > 1e-6 * sum(map(abs, values)):
         told = "change those, and take weight away"
         raise GraphpropError(

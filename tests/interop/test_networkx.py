@@ -259,6 +259,7 @@ REFUSED: list[tuple[Change, str]] = [
     (lambda G: G.add_edge("x1", ("y", 0)), "has no attribute 'weight'; it has no attributes"),
     (lambda G: G.add_edge("x1", ("y", 0), weight="0.5"), "weight is a number, not '0.5'"),
     (lambda G: G.add_edge("x1", ("y", 0), weight=[0.5, 1.0]), r"weight is one number, not \[0.5, 1.0\]"),
+    (lambda G: G.edges["x2", "h"].update(weight=10**400), "edge 'x2' -> 'h': weight"),
     (lambda G: G.add_edge("x1", ("y", 0), **{"weight[a]": 1.0}), r"the attribute 'weight\[a\]' is no weight\[i\]"),
     (lambda G: G.add_edge("x1", ("y", 0), **{"weight[1]": 1.0}), r"to=1 is out of range; the components of \('y', 0\)"),
     (
