@@ -25,7 +25,7 @@ from graphprop.engine.threads import with_one_blas_thread
 from graphprop.engine.ways import short_way
 from graphprop.functions.loss import Loss
 from graphprop.functions.losses import loss as find_loss
-from graphprop.given.arrays import all_finite
+from graphprop.given.arrays import all_finite, keeps_warnings
 from graphprop.graph.layout import Array
 from graphprop.passes.goals import read_loss
 from graphprop.passes.heads import Losses, reading_of
@@ -145,8 +145,7 @@ class Walk:
     def _read(self, numbers: Any) -> Array:
         if self.dtype == float:
             return np.array(numbers)
-        with np.errstate(over="ignore"):
-            return np.array(numbers, self.dtype)
+        return _rounded(numbers, self.dtype)
 
 
 def walk(
@@ -164,6 +163,13 @@ def walk(
     places = {name: np.array(array, np.int64) for name, array in positions.items()}
     settings = loops.Settings(rule=code.address, clip=np.array([clip]), factors=np.array(factors, float), **places)
     return Walk(settings, dtype, code)
+
+
+@keeps_warnings
+def _rounded(numbers: Any, dtype: np.dtype[Any]) -> Array:
+    """These in this precision, where some may be infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype)
 
 
 def length(gradient: Array) -> float:

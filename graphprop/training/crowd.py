@@ -18,7 +18,7 @@ from graphprop.engine import on_demand
 from graphprop.errors import GraphpropError, NumberError
 from graphprop.functions.arithmetic import Floats
 from graphprop.functions.losses import loss as find_loss
-from graphprop.given.arrays import Array, with_warnings_kept
+from graphprop.given.arrays import Array, keeps_warnings, with_warnings_kept
 from graphprop.given.frames import by_name, is_series
 from graphprop.graph.side_by_side import Outputs, SideBySide, lay_out_side_by_side
 from graphprop.graph.structure import mark_of
@@ -126,6 +126,7 @@ class Crowd:
                 found[i] = np.full((len(rows), int(starts[heads[i + 1]] - starts[heads[i]])), np.nan)
         return found, failed
 
+    @keeps_warnings
     def ask(self, rows: Array, batched: bool, Y: Any, loss: Any, weight: Any = None) -> Question:
         """What the outputs of all members are compared with, read once for those that have the same outputs."""
         entry = None if isinstance(loss, Mapping) else find_loss(loss)

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphprop.errors import GraphpropError, check_flag
 from graphprop.given.arguments import generator, is_whole
-from graphprop.given.arrays import Array
+from graphprop.given.arrays import Array, keeps_warnings
 from graphprop.network import Network
 from graphprop.passes.heads import Losses
 from graphprop.program import Program
@@ -34,6 +34,7 @@ from graphprop.training.watching import end_epoch
 MOST_LOOKED_AT = 2**28  # bytes of samples that are run at once to say which of them is wrong
 
 
+@keeps_warnings
 def fit(
     model: Network | Program,
     X: Any,

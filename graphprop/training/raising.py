@@ -68,6 +68,7 @@ class Outcome:
         return zip(self.history.T, counts.tolist(), strict=True)
 
 
+@keeps_warnings
 def raise_members(crowd: Crowd, course: Course, rows: Array, batched: bool, Y: Any, weight: Any) -> Outcome:
     """Train all members; Ctrl-C ends it after the present step."""
     question = crowd.ask(rows, batched, Y, course.loss, weight)

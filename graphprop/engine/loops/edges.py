@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from graphprop.engine.loops.caching import PLAIN, compiled
-from graphprop.given.arrays import Array
+from graphprop.given.arrays import Array, keeps_warnings
 
 FEW = 500  # edges; before Python has run over so few, machine code is not read from the disk
 
 
+@keeps_warnings
 def _run(loop: Any, edges: int, *arguments: Array) -> Any:
     """A loop compiled, or as it stands here where that is not worth it."""
     if edges > FEW or loop.overloads:
