@@ -67,6 +67,7 @@ CONCERNED = {  # of each module, the tests that should notice besides its own ex
     "passes/objective": (
         "losses_by_head",
         "objectives",
+        "values",
         "recursion",
         "losses",
         "results",

@@ -114,14 +114,22 @@ def test_an_objective_that_was_read_stands_for_the_target() -> None:
     )
 
 
+def _distance(z: Any, t: Any) -> Any:
+    return np.abs(z - t).sum(axis=-1, keepdims=True)[..., 0]  # what runs in Python
+
+
+OWN = gp.Loss("distance", _distance, lambda z, t: np.sign(z - t))
+
+
+@pytest.mark.parametrize("loss", ["mae", OWN], ids=["mae", "own"])
 @pytest.mark.parametrize("samples", [1, 2, 3])
-def test_losses_may_be_as_large_as_numbers_are(samples: int) -> None:
+def test_losses_may_be_as_large_as_numbers_are(samples: int, loss: Any) -> None:
     net = gp.Network()
     net.add_input("x")
     net.add_node("y", "identity", {"x": 1.0})
     rows = np.zeros((samples, 1))
     rows[-1] = 1.7e308
-    found = net.program.losses(net.theta, rows, np.zeros((samples, 1)), loss="mae")
+    found = net.program.losses(net.theta, rows, np.zeros((samples, 1)), loss=loss)
     assert found.tolist() == rows[:, 0].tolist()
 
 
